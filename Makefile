@@ -1,0 +1,72 @@
+# Everything that a developer does, each by one word. `make help` lists the words.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+PORT ?= 8000
+DATA ?= data
+N ?=
+BIN := .venv/bin
+GATEWAY := $(BIN)/gateway
+
+.PHONY: help setup run demo test check fmt lint types rules openapi-check bench faults interop coverage lock clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: .venv/ready ## make .venv from the hash-pinned lock
+
+.venv/ready: requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "needs Python 3.11 or later: install it, or say make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "needs Python 3.11 or later, $(PYTHON) is older: say make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: setup ## serve on http://localhost:PORT with a demo data folder (PORT=8000 DATA=data)
+	@$(GATEWAY) serve --demo --data "$(DATA)" --port $(PORT)
+
+demo: setup ## with `make run` in another terminal: send the sample messages and look at what was stored
+	@$(BIN)/python -m tests.demo --data "$(DATA)" --url http://localhost:$(PORT)
+
+test: setup ## run the tests (under 5 minutes; long suites in bounded samples)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+check: setup lint types rules openapi-check test ## all that CI checks, but for the real peers
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: setup
+	$(BIN)/mypy --strict gateway tests
+
+rules: setup
+	$(GATEWAY) rules check rules
+	$(GATEWAY) specs build --check
+
+openapi-check: setup
+	$(GATEWAY) openapi --check openapi/openapi.json
+
+fmt: setup ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup ## measure, and write tests/bench/results.md
+	$(BIN)/python -m tests.bench
+
+faults: setup ## kill -9 under load (N= for more cycles), and write tests/fault/results.md
+	$(BIN)/python -m tests.fault $(if $(N),--cycles $(N))
+
+interop: setup ## tests with real peers; each must be there
+	GATEWAY_INTEROP=required $(BIN)/python -m pytest -m interop $(ARGS)
+
+coverage: setup ## the tests with branch coverage of gateway/, held at 95%
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered --cov-fail-under=95 $(ARGS)
+
+lock: setup ## resolve pyproject.toml again into requirements.lock
+	$(BIN)/pip-compile --quiet --extra dev --allow-unsafe --generate-hashes --strip-extras \
+	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --output-file requirements.lock pyproject.toml
+
+clean: ## remove what was made here, but for the data folder
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

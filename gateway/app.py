@@ -1,0 +1,182 @@
+"""The gateway as an ASGI application: the route table, its life from start to end, and what faults look like."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import structlog
+from starlette.applications import Starlette
+from starlette.convertors import Convertor, register_url_convertor
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.finding import Finding
+from gateway.interactions import body, respond
+from gateway.interactions.access_log import AccessLog
+from gateway.interactions.deliver import work_off
+from gateway.interactions.documents import openapi, page
+from gateway.interactions.gateway import Gateway, of
+from gateway.interactions.health import live, ready
+from gateway.interactions.ingest import ingest
+from gateway.interactions.metadata import metadata
+from gateway.interactions.read import read
+from gateway.interactions.receipt import receipt
+from gateway.interactions.refused import Refused, error
+from gateway.interactions.resume import resume
+from gateway.interactions.search import search
+from gateway.interactions.token import jwks, token
+from gateway.journal import JournalUnavailable
+from gateway.upstream import TargetDown
+
+log = structlog.get_logger()
+
+
+class ResourceType(Convertor[str]):
+    """Path part that may be a resource type: so `$ingest` and `_health` never are."""
+
+    regex = "[A-Z][A-Za-z]+"
+
+    def convert(self, value: str) -> str:
+        """Part as the handler sees it."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """Part as an address has it."""
+        return value
+
+
+class ResourceId(Convertor[str]):
+    """Path part that may be a resource's id. Source: https://hl7.org/fhir/R4/datatypes.html#id."""
+
+    regex = r"(?!\.{1,2}(?:/|$))[A-Za-z0-9\-.]{1,64}"
+
+    def convert(self, value: str) -> str:
+        """Part as the handler sees it."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """Part as an address has it."""
+        return value
+
+
+register_url_convertor("resource_type", ResourceType())
+register_url_convertor("resource_id", ResourceId())
+
+ROUTES = [
+    Route("/$ingest", ingest, methods=["POST"]),
+    Route("/$ingest/auth", token, methods=["POST"]),
+    Route("/$ingest/receipts/{id:resource_id}", receipt, methods=["GET"]),
+    Route("/.well-known/jwks.json", jwks, methods=["GET"]),
+    Route("/_health/live", live, methods=["GET"]),
+    Route("/_health/ready", ready, methods=["GET"]),
+    Route("/metadata", metadata, methods=["GET"]),
+    Route("/openapi.json", openapi, methods=["GET"]),
+    Route("/swagger/v1/swagger.json", openapi, methods=["GET"]),
+    Route("/swagger/{name}", page, methods=["GET"]),
+    Route("/{type:resource_type}", search, methods=["GET"]),
+    Route("/{type:resource_type}/_search", search, methods=["POST"]),
+    Route("/{type:resource_type}/{id:resource_id}", read, methods=["GET"]),
+]
+
+Opened = Callable[[], AbstractAsyncContextManager[Gateway]]
+
+
+def application(opened: Opened) -> Starlette:
+    """Build the application.
+
+    Shape: `opened` opens the parts of a gateway and closes them again; it is entered when the server starts.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with opened() as gateway:
+            app.state.gateway = gateway
+            await resume(gateway)
+            worker = asyncio.create_task(work_off(gateway), name="queue")
+            worker.add_done_callback(_worker_ended)
+            yield
+            worker.cancel()
+            await asyncio.gather(worker, return_exceptions=True)
+
+    handlers = {
+        Refused: _refused,
+        TargetDown: _down,
+        JournalUnavailable: _journal,
+        HTTPException: _http,
+        Exception: _fault,
+    }
+    return Starlette(
+        routes=ROUTES,
+        lifespan=lifespan,
+        middleware=[Middleware(AccessLog), Middleware(PlainPaths)],
+        exception_handlers=handlers,  # type: ignore[arg-type]  # Starlette's type takes handlers of Exception alone
+    )
+
+
+class PlainPaths:
+    """ASGI middleware that refuses encoded dots and slashes in paths: what is routed is what was asked for."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap an application."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse, or pass on."""
+        raw = bytes(scope.get("raw_path", b"")).lower()
+        if scope["type"] == "http" and (b"%2e" in raw or b"%2f" in raw or b"%5c" in raw):
+            request = Request(scope, receive)
+            refusal = error("invalid", "encoded dots and slashes in a path are not taken; write them plain")
+            answer = respond.outcome((refusal,), 400, of(request).clock())
+            await answer(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+async def _refused(request: Request, refusal: Refused) -> Response:
+    return await _told(request, refusal.findings, refusal.status, refusal.headers)
+
+
+async def _down(request: Request, fault: TargetDown) -> Response:
+    log.warning("target down", target=fault.target, why=fault.why)
+    words = error("transient", f"target {fault.target} is down; ask again later", rule="TGT-01")
+    return await _told(request, (words,), 503, {"Retry-After": "10"})
+
+
+async def _journal(request: Request, fault: JournalUnavailable) -> Response:
+    log.error("journal unavailable", why=str(fault))
+    words = error("transient", "the audit can't be written, so nothing is shown; ask again later", rule="JRN-01")
+    return await _told(request, (words,), 503, {"Retry-After": "10"})
+
+
+async def _http(request: Request, fault: HTTPException) -> Response:
+    words = {
+        404: "there is no such address here; see /swagger/index.html",
+        405: f"{request.method} is not taken here; see /swagger/index.html",
+    }.get(fault.status_code, fault.detail)
+    code = "not-found" if fault.status_code == 404 else "not-supported"  # noqa: PLR2004 - HTTP's Not Found
+    return await _told(request, (error(code, words),), fault.status_code, dict(fault.headers or {}))
+
+
+async def _fault(request: Request, fault: Exception) -> Response:
+    log.error("fault", error=type(fault).__name__, request=request.state.log.get("request"), exc_info=fault)
+    words = error("exception", f"the gateway failed; name request {request.state.log.get('request')} to its operator")
+    return respond.outcome((words,), 500, of(request).clock())
+
+
+async def _told(request: Request, findings: tuple[Finding, ...], status: int, headers: dict[str, str]) -> Response:
+    """OperationOutcome, once the client could finish sending its body."""
+    request.state.log.setdefault("outcome", "refused")
+    may_stay = await body.drain(request)
+    extra = {} if may_stay else {"Connection": "close"}
+    return respond.outcome(findings, status, of(request).clock(), {**headers, **extra})
+
+
+def _worker_ended(worker: asyncio.Task[None]) -> None:
+    if not worker.cancelled() and (fault := worker.exception()) is not None:
+        log.error("queue worker ended", error=type(fault).__name__, exc_info=fault)

@@ -1,0 +1,180 @@
+"""The parts of a gateway put together from its settings: the one place that knows them all.
+
+Source: `architecture.md` of the design: what a layer needs from its own layer is passed in here.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+from gateway import documents, fhir, mapping, rules, specs, upstream
+from gateway.config import ConfigError, Settings
+from gateway.hl7v2.dictionary import Dictionaries
+from gateway.identity import Credentials, Issuer, Verifier, built_in, signing_keys
+from gateway.identity.private_file import create_private, make_folder
+from gateway.interactions.gateway import Documents, Gateway, Target
+from gateway.interactions.order import Order
+from gateway.interactions.paging import Paging
+from gateway.journal import Journal
+from gateway.mapping import Maps
+from gateway.rules import RuleSet, Vocabulary
+from gateway.rules.domain import between
+from gateway.source import Diagnostic, in_order
+from gateway.specs import FhirTables
+
+KEYS, CREDENTIALS, CLIENTS = "keys", "credentials", "clients"
+EMBEDDED = "embedded"
+
+
+class NotLoaded(Exception):  # noqa: N818 - says what happened; the diagnostics say what is wrong
+    """Rules or maps with an error; nothing is served from them."""
+
+    def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
+        """Keep what to show."""
+        super().__init__(f"{len(diagnostics)} diagnostics")
+        self.diagnostics = diagnostics
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """What decides and converts, loaded from `rules/` and `specs/`."""
+
+    rules: RuleSet
+    maps: Maps
+    tables: FhirTables
+    elements: fhir.Elements
+    warnings: tuple[Diagnostic, ...]
+
+
+def vocabulary(root: Path) -> Vocabulary:
+    """The names that rules and maps are checked against.
+
+    Errors: SpecsError for tables that can't be read.
+    """
+    tables = specs.fhir(root)
+    return Vocabulary(
+        dictionaries=Dictionaries(root), elements=fhir.Elements(tables), tables=tables, layouts=frozenset(),
+        maps=frozenset(),
+    )  # fmt: skip
+
+
+def decisions(rules_folder: Path, specs_folder: Path) -> Decisions:
+    """Load rules and maps.
+
+    Errors: NotLoaded with every diagnostic; SpecsError.
+    """
+    names = vocabulary(specs_folder)
+    read = rules.load(rules_folder, names)
+    if read.rules is None:
+        raise NotLoaded(read.diagnostics)
+    mapped = mapping.load(specs_folder, accepted(read.rules, names))
+    found = in_order((*read.diagnostics, *mapped.diagnostics))
+    if mapped.maps is None:
+        raise NotLoaded(found)
+    return Decisions(read.rules, mapped.maps, names.tables, names.elements, found)
+
+
+def accepted(ruleset: RuleSet, names: Vocabulary) -> Vocabulary:
+    """The same names, with the dictionaries of the HL7 versions that some domain accepts alone."""
+    accepts = [accept for domain in ruleset.domains.values() for accept in domain.accepts]
+    versions = {version for accept in accepts for version in between(accept.versions, names)}
+    return replace(names, dictionaries={version: names.dictionaries[version] for version in sorted(versions)})
+
+
+def published(settings: Settings) -> documents.Published:
+    """What the documents tell of a site's configuration."""
+    return documents.Published(
+        public_url=settings.public_url,
+        version=metadata.version("healthcare-exchange-gateway"),
+        application=settings.application,
+        facility=settings.facility,
+        body_limit=settings.body_limit,
+        client_secrets=settings.client_secrets,
+    )
+
+
+def openapi_text(loaded: Decisions, settings: Settings) -> str:
+    """OpenAPI document of loaded rules, with the samples beside them."""
+    samples = documents.read_samples(settings.rules, loaded.rules.domains)
+    return documents.openapi_text(loaded.rules, published(settings), loaded.tables, samples)
+
+
+@asynccontextmanager
+async def opened(
+    settings: Settings, loaded: Decisions, *, clock: Callable[[], datetime] | None = None
+) -> AsyncIterator[Gateway]:
+    """Open a gateway on its data folder, and close it again.
+
+    Shape: `clock` answers the moment with its offset; the machine's where none is given.
+    Errors: ConfigError, KeysError, JournalUnavailable: a gateway that can't do its work doesn't start.
+    """
+    now = clock or (lambda: datetime.now(UTC))
+    keys = settings.data / KEYS
+    make_folder(settings.data)
+    make_folder(keys)
+    signing = signing_keys(keys)
+    credentials = Credentials(settings.data / CREDENTIALS)
+    async with AsyncExitStack() as stack:
+        journal = await stack.enter_async_context(Journal(settings.data / "journal.db"))
+        targets: dict[str, Target] = {}
+        for name, address in addresses(settings, loaded.rules).items():
+            target = upstream.connect(name, address, data=settings.data)
+            stack.push_async_callback(target.aclose)
+            targets[name] = target
+        issuer = Issuer(
+            public_url=settings.public_url, token_address=settings.token_address, keys=signing,
+            credentials=credentials, claim_token_id=journal.claim_token_id, secret_basic=settings.client_secrets,
+        )  # fmt: skip
+        stack.callback(issuer.close)
+        verifier = Verifier(
+            [built_in(signing, settings.public_url)], credentials, realm=settings.public_url,
+            token_address=settings.token_address,
+        )  # fmt: skip
+        yield Gateway(
+            settings=settings, rules=loaded.rules, maps=loaded.maps, tables=loaded.tables,
+            elements=loaded.elements, documents=_documents(settings, loaded), journal=journal, targets=targets,
+            issuer=issuer, verifier=verifier,
+            paging=Paging(base64.urlsafe_b64encode(kept_secret(keys / "paging.key"))), order=Order(),
+            secret=kept_secret(keys / "hash.key"), clock=now,
+        )  # fmt: skip
+
+
+def addresses(settings: Settings, ruleset: RuleSet) -> dict[str, str]:
+    """Address of each declared target: the configured one; a FHIR target without one is the embedded store.
+
+    Errors: ConfigError for an address configured for a target that no rule file declares.
+    """
+    declared = ruleset.registry.targets
+    strangers = sorted(set(settings.targets) - set(declared))
+    if strangers:
+        raise ConfigError(
+            f"setting `targets` names {', '.join(strangers)}, which no rule file declares; declared targets: "
+            f"{', '.join(sorted(declared)) or 'none'}"
+        )
+    embedded = {name: EMBEDDED for name, target in declared.items() if target.takes == "Fhir"}
+    given = {
+        name: f"hl7v2+{address}" if declared[name].takes == "Hl7v2" and address.startswith("http") else address
+        for name, address in settings.targets.items()
+    }
+    return {**embedded, **given}
+
+
+def _documents(settings: Settings, loaded: Decisions) -> Documents:
+    statement = documents.capability_statement(
+        loaded.rules, published(settings), loaded.tables, date=datetime.now(UTC).date().isoformat()
+    )
+    return Documents(openapi_text(loaded, settings).encode(), fhir.dump(statement))
+
+
+def kept_secret(path: Path) -> bytes:
+    """Secret of 32 bytes in a file for the gateway alone, made at the first run."""
+    if not path.exists():
+        create_private(path, secrets.token_bytes(32))
+    return path.read_bytes()

@@ -1,0 +1,347 @@
+"""Every command of the gateway, thin: what is done stands in the modules that it calls."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import httpx
+import simplejson
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from gateway import assemble, demo, offline, rules, serve
+from gateway.app import application
+from gateway.client import Credential, CredentialError, GatewayClient, TokenRefused, load_credential
+from gateway.config import REPOSITORY, ConfigError, Settings, load
+from gateway.fhir import build as fhir_tables
+from gateway.finding import Finding
+from gateway.hl7v2 import dictionary
+from gateway.identity import (
+    BadKeys,
+    BadSecret,
+    Credentials,
+    CredentialsError,
+    KeysError,
+    new_client_key,
+    new_secret,
+    public_set,
+)  # fmt: skip
+from gateway.identity.private_file import make_folder, write_private
+from gateway.journal import JournalUnavailable
+from gateway.source import Diagnostic, render
+from gateway.specs import SpecsError
+from gateway.upstream import store
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False,
+                  help="A declarative FHIR facade: HL7 v2 in, FHIR R4 out, decided by rules.")  # fmt: skip
+principals = typer.Typer(no_args_is_help=True, help="Credentials of the principals that the rules declare.")
+specs = typer.Typer(no_args_is_help=True, help="The standards' tables in specs/.")
+rules_app = typer.Typer(no_args_is_help=True, help="Rule files.")
+store_app = typer.Typer(no_args_is_help=True, help="The embedded FHIR store.")
+app.add_typer(principals, name="principals")
+app.add_typer(specs, name="specs")
+app.add_typer(rules_app, name="rules")
+app.add_typer(store_app, name="store")
+
+out = Console(soft_wrap=True, highlight=False, markup=False)
+err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+
+FAULTS = (
+    ConfigError, CredentialError, CredentialsError, BadKeys, BadSecret, KeysError, TokenRefused, JournalUnavailable,
+    SpecsError, OSError,
+)  # fmt: skip
+
+Data = Annotated[Path, typer.Option(envvar="GATEWAY_DATA", help="The data folder.")]
+Url = Annotated[str, typer.Option(envvar="GATEWAY_URL", help="The gateway's address.")]
+Principal = Annotated[str, typer.Option(help="A principal that the rules declare and that is enrolled.")]
+Key = Annotated[
+    Path | None, typer.Option(help="Its private JWK, or JSON with client_secret. Default: DATA/clients/PRINCIPAL.json.")
+]
+DATA, URL = Path("data"), "http://localhost:8000"
+
+
+def main() -> None:
+    """Run the command line.
+
+    Errors: exit status 1 with words for what went wrong, 2 for wrong usage.
+    """
+    try:
+        app()
+    except assemble.NotLoaded as fault:
+        _show(fault.diagnostics)
+        _stop("rules or maps have errors, so nothing is served from them")
+    except httpx.TransportError as fault:
+        _stop(f"no gateway answers there ({type(fault).__name__}): is it running, and is --url right?")
+    except FAULTS as fault:
+        _stop(str(fault))
+
+
+def _stop(words: str) -> NoReturn:
+    err.print(f"gateway: {words}")
+    sys.exit(1)
+
+
+def _show(diagnostics: tuple[Diagnostic, ...]) -> None:
+    for diagnostic in diagnostics:
+        err.print(render(diagnostic) + "\n")
+
+
+def _settings(**flags: object) -> Settings:
+    return load(**flags)
+
+
+@app.command("serve")
+def serve_command(
+    data: Data = DATA,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; plain HTTP on loopback alone.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    *,
+    with_demo: Annotated[
+        bool, typer.Option("--demo", help="Enrol the demo principals, and say what to do next.")
+    ] = False,
+) -> None:
+    """Serve the gateway.
+
+    Example: `gateway serve --demo --data data --port 8000`
+    """
+    script = demo.script(load(data=data).rules) if with_demo else None
+    if script is not None:
+        demo.prepare(data, host or "127.0.0.1", script)
+    settings = _settings(data=data, host=host, port=port)
+    loaded = assemble.decisions(settings.rules, settings.specs)
+    _show(loaded.warnings)
+    serve.log_as_json()
+    words = f"serves {settings.public_url}" if script is None else demo.welcome(data, settings.public_url, script)
+    tls = (settings.tls_certificate, settings.tls_key) if settings.tls_certificate and settings.tls_key else None
+    web = application(lambda: assemble.opened(settings, loaded))
+    if not serve.run(web, settings.host, settings.port, lambda: err.print(words), tls=tls):
+        _stop(f"could not start on {settings.host}:{settings.port}; the lines above say why")
+
+
+@app.command("demo")
+def demo_command(data: Data = DATA, url: Url = URL) -> None:
+    """Send the sample messages to a running demo gateway, and look at what was stored.
+
+    Example: `gateway demo --data data --url http://localhost:8000`
+    """
+    script = demo.script(load(data=data).rules)
+    if not (data / assemble.CLIENTS / f"{script.engine.principal}.json").exists():
+        _stop(f"{data} is no demo data folder: start `make run` first, with the same DATA")
+    if not demo.play(script, data, url, out):
+        _stop("not every sample went as its name says; the acknowledgements above say why")
+
+
+@principals.command()
+def enrol(
+    name: str,
+    data: Data = DATA,
+    jwks: Annotated[Path | None, typer.Option(help="The principal's public JWKS.")] = None,
+    *,
+    secret: Annotated[bool, typer.Option("--secret", help="Make a secret, and print it once.")] = False,
+    new_key: Annotated[
+        bool, typer.Option("--new-key", help="Make a key pair; the private JWK goes to DATA/clients/.")
+    ] = False,
+) -> None:
+    """Give a principal credentials.
+
+    Example: `gateway principals enrol uhd-mirth --jwks mirth.jwks.json --data data`
+    """
+    if sum((jwks is not None, secret, new_key)) != 1:
+        _stop("give exactly one of --jwks FILE, --secret and --new-key")
+    credentials = Credentials(data / assemble.CREDENTIALS)
+    if jwks is not None:
+        credentials.enrol(name, keys=jwks.read_bytes())
+    elif secret:
+        made = new_secret()
+        credentials.enrol(name, secret=made)
+        err.print("the secret is shown this once:")
+        out.print(made)
+    else:
+        private = new_client_key()
+        credentials.enrol(name, keys=public_set(private))
+        path = data / assemble.CLIENTS / f"{name}.json"
+        make_folder(path.parent)
+        write_private(path, simplejson.dumps(private).encode())
+        err.print(f"private key in {path}")
+    err.print(f"enrolled {name}; the rules say what it may do")
+
+
+@principals.command("list")
+def list_principals(data: Data = DATA) -> None:
+    """List who is enrolled, with which credentials.
+
+    Example: `gateway principals list --data data`
+    """
+    table = Table("principal", "enrolled", "keys", "secret", "revoked")
+    for one in Credentials(data / assemble.CREDENTIALS).list():
+        kids = ", ".join(key.kid[:12] for key in one.keys)
+        table.add_row(one.principal, one.enrolled, kids, "yes" if one.secret else "", one.revoked or "")
+    Console().print(table)
+
+
+@principals.command()
+def revoke(name: str, data: Data = DATA) -> None:
+    """Take a principal's credentials away; a running gateway refuses its tokens at once.
+
+    Example: `gateway principals revoke uhd-mirth --data data`
+    """
+    Credentials(data / assemble.CREDENTIALS).revoke(name)
+    err.print(f"revoked {name}")
+
+
+@specs.command("build")
+def build_specs(
+    reference: Annotated[
+        Path | None, typer.Option(help="Folder with the official R4 tables, to build specs/fhir from.")
+    ] = None,
+    *,
+    check: Annotated[bool, typer.Option("--check", help="Only say whether a build would change anything.")] = False,
+) -> None:
+    """Write the HL7 v2 dictionaries from hl7apy, and with --reference the FHIR R4 tables.
+
+    Example: `gateway specs build --check`
+    """
+    root = REPOSITORY / "specs"
+    dictionaries, tables = root / "hl7v2" / "dictionary", root / "fhir"
+    if not check:
+        dictionary.write(dictionaries)
+        if reference is not None:
+            fhir_tables.write(reference, tables)
+        return
+    stale = [*dictionary.drift(dictionaries), *(fhir_tables.drift(reference, tables) if reference else ())]
+    if stale:
+        _stop(f"specs/ is not what `gateway specs build` makes: {', '.join(map(str, stale))}")
+
+
+def _credential(data: Path, principal: str, key: Path | None) -> Credential:
+    return load_credential(key or data / assemble.CLIENTS / f"{principal}.json")
+
+
+@app.command()
+def token(principal: Principal, data: Data = DATA, url: Url = URL, key: Key = None) -> None:
+    """Print an access token from the gateway's issuer, alone on the last line.
+
+    Example: `gateway token --principal demo-engine --data data | tail -1`
+    """
+    with GatewayClient(url, principal, _credential(data, principal, key)) as client:
+        sys.stdout.write(client.token() + "\n")
+
+
+@app.command()
+def send(  # noqa: PLR0913 - one parameter for each header and option
+    files: list[Path],
+    principal: Principal,
+    domain: Annotated[str, typer.Option(help="The header source-domain.")],
+    organisation: Annotated[str, typer.Option(help="The header organisation-code: an ODS code.")],
+    data_type: Annotated[str, typer.Option("--type", help="The header data-type.")] = "Hl7v2",
+    data: Data = DATA,
+    url: Url = URL,
+    key: Key = None,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Judge and convert, store nothing.")] = False,
+) -> None:
+    """Send files, print what comes back; exit status 1 if any was refused.
+
+    Example: `gateway send a01.hl7 --principal demo-engine --domain emergency-care --organisation r0d`
+    """
+    refused = 0
+    with GatewayClient(url, principal, _credential(data, principal, key)) as client:
+        for file in files:
+            reply = client.send(
+                file.read_bytes(), domain=domain, organisation=organisation, data_type=data_type, dry_run=dry_run
+            )
+            refused += not reply.accepted
+            err.print(f"{file}: HTTP {reply.status}")
+            out.print(reply.text)
+    if refused:
+        _stop(f"{refused} of {len(files)} refused")
+
+
+@app.command()
+def convert(
+    files: list[Path],
+    out_folder: Annotated[Path, typer.Option("--out", help="Folder for NAME.fhir.json.")],
+    organisation: Annotated[
+        str | None, typer.Option(help="ODS code of the sender. Default: the message's MSH-4.")
+    ] = None,
+) -> None:
+    """Convert messages to FHIR without a server; a faulty one is reported and the rest go on.
+
+    Example: `gateway convert messages/*.hl7 --out converted`
+    """
+    settings = load()
+    loaded = assemble.decisions(settings.rules, settings.specs)
+    out_folder.mkdir(parents=True, exist_ok=True)
+    faulty = 0
+    for file in track(files, description="converting", console=err, transient=True):
+        made = offline.convert(
+            file.read_bytes(), loaded.maps, organisation=organisation, rules_digest=loaded.rules.digest
+        )
+        for finding in made.findings:
+            err.print(f"{file}: {_words(finding)}")
+        if made.bundle is None:
+            faulty += 1
+        else:
+            (out_folder / f"{file.stem}.fhir.json").write_bytes(made.bundle)
+    if faulty:
+        _stop(f"{faulty} of {len(files)} could not be converted")
+
+
+def _words(finding: Finding) -> str:
+    place = f" at {finding.expression}" if finding.expression else ""
+    return f"{finding.severity}[{finding.rule or finding.code}]{place}: {finding.diagnostics}"
+
+
+@rules_app.command("check")
+def check_rules(folder: Annotated[Path, typer.Argument(help="Folder of rule files.")] = REPOSITORY / "rules") -> None:
+    """Check rule files: names, types, paths; exit status 1 with any error.
+
+    Example: `gateway rules check rules`
+    """
+    if not folder.is_dir():
+        _stop(f"{folder} is no folder")
+    loaded = rules.load(folder, assemble.vocabulary(load().specs))
+    _show(loaded.diagnostics)
+    if loaded.rules is None:
+        sys.exit(1)
+    err.print(f"{folder}: no errors; rule set {loaded.rules.digest[:12]}")
+
+
+@app.command()
+def openapi(
+    write: Annotated[Path | None, typer.Option(help="Write the document to a file.")] = None,
+    check: Annotated[Path | None, typer.Option(help="Only say whether a file is what would be written.")] = None,
+    rules_folder: Annotated[Path, typer.Option("--rules", help="Folder of rule files.")] = REPOSITORY / "rules",
+) -> None:
+    """Print the OpenAPI document that the rules make.
+
+    Example: `gateway openapi --check openapi/openapi.json`
+    """
+    settings = Settings(rules=rules_folder, client_secrets=True)
+    text = assemble.openapi_text(assemble.decisions(settings.rules, settings.specs), settings)
+    if write is not None:
+        write.write_text(text, "utf-8")
+    elif check is None:
+        sys.stdout.write(text)
+    elif not check.exists() or check.read_text("utf-8") != text:
+        _stop(f"{check} is not what the rules make now: run `gateway openapi --write {check}` and commit it")
+
+
+@store_app.command("serve")
+def serve_store(
+    port: Annotated[int, typer.Option(help="Port to listen on, on loopback alone.")],
+    data: Data = DATA,
+) -> None:
+    """Serve the embedded FHIR store alone, without rules, on loopback: for tests and comparison.
+
+    Example: `gateway store serve --port 8090 --data store`
+    """
+    data.mkdir(parents=True, exist_ok=True)
+    serve.log_as_json()
+    address = f"http://127.0.0.1:{port}"
+    if not serve.run(store.app(data / "store.db"), "127.0.0.1", port, lambda: err.print(f"the store serves {address}")):
+        _stop(f"could not start on {address}; the lines above say why")

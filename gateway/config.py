@@ -1,0 +1,118 @@
+"""Settings: what a site decides outside of the rules.
+
+A setting comes, in this order, from a command-line flag, an environment variable `GATEWAY_NAME`, the file
+`gateway.toml` in the data folder, or its default here. Rules never read configuration but for `environment`, and
+configuration never says who may do what.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PREFIX = "GATEWAY_"
+FILE = "gateway.toml"
+
+
+class ConfigError(Exception):
+    """A setting that can't be used; its words name the setting, where it stands and what it takes."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's own."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _address(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise ValueError("takes an address such as https://exchange.example.org, without query or credentials")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise ValueError("takes https; plain http is for loopback addresses alone")
+    return text.rstrip("/")
+
+
+class Settings(BaseSettings):
+    """Everything that is configured.
+
+    Units: sizes in bytes, times in seconds.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid", validate_default=True
+    )
+
+    data: Path = Path("data")
+    rules: Path = REPOSITORY / "rules"
+    specs: Path = REPOSITORY / "specs"
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=1, le=65535)
+    public_url: Annotated[str, AfterValidator(_address)] = "http://localhost:8000"
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    environment: str = "production"
+    application: str = "DEX"
+    facility: str = "QVV"
+    targets: dict[str, str] = Field(default_factory=dict)
+    client_secrets: bool = False
+    body_limit: int = Field(default=10 * 1024 * 1024, ge=1024)
+    answer_within: float = Field(default=25.0, gt=0)
+    page_size: int = Field(default=50, ge=1)
+    page_limit: int = Field(default=500, ge=1)
+
+    @property
+    def token_address(self) -> str:
+        """The token endpoint's public address, which is the audience of every client assertion."""
+        return f"{self.public_url}/$ingest/auth"
+
+
+def load(**flags: Any) -> Settings:
+    """Read the settings.
+
+    Shape: `flags` are those given on the command line, by field name; one that is None was not given.
+    Errors: ConfigError for an unreadable file, an unknown name or a value that doesn't fit.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    data = Path(given.get("data") or os.environ.get(f"{PREFIX}DATA") or Settings.model_fields["data"].default)
+    file = data / FILE
+    try:
+        stored = tomllib.loads(file.read_text("utf-8")) if file.exists() else {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{file} can't be read as TOML: {error}") from error
+    stored = {name: value for name, value in stored.items() if f"{PREFIX}{name.upper()}" not in os.environ}
+    try:
+        settings = Settings(**{**stored, **given, "data": data})
+    except ValidationError as error:
+        raise ConfigError(_words(error, file, stored)) from error
+    if "public_url" not in settings.model_fields_set:
+        settings = settings.model_copy(update={"public_url": f"http://localhost:{settings.port}"})
+    if bool(settings.tls_certificate) != bool(settings.tls_key):
+        raise ConfigError("tls_certificate and tls_key go together: give both, or neither on a loopback host")
+    if not settings.tls_certificate and not is_loopback(settings.host):
+        raise ConfigError(
+            f"host {settings.host} is not a loopback address, and plain HTTP is served on loopback alone: "
+            f"give tls_certificate and tls_key in {file}, or leave host at 127.0.0.1"
+        )
+    return settings
+
+
+def _words(error: ValidationError, file: Path, stored: dict[str, Any]) -> str:
+    rows = []
+    for fault in error.errors():
+        name = ".".join(str(part) for part in fault["loc"])
+        place = str(file) if str(fault["loc"][0] if fault["loc"] else "") in stored else "flag or environment variable"
+        rows.append(f"setting `{name}` ({place}): {fault['msg']}")
+    return "\n".join(rows)

@@ -1,0 +1,88 @@
+"""The CapabilityStatement, generated from the same offer as the OpenAPI document.
+
+Source: https://hl7.org/fhir/R4/capabilitystatement.html; http://hl7.org/fhir/R4/valueset-restful-security-service.html
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.documents.components import FHIR_JSON, TOKEN_PATH
+from gateway.documents.offer import Offer, Published, ServedType, offered
+from gateway.rules import RuleSet
+from gateway.specs import FhirTables, SearchParameter
+
+Json = dict[str, Any]
+
+FHIR_VERSION = "4.0.1"
+SECURITY_SERVICES = "http://terminology.hl7.org/CodeSystem/restful-security-service"
+OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
+
+INTERACTIONS = {"read": "read", "search": "search-type"}
+"""FHIR's interaction codes for the actions of rules that the facade serves, in FHIR's order.
+
+Source: http://hl7.org/fhir/R4/valueset-type-restful-interaction.html
+"""
+
+
+def capability_statement(rules: RuleSet, published: Published, tables: FhirTables, *, date: str) -> Json:
+    """CapabilityStatement of a rule set.
+
+    Shape: `date` is a FHIR dateTime: when these rules were loaded.
+    """
+    return statement(offered(rules, tables), published, date=date)
+
+
+def statement(offer: Offer, published: Published, *, date: str) -> Json:
+    """CapabilityStatement of an offer; what `capability_statement` does once the rules are read."""
+    rest: Json = {
+        "mode": "server",
+        "documentation": "Every request is decided by rules; what no rule permits is refused. Submissions go to "
+        f"{published.public_url}/$ingest, which the OpenAPI document at {published.public_url}/openapi.json "
+        "describes.",
+        "security": _security(published),
+    }
+    if offer.types:
+        rest["resource"] = [_resource(served) for served in offer.types]
+    return {
+        "resourceType": "CapabilityStatement",
+        "url": f"{published.public_url}/metadata",
+        "version": published.version,
+        "name": "HealthcareExchangeGateway",
+        "title": "Healthcare exchange gateway",
+        "status": "active",
+        "date": date,
+        "kind": "instance",
+        "software": {"name": "healthcare-exchange-gateway", "version": published.version},
+        "implementation": {"description": "Healthcare exchange gateway", "url": published.public_url},
+        "fhirVersion": FHIR_VERSION,
+        "format": [FHIR_JSON, "json"],
+        "rest": [rest],
+    }
+
+
+def _security(published: Published) -> Json:
+    """How to get in: client credentials at the token endpoint, named as SMART names it."""
+    token = {"url": "token", "valueUri": published.public_url + TOKEN_PATH}
+    return {
+        "extension": [{"url": OAUTH_URIS, "extension": [token]}],
+        "cors": False,
+        "service": [{"coding": [{"system": SECURITY_SERVICES, "code": "OAuth"}], "text": "OAuth 2.0"}],
+        "description": "OAuth 2.0 client credentials with private_key_jwt (RFC 7523)"
+        + (" or client_secret_basic." if published.client_secrets else "."),
+    }
+
+
+def _resource(served: ServedType) -> Json:
+    entry: Json = {
+        "type": served.name,
+        "documentation": "\n".join(f"- {view.id} {view.title}" for view in served.views),
+        "interaction": [{"code": code} for action, code in INTERACTIONS.items() if action in served.actions],
+    }
+    if "search" in served.actions and served.parameters:
+        entry["searchParam"] = [_search_parameter(parameter) for parameter in served.parameters]
+    return entry
+
+
+def _search_parameter(parameter: SearchParameter) -> Json:
+    return {"name": parameter.code, "definition": parameter.url, "type": parameter.type}

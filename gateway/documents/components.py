@@ -1,0 +1,293 @@
+"""The shared parts of the OpenAPI document: security schemes, schemas, headers, and the responses of faults.
+
+Source: OpenAPI 3.1.0; JSON Schema 2020-12; RFC 6749, 6750, 7523; FHIR R4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from gateway.documents.offer import Offer, Published
+from gateway.specs import FhirTables
+
+Json = dict[str, Any]
+
+FHIR_JSON = "application/fhir+json"
+FHIR_R4 = "https://hl7.org/fhir/R4"
+VALUE_SETS = "http://hl7.org/fhir/ValueSet"
+TOKEN_PATH = "/$ingest/auth"  # noqa: S105 - an address, not a secret
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+
+def ref(kind: str, name: str) -> Json:
+    """Reference to a component."""
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def security_schemes(published: Published) -> Json:
+    """Ways to show who asks: a token by client credentials, a token pasted, the client's own secret where enabled."""
+    schemes: Json = {
+        "oauth2": {
+            "type": "oauth2",
+            "description": (
+                "OAuth 2.0 client credentials (RFC 6749 section 4.4). No scope is needed: the rules decide. "
+                "A client with a key pair signs an assertion instead (private_key_jwt, RFC 7523), which a web page "
+                "can't do: get a token with `gateway token` and paste it under `bearer`."
+            ),
+            "flows": {"clientCredentials": {"tokenUrl": published.public_url + TOKEN_PATH, "scopes": {}}},
+        },
+        "bearer": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "An access token (RFC 9068, RFC 6750) from `/$ingest/auth` or a configured issuer.",
+        },
+    }
+    if published.client_secrets:
+        schemes["client"] = {
+            "type": "http",
+            "scheme": "basic",
+            "description": "client_secret_basic (RFC 6749 section 2.3.1), for `/$ingest/auth` alone.",
+        }
+    return schemes
+
+
+def schemas(offer: Offer, tables: FhirTables) -> Json:
+    """Schemas by name; one for each resource type that some rule grants."""
+    fixed: Json = {
+        "Acknowledgement": _acknowledgement(),
+        "Bundle": _bundle(),
+        "CapabilityStatement": _resource("CapabilityStatement"),
+        "Health": _health(),
+        "OAuthError": _oauth_error(),
+        "OperationOutcome": _operation_outcome(tables),
+        "Receipt": _receipt(),
+        "Resource": _any_resource(tables),
+        "Token": _token(),
+    }
+    granted = {served.name: _resource(served.name) for served in offer.types if served.name not in fixed}
+    return dict(sorted((fixed | granted).items()))
+
+
+def headers() -> Json:
+    """Response headers that several answers carry."""
+    text = {"type": "string"}
+    return {
+        "Cache-Control": {"description": "`no-store`: answers are about people.", "schema": text},
+        "ETag": {"description": 'Version of the resource, `W/"1"`.', "schema": text},
+        "Last-Modified": {"description": "When this version was written (RFC 9110 section 8.8.2).", "schema": text},
+        "Location": {"description": "Address of the submission's receipt.", "schema": text | {"format": "uri"}},
+        "Retry-After": {
+            "description": "Seconds to wait before the same request may succeed (RFC 9110 section 10.2.3).",
+            "schema": {"type": "integer", "minimum": 0},
+        },
+        "WWW-Authenticate": {"description": "The challenge (RFC 6750 section 3).", "schema": text},
+    }
+
+
+FAULTS = {
+    400: "The request is not understood: an unknown parameter, modifier, header or value. Each issue names its place.",
+    401: "No token, or one that is not valid.",
+    403: "Not permitted. The issues name the missing parameter, role or purpose and a request that would work.",
+    404: "There is no such resource, or none that this caller may see.",
+    406: "Only JSON is offered.",
+    413: "The body is larger than the limit.",
+    415: "Content-Type is missing or not the one that this address takes.",
+    503: "A part that the request needs is down.",
+}
+"""Faults of every address but `$ingest`, told by an OperationOutcome."""
+
+_FAULT_HEADERS = {401: ("WWW-Authenticate",), 503: ("Retry-After",)}
+
+
+def fault_responses() -> Json:
+    """Response components of `FAULTS`, named `Fault400` and so on."""
+    return {f"Fault{status}": _fault(status, words) for status, words in FAULTS.items()}
+
+
+def faults(statuses: Iterable[int]) -> Json:
+    """Responses of an operation for some of `FAULTS`."""
+    return {str(status): ref("responses", f"Fault{status}") for status in statuses}
+
+
+def _fault(status: int, words: str) -> Json:
+    response: Json = {"description": words, "content": {FHIR_JSON: {"schema": ref("schemas", "OperationOutcome")}}}
+    names = _FAULT_HEADERS.get(status, ())
+    return response | ({"headers": {name: ref("headers", name) for name in names}} if names else {})
+
+
+def _acknowledgement() -> Json:
+    return {
+        "type": "string",
+        "pattern": r"^MSH\|",
+        "description": (
+            "HL7 v2 acknowledgement with exactly one MSA, segments ended by CR. MSA-1 is AA, AE or AR; MSA-2 the "
+            "sender's control id, empty where the message was not read; MSA-3, unless the domain switches it off, an "
+            "OperationOutcome in JSON with HL7 escapes. From version 2.5 on an ERR segment for each issue."
+        ),
+        "externalDocs": {"description": "HL7 v2, chapter 2", "url": "https://www.hl7.org/implement/standards/"},
+    }
+
+
+def _resource(name: str) -> Json:
+    return {
+        "allOf": [ref("schemas", "Resource")],
+        "type": "object",
+        "properties": {"resourceType": {"const": name}},
+        "externalDocs": {"url": f"{FHIR_R4}/{name.lower()}.html"},
+    }
+
+
+def _any_resource(tables: FhirTables) -> Json:
+    return {
+        "type": "object",
+        "description": "A FHIR R4 (4.0.1) resource.",
+        "required": ["resourceType"],
+        "properties": {
+            "resourceType": {"type": "string"},
+            "id": {"type": "string", "pattern": f"^{tables.formats['id']}$"},
+            "meta": {
+                "type": "object",
+                "properties": {
+                    "versionId": {"type": "string"},
+                    "lastUpdated": {"type": "string", "format": "date-time"},
+                    "source": {"type": "string"},
+                    "tag": {"type": "array", "minItems": 1, "items": {"type": "object"}},
+                },
+            },
+        },
+        "externalDocs": {"url": f"{FHIR_R4}/resource.html"},
+    }
+
+
+def _bundle() -> Json:
+    return {
+        "type": "object",
+        "description": "A Bundle of type searchset. `total` is what the caller may see, or absent.",
+        "required": ["resourceType", "type"],
+        "properties": {
+            "resourceType": {"const": "Bundle"},
+            "type": {"const": "searchset"},
+            "total": {"type": "integer", "minimum": 0},
+            "link": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["relation", "url"],
+                    "properties": {"relation": {"type": "string"}, "url": {"type": "string", "format": "uri"}},
+                },
+            },
+            "entry": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "fullUrl": {"type": "string", "format": "uri"},
+                        "resource": ref("schemas", "Resource"),
+                        "search": {"type": "object", "properties": {"mode": {"enum": ["match", "include", "outcome"]}}},
+                    },
+                },
+            },
+        },
+        "externalDocs": {"url": f"{FHIR_R4}/bundle.html"},
+    }
+
+
+def _operation_outcome(tables: FhirTables) -> Json:
+    return {
+        "type": "object",
+        "description": "What is wrong, or worth telling; `details.coding` names the rule that found it.",
+        "required": ["resourceType", "issue"],
+        "properties": {
+            "resourceType": {"const": "OperationOutcome"},
+            "id": {"type": "string"},
+            "meta": {"type": "object", "properties": {"lastUpdated": {"type": "string", "format": "date-time"}}},
+            "issue": {
+                "type": "array",
+                "minItems": 1,
+                "items": {
+                    "type": "object",
+                    "required": ["severity", "code"],
+                    "properties": {
+                        "severity": {"enum": sorted(tables.codes[f"{VALUE_SETS}/issue-severity"])},
+                        "code": {"enum": sorted(tables.codes[f"{VALUE_SETS}/issue-type"])},
+                        "details": {
+                            "type": "object",
+                            "properties": {
+                                "coding": {
+                                    "type": "array",
+                                    "items": {"type": "object", "properties": {"code": {"type": "string"}}},
+                                }
+                            },
+                        },
+                        "expression": {"type": "array", "items": {"type": "string"}},
+                        "diagnostics": {"type": "string"},
+                    },
+                },
+            },
+        },
+        "externalDocs": {"url": f"{FHIR_R4}/operationoutcome.html"},
+    }
+
+
+def _receipt() -> Json:
+    text = {"type": "string"}
+    return {
+        "type": "object",
+        "description": "The state of a submission, target by target.",
+        "required": ["receipt", "state"],
+        "properties": {
+            "receipt": text,
+            "received": text | {"format": "date-time"},
+            "state": {"type": "string"},
+            "domain": text,
+            "organisation": text,
+            "dataType": text,
+            "type": text,
+            "targets": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["target", "state"],
+                    "properties": {
+                        "target": text,
+                        "state": text,
+                        "attempts": {"type": "integer", "minimum": 0},
+                        "why": {"type": ["string", "null"]},
+                    },
+                },
+            },
+        },
+    }
+
+
+def _token() -> Json:
+    return {
+        "type": "object",
+        "required": ["access_token", "token_type", "expires_in"],
+        "properties": {
+            "access_token": {"type": "string"},
+            "token_type": {"const": "Bearer"},
+            "expires_in": {"type": "integer", "description": "Seconds."},
+            "scope": {"type": "string"},
+        },
+        "externalDocs": {"description": "RFC 6749", "url": "https://www.rfc-editor.org/rfc/rfc6749#section-5.1"},
+    }
+
+
+def _oauth_error() -> Json:
+    return {
+        "type": "object",
+        "required": ["error"],
+        "properties": {"error": {"type": "string"}, "error_description": {"type": "string"}},
+        "externalDocs": {"description": "RFC 6749", "url": "https://www.rfc-editor.org/rfc/rfc6749#section-5.2"},
+    }
+
+
+def _health() -> Json:
+    return {
+        "type": "object",
+        "description": "Whether the gateway runs, or is ready, and the state of each of its parts.",
+        "properties": {"status": {"type": "string"}},
+    }

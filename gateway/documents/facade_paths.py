@@ -1,0 +1,258 @@
+"""The asking side of the OpenAPI document: search and read by type, and what needs no token.
+
+Source: https://hl7.org/fhir/R4/http.html; `http-interface.md` of the design.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.documents.components import FHIR_JSON, faults, ref
+from gateway.documents.offer import Offer, ServedType
+from gateway.specs import FhirTables, SearchParameter
+
+Json = dict[str, Any]
+
+RESULT_PARAMETERS: Mapping[str, tuple[Json, str]] = {
+    "_count": ({"type": "integer", "minimum": 1}, "How many matches a page holds."),
+    "_sort": ({"type": "string"}, "Parameters to sort by, separated by commas; `-` before one turns it round."),
+    "_total": ({"type": "string", "enum": ["none", "estimate", "accurate"]}, "Whether a total is wanted."),
+    "_summary": (
+        {"type": "string", "enum": ["true", "text", "data", "count", "false"]},
+        "Which part of each resource is wanted.",
+    ),
+    "_elements": ({"type": "string"}, "Elements wanted, right below the type, separated by commas."),
+    "_format": ({"type": "string"}, "`json` or `application/fhir+json`."),
+    "_pretty": ({"type": "boolean"}, "Whether the answer is to be indented."),
+    "_page": ({"type": "string"}, "Token of a page, as a `next` link gives it; it expires."),
+}
+"""Parameters that shape an answer and need no permit, by name.
+
+Source: https://hl7.org/fhir/R4/search.html#return
+"""
+
+_FORMS = {
+    "date": "`YYYY-MM-DDThh:mm:ss+hh:mm`, as exact as is known; sent twice it bounds a range",
+    "number": "a number",
+    "quantity": "`number|system|code`",
+    "reference": "`Type/id` or the id alone",
+    "string": "the start of the text, letter case and accents aside",
+    "token": "`code` or `system|code`",
+    "uri": "the whole URI",
+}
+
+
+def paths(offer: Offer, tables: FhirTables) -> Json:
+    """Path items of the asking side."""
+    items: Json = {}
+    for served in offer.types:
+        if "search" in served.actions:
+            items[f"/{served.name}"] = {"get": _search(offer, served)}
+            items[f"/{served.name}/_search"] = {"post": _search_by_post(offer, served)}
+        if "read" in served.actions:
+            items[f"/{served.name}/{{id}}"] = {"get": _read(offer, served, tables)}
+    return items | _public_paths()
+
+
+def shared_parameters(offer: Offer) -> Json:
+    """Parameter components: the optional headers of every address, and the result parameters."""
+    components: Json = {
+        "Idempotency-Key": {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "description": "Key of a `Fhir` or `Csv` submission; without it a hash of the body is its key.",
+            "schema": {"type": "string"},
+        },
+        "If-None-Match": {
+            "name": "If-None-Match",
+            "in": "header",
+            "description": "The ETag of the version that the client has (RFC 9110 section 13.1.2).",
+            "schema": {"type": "string"},
+        },
+        "on-behalf-of": {
+            "name": "on-behalf-of",
+            "in": "header",
+            "description": "The user that the request is made for, where the token doesn't name one; kept in the "
+            "audit.",
+            "schema": {"type": "string", "maxLength": 256},
+        },
+    }
+    if offer.purposes:
+        rows = [f"- `{code}` {title}" for code, title in offer.purposes]
+        components["purpose-of-use"] = {
+            "name": "purpose-of-use",
+            "in": "header",
+            "description": "\n".join(["Why, where the token doesn't say and the principal may assert it.", "", *rows]),
+            "schema": {"type": "string", "enum": [code for code, _ in offer.purposes]},
+        }
+    for name, (schema, words) in RESULT_PARAMETERS.items():
+        components[name] = {"name": name, "in": "query", "description": words, "schema": schema}
+    return dict(sorted(components.items()))
+
+
+def _search(offer: Offer, served: ServedType) -> Json:
+    parameters = [_parameter(served, parameter) for parameter in served.parameters]
+    return {
+        "operationId": f"search{served.name}",
+        "tags": [served.name],
+        "summary": f"Search {served.name}",
+        "description": _views(served, "search"),
+        "parameters": [*parameters, *_result_parameters(), *_headers(offer)],
+        "responses": _found() | faults((400, 401, 403, 406, 503)),
+    }
+
+
+def _search_by_post(offer: Offer, served: ServedType) -> Json:
+    fields: Json = {
+        parameter.code: _schema(parameter) | {"description": _words(served, parameter)}
+        for parameter in served.parameters
+    }
+    fields |= {name: schema | {"description": words} for name, (schema, words) in RESULT_PARAMETERS.items()}
+    return {
+        "operationId": f"search{served.name}ByPost",
+        "tags": [served.name],
+        "summary": f"Search {served.name}, with the parameters in the body",
+        "description": _views(served, "search"),
+        "parameters": _headers(offer),
+        "requestBody": {
+            "content": {"application/x-www-form-urlencoded": {"schema": {"type": "object", "properties": fields}}}
+        },
+        "responses": _found() | faults((400, 401, 403, 406, 413, 415, 503)),
+    }
+
+
+def _read(offer: Offer, served: ServedType, tables: FhirTables) -> Json:
+    identifier = {"type": "string", "pattern": f"^{tables.formats['id']}$"}
+    return {
+        "operationId": f"read{served.name}",
+        "tags": [served.name],
+        "summary": f"Read one {served.name}",
+        "description": _views(served, "read"),
+        "parameters": [
+            {"name": "id", "in": "path", "required": True, "description": "The logical id.", "schema": identifier},
+            ref("parameters", "If-None-Match"),
+            *_headers(offer),
+        ],
+        "responses": {
+            "200": {
+                "description": f"The {served.name}, without what the rules hide.",
+                "headers": {name: ref("headers", name) for name in ("Cache-Control", "ETag", "Last-Modified")},
+                "content": {FHIR_JSON: {"schema": ref("schemas", served.name)}},
+            },
+            "304": {"description": "The version that the client named is still the current one."},
+            **faults((400, 401, 403, 404, 406, 503)),
+        },
+    }
+
+
+def _found() -> Json:
+    return {
+        "200": {
+            "description": "What the caller may see of the matches.",
+            "headers": {"Cache-Control": ref("headers", "Cache-Control")},
+            "content": {FHIR_JSON: {"schema": ref("schemas", "Bundle")}},
+        }
+    }
+
+
+def _headers(offer: Offer) -> list[Json]:
+    names = (*(("purpose-of-use",) if offer.purposes else ()), "on-behalf-of")
+    return [ref("parameters", name) for name in names]
+
+
+def _result_parameters() -> list[Json]:
+    return [ref("parameters", name) for name in RESULT_PARAMETERS]
+
+
+def _parameter(served: ServedType, parameter: SearchParameter) -> Json:
+    schema = _schema(parameter)
+    repeats = {"style": "form", "explode": True} if schema["type"] == "array" else {}
+    description = _words(served, parameter)
+    return {"name": parameter.code, "in": "query", "description": description, **repeats, "schema": schema}
+
+
+def _schema(parameter: SearchParameter) -> Json:
+    """A date may be sent twice, to bound a range; other parameters are given once and their alternatives by comma."""
+    if parameter.type == "date":
+        return {"type": "array", "items": {"type": "string"}}
+    return {"type": "string"}
+
+
+def _words(served: ServedType, parameter: SearchParameter) -> str:
+    """Search parameter for people: its type, form and path, and the page that defines it."""
+    words = [f"{parameter.type}: {_FORMS.get(parameter.type, 'see its definition')}."]
+    if parameter.comparators:
+        words.append(f"Prefixes: {', '.join(parameter.comparators)}.")
+    path = _path(served, parameter)
+    if path:
+        words.append(f"Searches `{path}`.")
+    return " ".join([*words, f"[Definition]({parameter.url})."])
+
+
+def _path(served: ServedType, parameter: SearchParameter) -> str:
+    """The part of a parameter's expression that speaks of this type; `Patient.birthDate | Person.birthDate` has two."""
+    parts = [part.strip() for part in parameter.fhirpath.split("|")]
+    own = [part for part in parts if part.lstrip("(").startswith(f"{served.name}.")]
+    return " | ".join(own or parts)
+
+
+def _views(served: ServedType, action: str) -> str:
+    """What each permit lets its callers ask, by rule id and title."""
+    lines = ["What may be asked, and of what, is said by these permits; any one of them suffices:", ""]
+    for view in served.views:
+        if action not in view.actions:
+            continue
+        words = [f"- `{view.id}` {view.title}"]
+        words += [f"when `{view.when}`"] if view.when else []
+        words += [f"a search carries {view.asking}"] if view.asking and action == "search" else []
+        words += [f"shown are those where `{view.rows}`"] if view.rows else []
+        words += [f"hidden: {', '.join(view.hide)}"] if view.hide else []
+        lines.append("; ".join(words))
+    return "\n".join(lines)
+
+
+def _public_paths() -> Json:
+    """Addresses that need no token."""
+    return {
+        "/metadata": {"get": _public(
+            "capabilities", "Documents", "CapabilityStatement of the gateway", FHIR_JSON,
+            ref("schemas", "CapabilityStatement"),
+        ) },
+        "/openapi.json": {"get": _public(
+            "openapi", "Documents", "This document", "application/json", {"type": "object"}
+        )},
+        "/swagger/v1/swagger.json": {"get": _public(
+            "swagger", "Documents", "This document, where the Swagger page looks for it", "application/json",
+            {"type": "object"},
+        )},
+        "/swagger/index.html": {"get": _public(
+            "swaggerPage", "Documents", "This document as a page", "text/html", {"type": "string"}
+        )},
+        "/.well-known/jwks.json": {"get": _public(
+            "keys", "Authorisation", "Keys that access tokens are signed with (RFC 7517)", "application/json",
+            {"type": "object"},
+        )},
+        "/_health/live": {"get": _public(
+            "live", "Operations", "Whether the process runs", "application/json", ref("schemas", "Health")
+        )},
+        "/_health/ready": {"get": _ready()},
+    }  # fmt: skip
+
+
+def _public(operation: str, tag: str, summary: str, media_type: str, schema: Json) -> Json:
+    return {
+        "operationId": operation,
+        "tags": [tag],
+        "summary": summary,
+        "security": [],
+        "responses": {"200": {"description": summary, "content": {media_type: {"schema": schema}}}},
+    }
+
+
+def _ready() -> Json:
+    summary = "Whether rules are loaded, the journal can be written and the targets answer"
+    operation = _public("ready", "Operations", summary, "application/json", ref("schemas", "Health"))
+    down = {"description": "Not ready.", "content": {"application/json": {"schema": ref("schemas", "Health")}}}
+    operation["responses"]["503"] = down
+    return operation

@@ -1,0 +1,251 @@
+"""The sending side of the OpenAPI document: `/$ingest`, its receipts and its token endpoint.
+
+Source: `http-interface.md` of the design; OpenAPI 3.1.0 section 4.8.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from gateway.documents.components import ASSERTION_TYPE, TOKEN_PATH, faults, ref
+from gateway.documents.examples import Example
+from gateway.documents.offer import MEDIA_TYPES, Offer, Published, SendingDomain, Statement
+from gateway.documents.outcomes import RETRY_AFTER, Outcome, told
+
+Json = dict[str, Any]
+
+INGEST_PATH = "/$ingest"
+RECEIPT_PATH = "/$ingest/receipts/{id}"
+OUTCOME_STATUSES = frozenset({400, 401, 413, 415})
+"""Faults that also meet requests whose data type is not known: they are told by an OperationOutcome."""
+
+
+HEADERS: Mapping[int, tuple[str, ...]] = {
+    200: ("Location",),
+    202: ("Location",),
+    401: ("WWW-Authenticate",),
+    **dict.fromkeys(RETRY_AFTER, ("Retry-After",)),
+}
+"""Headers of an answer by status."""
+
+
+def paths(offer: Offer, published: Published, examples: Iterable[Example]) -> Json:
+    """Path items of the sending side; where no domain accepts anything there is nothing to send."""
+    sending = {INGEST_PATH: {"post": _ingest(offer, published, tuple(examples))}} if offer.domains else {}
+    return sending | {
+        TOKEN_PATH: {"post": _token(published)},
+        RECEIPT_PATH: {"get": _receipt()},
+    }
+
+
+def domain_words(domain: SendingDomain) -> str:
+    """What one domain takes, in Markdown: the rules by id and title."""
+    lines = [f"### {domain.name}: {domain.title}", ""]
+    if domain.owner or domain.contact:
+        lines += [f"Owner: {domain.owner or 'not named'}. Contact: {domain.contact or 'not named'}.", ""]
+    for accepted in domain.accepts:
+        versions = f", versions {accepted.versions}" if accepted.versions else ""
+        lines.append(f"- accepts {accepted.data_type}: {', '.join(accepted.types)}{versions}")
+    lines.append(f"- acknowledges by `{domain.profile}`" + ("" if domain.outcome else ", without outcome in MSA-3"))
+    lines += ["- another body under a key that was accepted: " + _same_key(domain.same_control_id), ""]
+    for heading, statements in (
+        ("Who may send", domain.permits),
+        ("What is forbidden", domain.forbids),
+        ("What is checked", domain.checks),
+        ("Where it goes", domain.routes),
+    ):
+        lines += _section(heading, statements)
+    return "\n".join(lines).rstrip()
+
+
+def _same_key(same_control_id: str) -> str:
+    return "refused" if same_control_id == "refuse" else "accepted as a submission of its own"
+
+
+def _section(heading: str, statements: tuple[Statement, ...]) -> list[str]:
+    if not statements:
+        return []
+    rows = [f"- `{s.id}` {s.title}" + (f" ({s.words})" if s.words else "") for s in statements]
+    return [f"{heading}:", "", *rows, ""]
+
+
+def _ingest(offer: Offer, published: Published, examples: tuple[Example, ...]) -> Json:
+    description = (
+        "Takes one submission, judges it by the rules of the domain in its header, converts it and delivers it. "
+        "The capitalisation of `data-type` matters, that of `organisation-code` doesn't. Segments of HL7 v2 end with "
+        f"CR; CR LF and LF are read alike. Bodies up to {published.body_limit:,} bytes, also as "
+        "`Content-Encoding: gzip`. A submission that was denied or refused takes no key: corrected, it may be sent "
+        "again under the same control id."
+    )
+    return {
+        "operationId": "ingest",
+        "tags": ["Ingest"],
+        "summary": "Send a submission",
+        "description": "\n\n".join([description, *map(domain_words, offer.domains)]),
+        "parameters": [*_header_parameters(offer, examples), *_query_parameters()],
+        "requestBody": {"required": True, "content": _request_content(offer, examples)},
+        "responses": _responses(offer, examples),
+    }
+
+
+def _header_parameters(offer: Offer, examples: tuple[Example, ...]) -> list[Json]:
+    """Headers of `/$ingest`; OpenAPI ignores ones called Content-Type or Authorization, which say so elsewhere."""
+    shown = [example.organisation for example in examples if example.organisation]
+    domains = [(domain.name, domain.title) for domain in offer.domains]
+    required = [
+        _enumeration("source-domain", "The sending domain, whose rules judge the submission.", domains),
+        _enumeration("organisation-code", "ODS code of the sending organisation.", offer.organisations)
+        | ({"example": shown[0]} if shown else {}),
+        _enumeration(
+            "data-type", "What the body is; the capitalisation matters.", [(name, "") for name in offer.data_types]
+        ),
+    ]
+    optional = [ref("parameters", "on-behalf-of")]
+    if offer.purposes:
+        optional.insert(0, ref("parameters", "purpose-of-use"))
+    if set(offer.data_types) - {"Hl7v2"}:
+        optional.insert(0, ref("parameters", "Idempotency-Key"))
+    return required + optional
+
+
+def _enumeration(name: str, words: str, values: Iterable[tuple[str, str]]) -> Json:
+    """Required header with the values that the rules declare; each title is told beside its value."""
+    pairs = list(values)
+    listed = [f"- `{value}` {title}" for value, title in pairs if title]
+    return {
+        "name": name,
+        "in": "header",
+        "required": True,
+        "description": "\n".join([words, *([""] if listed else []), *listed]),
+        "schema": {"type": "string", "enum": [value for value, _ in pairs]},
+    }
+
+
+def _query_parameters() -> list[Json]:
+    return [
+        {
+            "name": "dry-run",
+            "in": "query",
+            "description": "Read, decide, convert and answer as usual, but store nothing and take no key.",
+            "schema": {"type": "boolean"},
+        },
+        {
+            "name": "loss",
+            "in": "query",
+            "description": "`report` adds the loss report to the answer: which fields were mapped, ignored, unmapped.",
+            "schema": {"type": "string", "enum": ["report"]},
+        },
+    ]
+
+
+def _request_content(offer: Offer, examples: tuple[Example, ...]) -> Json:
+    content: dict[str, dict[str, Json]] = {}
+    for data_type in offer.data_types:
+        named = {e.key: ref("examples", e.key) for e in examples if e.status is None and e.data_type == data_type}
+        for media_type in MEDIA_TYPES[data_type]:
+            content.setdefault(media_type, {}).update(named)
+    return {
+        media_type: {"schema": {"type": "string"}} | ({"examples": named} if named else {})
+        for media_type, named in content.items()
+    }
+
+
+def _responses(offer: Offer, examples: tuple[Example, ...]) -> Json:
+    by_status = told(domain.profile for domain in offer.domains)
+    return {str(status): _response(status, outcomes, offer, examples) for status, outcomes in by_status.items()}
+
+
+def _response(
+    status: int, outcomes: tuple[tuple[str, Outcome], ...], offer: Offer, examples: tuple[Example, ...]
+) -> Json:
+    content: Json = {}
+    if "Hl7v2" in offer.data_types:
+        named = {e.key: ref("examples", e.key) for e in examples if e.status == status}
+        content["text/plain"] = {"schema": ref("schemas", "Acknowledgement")} | ({"examples": named} if named else {})
+    if status in OUTCOME_STATUSES or set(offer.data_types) - {"Hl7v2"}:
+        content["application/fhir+json"] = {"schema": ref("schemas", "OperationOutcome")}
+    names = HEADERS.get(status, ())
+    response: Json = {"description": _told(outcomes, offer)}
+    if names:
+        response["headers"] = {name: ref("headers", name) for name in names}
+    return response | {"content": content}
+
+
+def _told(outcomes: tuple[tuple[str, Outcome], ...], offer: Offer) -> str:
+    """Outcomes of one status, each with the profiles under which it has this status where several are in use."""
+    several = len({domain.profile for domain in offer.domains}) > 1
+    profiles: dict[Outcome, list[str]] = {}
+    for profile, outcome in outcomes:
+        profiles.setdefault(outcome, []).append(f"`{profile}`")
+    rows = [f"- {o.code}, {o.words}" + (f" ({' and '.join(p)})" if several else "") for o, p in profiles.items()]
+    return "\n".join(rows)
+
+
+def _receipt() -> Json:
+    return {
+        "operationId": "receipt",
+        "tags": ["Ingest"],
+        "summary": "State of a submission",
+        "description": "Received, delivered, queued or dead, and why, target by target; for the principal that sent "
+        "it alone. `Location` and the acknowledgement name the address.",
+        "parameters": [
+            {"name": "id", "in": "path", "required": True, "description": "The receipt's id.",
+             "schema": {"type": "string"}},
+        ],
+        "responses": {
+            "200": {
+                "description": "The receipt.",
+                "headers": {"Cache-Control": ref("headers", "Cache-Control")},
+                "content": {"application/json": {"schema": ref("schemas", "Receipt")}},
+            },
+            **faults((400, 401, 403, 404)),
+        },
+    }  # fmt: skip
+
+
+def _token(published: Published) -> Json:
+    methods = "private_key_jwt (RFC 7523; RS384, ES384, RS512)"
+    secret = " or client_secret_basic" if published.client_secrets else ""
+    answer = {
+        "headers": {"Cache-Control": ref("headers", "Cache-Control")},
+        "content": {"application/json": {"schema": ref("schemas", "OAuthError")}},
+    }
+    return {
+        "operationId": "token",
+        "tags": ["Authorisation"],
+        "summary": "Get an access token",
+        "description": f"OAuth 2.0 token endpoint: client_credentials with {methods}{secret}. The audience of an "
+        f"assertion is exactly `{published.public_url}{TOKEN_PATH}`.",
+        "security": [*([{"client": []}] if published.client_secrets else []), {}],
+        "requestBody": {
+            "required": True,
+            "content": {"application/x-www-form-urlencoded": {"schema": _token_form()}},
+        },
+        "responses": {
+            "200": {
+                "description": "An access token.",
+                "headers": {"Cache-Control": ref("headers", "Cache-Control")},
+                "content": {"application/json": {"schema": ref("schemas", "Token")}},
+            },
+            "400": {"description": "The request is not one that the endpoint takes (RFC 6749 section 5.2).", **answer},
+            "401": {
+                "description": "`invalid_client`: the client could not be authenticated.",
+                "headers": {name: ref("headers", name) for name in ("Cache-Control", "WWW-Authenticate")},
+                "content": answer["content"],
+            },
+        },
+    }
+
+
+def _token_form() -> Json:
+    return {
+        "type": "object",
+        "required": ["grant_type"],
+        "properties": {
+            "grant_type": {"const": "client_credentials"},
+            "scope": {"type": "string"},
+            "client_assertion_type": {"const": ASSERTION_TYPE},
+            "client_assertion": {"type": "string", "description": "A signed JWT (RFC 7523), for private_key_jwt."},
+        },
+    }

@@ -1,0 +1,57 @@
+"""Ids that the same fact always gets, whoever tells it and however often.
+
+Source: the gateway's design (conversion, identity); RFC 9562 for UUIDs; the NHS Data Dictionary for NHS numbers
+(https://www.datadictionary.nhs.uk/attributes/nhs_number.html) and organisation codes.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterable
+
+from nhs_number.validate import is_valid
+
+NAMESPACE = uuid.UUID("e321a27b-5367-4901-9624-8b2d642427b2")
+"""The gateway's own namespace of version 5 UUIDs. Never to be changed: every derived id hangs on it."""
+
+_WRITTEN = re.compile(r"[0-9]{10}|[0-9]{3}([ -])[0-9]{3}\1[0-9]{4}")
+_ODS_CODE = re.compile(r"[A-Z0-9]{3,12}")
+
+
+def nhs_number_digits(text: str) -> str | None:
+    """The ten digits of a valid NHS number, or None.
+
+    Shape: ten digits, or three, three and four with one blank or hyphen between; ten equal digits pass the check sum
+    and are refused all the same.
+    """
+    if _WRITTEN.fullmatch(text) is None:
+        return None
+    digits = text.replace(" ", "").replace("-", "")
+    return digits if len(set(digits)) > 1 and is_valid(digits) else None
+
+
+def valid_nhs_number(text: str) -> bool:
+    """Whether this is a valid NHS number."""
+    return nhs_number_digits(text) is not None
+
+
+def patient_id(nhs_numbers: Iterable[str]) -> str | None:
+    """Id of a Patient with these NHS numbers: the one valid number, or None where there is none or several."""
+    valid = {digits for text in nhs_numbers if (digits := nhs_number_digits(text)) is not None}
+    return valid.pop() if len(valid) == 1 else None
+
+
+def organization_id(ods_code: str) -> str | None:
+    """Id of an Organization with this ODS code: the code in upper case, or None where it isn't one."""
+    code = ods_code.strip().upper()
+    return code if _ODS_CODE.fullmatch(code) is not None else None
+
+
+def derived_id(resource_type: str, authority: str, value: str) -> str:
+    """Id of a resource that has a business identifier.
+
+    Shape: a version 5 UUID in lower case; `authority` is who assigned the identifier, else the sending organisation.
+    """
+    # the lengths keep ("a", "bc") and ("ab", "c") apart
+    return str(uuid.uuid5(NAMESPACE, f"{resource_type}/{len(authority)}:{authority}/{len(value)}:{value}"))

@@ -1,0 +1,126 @@
+"""JSON bytes to a resource and back, strictly, decimals as they were written.
+
+Source: https://hl7.org/fhir/R4/json.html, RFC 8259
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import simplejson
+
+Resource = dict[str, Any]
+"""A FHIR resource or datatype as JSON; decimals are `decimal.Decimal`, so that 72.50 stays 72.50."""
+
+DEEPEST = 100
+LONGEST_NUMBER = 60
+
+# An unclosed string runs to the end here, so that hostile input is read once.
+_MARKS = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
+
+
+class JsonError(ValueError):
+    """Bytes that are no JSON the gateway takes.
+
+    Shape: `place` is where (`line 3 column 7`, a member's name), `words` what is wrong, without the place.
+    """
+
+    def __init__(self, place: str, words: str) -> None:
+        """Say where and what."""
+        super().__init__(f"{place}: {words}")
+        self.place = place
+        self.words = words
+
+
+def load(raw: bytes) -> Resource:
+    """A JSON object that names its resource type.
+
+    Errors: JsonError for bytes that aren't UTF-8 or JSON, a member twice in one object, NaN and Infinity, nesting
+    deeper than 100, a number longer than 60 characters, half a surrogate pair, anything but a resource at the top.
+    """
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise JsonError(f"byte {error.start}", "this is not UTF-8") from error
+    if raw.count(b"{") + raw.count(b"[") > DEEPEST:
+        _check_depth(raw)
+    try:
+        value = simplejson.loads(
+            text,
+            object_pairs_hook=_object,
+            parse_int=_integer,
+            parse_float=_decimal,
+            parse_constant=_constant,
+            allow_nan=True,  # so that parse_constant, not the library's words, refuses them
+        )
+    except simplejson.JSONDecodeError as error:
+        raise JsonError(f"line {error.lineno} column {error.colno}", "this is not JSON") from error
+    if not isinstance(value, dict) or not isinstance(value.get("resourceType"), str):
+        raise JsonError("the whole", "this is no FHIR resource: a JSON object with a resourceType is needed")
+    if b"\\u" in raw:
+        _check_characters(value)
+    return value
+
+
+def dump(resource: Resource | Sequence[Any]) -> bytes:
+    """Compact UTF-8 JSON, members in the order they have.
+
+    Errors: ValueError for NaN and Infinity.
+    """
+    text = simplejson.dumps(resource, separators=(",", ":"), ensure_ascii=False, use_decimal=True, allow_nan=False)
+    return text.encode()
+
+
+def canonical(resource: Resource) -> bytes:
+    """JSON bytes that are equal where content is: members in alphabetical order, 72.5 apart from 72.50."""
+    text = simplejson.dumps(resource, separators=(",", ":"), ensure_ascii=False, use_decimal=True, sort_keys=True)
+    return text.encode()
+
+
+def _check_depth(raw: bytes) -> None:
+    depth = 0
+    for mark in _MARKS.finditer(raw):
+        if mark.group() in {b"{", b"["}:
+            depth += 1
+            if depth > DEEPEST:
+                raise JsonError(f"byte {mark.start()}", f"objects and lists are nested deeper than {DEEPEST}")
+        elif mark.group() in {b"}", b"]"}:
+            depth -= 1
+
+
+def _check_characters(value: Resource) -> None:
+    try:
+        dump(value)
+    except UnicodeEncodeError as error:
+        raise JsonError("a string", "half of a surrogate pair stands alone") from error
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Resource:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise JsonError(twice[:60], "this member stands twice in one object")
+    return found
+
+
+def _integer(text: str) -> int | Decimal:
+    _check_length(text)
+    return Decimal(text) if text == "-0" else int(text)
+
+
+def _decimal(text: str) -> Decimal:
+    _check_length(text)
+    return Decimal(text)
+
+
+def _check_length(text: str) -> None:
+    if len(text) > LONGEST_NUMBER:
+        raise JsonError(text[:20] + "...", f"this number is longer than {LONGEST_NUMBER} characters")
+
+
+def _constant(text: str) -> None:
+    raise JsonError(text, "this is not a JSON number")

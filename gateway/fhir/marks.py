@@ -1,0 +1,116 @@
+"""The gateway's own marks in `meta`: who contributed to a resource, and up to which moment it is told.
+
+Every contributing organisation and domain has a tag, with systems below a base of our own. The moment that the last
+written message tells of is an extension of `meta`: it is replaced on each write, where servers keep old tags.
+Source: https://hl7.org/fhir/R4/resource.html#meta; the gateway's design (conversion, update)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from gateway.fhir.jsonformat import Resource
+
+DEFAULT_BASE = "https://healthcare-exchange-gateway.example/fhir"
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Addresses of the marks, below a base without a slash at its end."""
+
+    base: str = DEFAULT_BASE
+
+    @property
+    def organisation(self) -> str:
+        """System of the tags that name contributing organisations."""
+        return f"{self.base}/CodeSystem/contributing-organisation"
+
+    @property
+    def domain(self) -> str:
+        """System of the tags that name the domains they contributed to."""
+        return f"{self.base}/CodeSystem/contributing-domain"
+
+    @property
+    def told(self) -> str:
+        """URL of the extension that holds the moment which the last written message tells of."""
+        return f"{self.base}/StructureDefinition/told"
+
+
+DEFAULT = Marks()
+
+
+def contributed(
+    resource: Resource, *, organisation: str, domain: str, source: str | None = None, marks: Marks = DEFAULT
+) -> Resource:
+    """The resource with the tags of its contributor, and `meta.source` where one is given."""
+    meta = dict(resource.get("meta", {}))
+    own = ({"system": marks.organisation, "code": organisation.upper()}, {"system": marks.domain, "code": domain})
+    meta["tag"] = united(meta.get("tag", ()), own)
+    if source is not None:
+        meta["source"] = source
+    return {**resource, "meta": meta}
+
+
+def contributors(resource: Resource, marks: Marks = DEFAULT) -> tuple[frozenset[str], frozenset[str]]:
+    """Organisations and domains that contributed to a resource, by its tags."""
+    tags = resource.get("meta", {}).get("tag", ())
+    organisations, domains = (
+        frozenset(str(tag["code"]) for tag in tags if tag.get("system") == system and "code" in tag)
+        for system in (marks.organisation, marks.domain)
+    )
+    return organisations, domains
+
+
+def told_at(resource: Resource, marks: Marks = DEFAULT) -> str | None:
+    """The moment that the message which last wrote the resource tells of, as it was written."""
+    for extension in resource.get("meta", {}).get("extension", ()):
+        if extension.get("url") == marks.told:
+            return str(extension["valueInstant"])
+    return None
+
+
+def merged_meta(standing: Resource, draft: Resource, told: str, marks: Marks = DEFAULT) -> Resource:
+    """Meta of a new version: tags, labels and profiles of both, the draft's source, and the moment told.
+
+    Shape: without version id and time of update, which the server gives.
+    """
+    meta: Resource = {
+        name: united(standing.get(name, ()), draft.get(name, ()))
+        for name in ("profile", "security", "tag")
+        if name in standing or name in draft
+    }
+    source = draft.get("source", standing.get("source"))
+    if source is not None:
+        meta["source"] = source
+    others = (e for e in (*standing.get("extension", ()), *draft.get("extension", ())) if e.get("url") != marks.told)
+    meta["extension"] = [*united(others, ()), {"url": marks.told, "valueInstant": told}]
+    return meta
+
+
+def without_history(meta: Resource, marks: Marks = DEFAULT) -> Resource:
+    """What of `meta` is content: without version, times and the message that it came from; tags in one order."""
+    content = {name: value for name, value in meta.items() if name not in {"versionId", "lastUpdated", "source"}}
+    content["extension"] = [e for e in meta.get("extension", ()) if e.get("url") != marks.told]
+    content["tag"] = sorted(meta.get("tag", ()), key=lambda tag: (tag.get("system", ""), tag.get("code", "")))
+    return {name: value for name, value in content.items() if value}
+
+
+def instant(text: str) -> datetime:
+    """A moment, aware; without an offset it is read as UTC.
+
+    Errors: ValueError.
+    """
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def united(first: Iterable[Any], second: Iterable[Any]) -> list[Any]:
+    """Entries of both in order, each once."""
+    found: list[Any] = []
+    for entry in (*first, *second):
+        if entry not in found:
+            found.append(entry)
+    return found

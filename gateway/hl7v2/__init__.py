@@ -1,0 +1,28 @@
+"""HL7 v2: bytes to `Message` and back, the standard's dictionaries, acknowledgements."""
+
+from gateway.hl7v2.acknowledgement import Acknowledged, acknowledge, read_acknowledgement
+from gateway.hl7v2.delimiters import NULL, STANDARD, Delimiters, escape, unescape
+from gateway.hl7v2.dictionary import Dictionary, FieldDefinition, label_fits
+from gateway.hl7v2.message import Element, Message, Segment
+from gateway.hl7v2.reader import read
+from gateway.hl7v2.structure import Group, SegmentUse
+
+__all__ = [
+    "NULL",
+    "STANDARD",
+    "Acknowledged",
+    "Delimiters",
+    "Dictionary",
+    "Element",
+    "FieldDefinition",
+    "Group",
+    "Message",
+    "Segment",
+    "SegmentUse",
+    "acknowledge",
+    "escape",
+    "label_fits",
+    "read",
+    "read_acknowledgement",
+    "unescape",
+]

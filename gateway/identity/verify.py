@@ -1,0 +1,223 @@
+"""Access tokens to principals.
+
+Source: RFC 6750 (bearer tokens), RFC 9068 section 4 (JWT access tokens), RFC 8725.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from joserfc.jwk import Key
+
+from gateway.identity import jose
+from gateway.identity.credentials import Credentials
+from gateway.identity.jose import CLOCK_SKEW, BadJws, Jws
+from gateway.identity.keys import ALGORITHM, SigningKeys
+
+CACHE: Final = 4096
+PURPOSE_LIMIT: Final = 64
+USER_LIMIT: Final = 256
+SCOPE_LIMIT: Final = 4096
+TYPES: Final = frozenset({"at+jwt", "application/at+jwt"})
+
+# What senders put where the token should be, and what it tells about their settings.
+_PLACEHOLDER: Final = re.compile(r"\$\{.*|\$[A-Za-z_].*|\{\{.*|<.*>|%.*%", re.DOTALL)
+_NOTHING: Final = frozenset({"null", "undefined", "none", "nil"})
+_COMPACT: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
+
+
+class Unauthorised(Exception):  # noqa: N818 - an answer to a client, not an error of the program
+    """A request whose sender is not known.
+
+    Shape: `words` are for people and hold nothing of what was sent, no quote, line break or HL7 delimiter;
+    `challenge` is the value of WWW-Authenticate.
+    Source: RFC 6750 section 3.
+    """
+
+    def __init__(self, words: str, challenge: str) -> None:
+        """Keep what the 401 needs."""
+        super().__init__(words)
+        self.words = words
+        self.challenge = challenge
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who is asking, as its token says; what it may do is for the rules.
+
+    Shape: `purpose` and `user` are the claims `purpose_of_use` and `on_behalf_of`; `scopes` is empty where the token
+    has none, which means the rules alone.
+    """
+
+    name: str
+    purpose: str | None = None
+    user: str | None = None
+    scopes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedIssuer:
+    """Whose tokens are believed, and how they look.
+
+    Shape: `client_claim` names the claim with the principal's name; `key` finds a verification key by its kid.
+    """
+
+    issuer: str
+    audience: str
+    algorithms: frozenset[str]
+    types: frozenset[str | None]
+    client_claim: str
+    key: Callable[[str], Key | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    principal: Principal
+    issued: float
+    expires: float
+
+
+class Verifier:
+    """Knows principals by their access tokens.
+
+    Shape: `issuers` are all that are believed; `token_address` is where a sender gets a token, for the words of a
+    refusal. Verified tokens are remembered by their hash, at most `capacity` of them, until they expire; whether the
+    principal is still enrolled is looked up each time, so that a revocation holds at once. For one event loop.
+    """
+
+    def __init__(
+        self,
+        issuers: Sequence[TrustedIssuer],
+        credentials: Credentials,
+        *,
+        realm: str,
+        token_address: str,
+        clock: Callable[[], float] = time.time,
+        capacity: int = CACHE,
+    ) -> None:
+        """Remember whom to believe."""
+        self._issuers: Mapping[str, TrustedIssuer] = {issuer.issuer: issuer for issuer in issuers}
+        self._algorithms = frozenset().union(*(issuer.algorithms for issuer in issuers))
+        self._types: frozenset[str | None] = frozenset().union(*(issuer.types for issuer in issuers))
+        self._credentials = credentials
+        self._realm = realm
+        self._token_address = token_address
+        self._clock = clock
+        self._capacity = capacity
+        self._verified: OrderedDict[bytes, _Verified] = OrderedDict()
+
+    async def authenticate(self, authorization: Sequence[str]) -> Principal:
+        """The principal of a request.
+
+        Shape: `authorization` holds every value of that header.
+        Errors: Unauthorised for anything but one good token of an enrolled principal.
+        """
+        token = self._token(authorization)
+        digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+        now = self._clock()
+        verified = self._verified.get(digest)
+        if verified is None:
+            verified = self._verify(token, now)
+            self._remember(digest, verified)
+        if verified.expires <= now:
+            self._verified.pop(digest, None)
+            raise self._bad_token("the access token has expired; ask for a new one before it does")
+        enrolment = self._credentials.find(verified.principal.name)
+        if enrolment is None or verified.issued < enrolment.since:
+            self._verified.pop(digest, None)
+            raise self._bad_token("the principal of this access token is not enrolled, or was revoked")
+        return verified.principal
+
+    def _remember(self, digest: bytes, verified: _Verified) -> None:
+        self._verified[digest] = verified
+        if len(self._verified) > self._capacity:
+            self._verified.popitem(last=False)
+
+    def _token(self, authorization: Sequence[str]) -> str:
+        """What stands behind `Bearer`, or a hint why nothing does."""
+        get = f"send Authorization: Bearer and an access token from {self._token_address}"
+        if not authorization:
+            # RFC 6750 section 3.1: a request without any credentials gets no error code.
+            raise Unauthorised(f"the Authorization header is missing; {get}", f'Bearer realm="{self._realm}"')
+        if len(authorization) > 1:
+            raise self._bad_request("the Authorization header was sent more than once; send it exactly once")
+        scheme, _, token = authorization[0].strip().partition(" ")
+        token = token.strip()
+        if scheme.lower() != "bearer":
+            bare = _COMPACT.fullmatch(scheme) is not None and not token
+            hint = "the word Bearer and a space are missing before the token" if bare else get
+            raise self._bad_request(f"the Authorization header is not of the scheme Bearer; {hint}")
+        if not token or token.lower() in _NOTHING:
+            raise self._bad_request("there is no token after Bearer: the variable that your sender puts there is empty")
+        if _PLACEHOLDER.fullmatch(token):
+            raise self._bad_request(
+                "there is a variable's name after Bearer in place of a token: the variable is empty, "
+                "or your sender does not replace it there"
+            )
+        if token[0] in "'\"":
+            raise self._bad_request("the token after Bearer stands in quotes; send it without")
+        return token
+
+    def _verify(self, token: str, now: float) -> _Verified:
+        try:
+            signed = jose.read(token, algorithms=self._algorithms, types=self._types)
+            issuer = _trusted(signed.claims.get("iss"), self._issuers)
+            _judge_signature(signed, issuer)
+            return _judge_claims(signed.claims, issuer, now)
+        except BadJws as bad:
+            raise self._bad_token(f"the access token is not accepted: {bad}") from None
+
+    def _bad_token(self, words: str) -> Unauthorised:
+        return Unauthorised(words, f'Bearer realm="{self._realm}", error="invalid_token", error_description="{words}"')
+
+    def _bad_request(self, words: str) -> Unauthorised:
+        return Unauthorised(
+            words, f'Bearer realm="{self._realm}", error="invalid_request", error_description="{words}"'
+        )
+
+
+def built_in(keys: SigningKeys, public_url: str) -> TrustedIssuer:
+    """The gateway's own issuer, as one to believe."""
+    return TrustedIssuer(public_url, public_url, frozenset({ALGORITHM}), TYPES, "client_id", keys.find)
+
+
+def _trusted(name: object, issuers: Mapping[str, TrustedIssuer]) -> TrustedIssuer:
+    issuer = issuers.get(name) if isinstance(name, str) else None
+    if issuer is None:
+        raise BadJws("it is from another issuer (iss)")
+    return issuer
+
+
+def _judge_signature(signed: Jws, issuer: TrustedIssuer) -> None:
+    key = issuer.key(signed.key_id)
+    if key is None or signed.algorithm not in issuer.algorithms or not jose.holds(signed, key):
+        raise BadJws("its signature does not hold under a key of its issuer")
+
+
+def _judge_claims(claims: Mapping[str, Any], issuer: TrustedIssuer, now: float) -> _Verified:
+    if claims.get("aud") != issuer.audience:
+        raise BadJws("it is for another audience (aud)")
+    if "cnf" in claims:
+        # A token bound to a certificate or key is no bearer token; nothing here can prove the binding yet.
+        raise BadJws("it is bound to a key of its sender (cnf)")
+    expires, issued, begins = (jose.instant(claims, name) for name in ("exp", "iat", "nbf"))
+    if expires is None or issued is None or jose.text_claim(claims, "jti", USER_LIMIT) is None:
+        raise BadJws("it lacks exp, iat or jti")
+    if issued > now + CLOCK_SKEW or (begins or 0) > now + CLOCK_SKEW:
+        raise BadJws("it is not valid yet (iat, nbf)")
+    name = jose.text_claim(claims, issuer.client_claim, USER_LIMIT)
+    if name is None or claims.get("sub") != name:
+        raise BadJws("it does not name its client")
+    principal = Principal(
+        name=name,
+        purpose=jose.text_claim(claims, "purpose_of_use", PURPOSE_LIMIT),
+        user=jose.text_claim(claims, "on_behalf_of", USER_LIMIT),
+        scopes=tuple((jose.text_claim(claims, "scope", SCOPE_LIMIT) or "").split()),
+    )
+    return _Verified(principal, issued, expires)

@@ -1,0 +1,246 @@
+"""What is handed to targets: at once for an ingest, and later for what the journal queued.
+
+The order for a FHIR target: read what stands, merge, write in one transaction with `If-Match`; a lost race is merged
+again. Source: `conversion.md` of the design, "Update"; `http-interface.md`, "Targets".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import simplejson
+import structlog
+
+from gateway import fhir
+from gateway.fhir import Draft
+from gateway.finding import Finding
+from gateway.interactions.gateway import Gateway, Target
+from gateway.interactions.refused import Refused, error
+from gateway.journal import JournalUnavailable, Queued, TargetState
+from gateway.rules import Routing
+from gateway.upstream import Answer, FhirServer, TargetDown
+
+MERGES = 4
+LOST_RACE = frozenset({409, 412})
+LONGEST_PAUSE = 300.0
+IDLE = 1.0
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """What one submission hands over.
+
+    Shape: `raw` the body as it came, `drafts` what it was converted to, `told` the instant that it tells of.
+    """
+
+    receipt: str
+    raw: bytes
+    drafts: tuple[Draft, ...]
+    told: str
+    organisation: str
+    domain: str
+
+
+class TargetRefused(Exception):  # noqa: N818 - a target's answer, passed on, not an error of the program
+    """A target answered 4xx; its issues are `findings`."""
+
+    def __init__(self, target: str, findings: tuple[Finding, ...]) -> None:
+        """Keep the target's own issues."""
+        super().__init__(target)
+        self.target = target
+        self.findings = findings
+
+
+async def deliver(
+    gateway: Gateway, routings: Sequence[Routing], parcel: Parcel, deadline: float
+) -> tuple[tuple[TargetState, ...], tuple[Finding, ...]]:
+    """Hand a parcel to every target of its routes, those that may refuse it first.
+
+    Shape: the state of each target, and what is worth telling.
+    Units: `deadline` on the event loop's clock: a target that has not answered by then counts as down.
+    Errors: Refused: `failed` where a target answered 4xx, `down` where one is down and its route says reject.
+    """
+    states: list[TargetState] = []
+    told: list[Finding] = []
+    for routing in sorted(routings, key=lambda r: r.on_failure != "reject"):
+        async with gateway.order.turn(routing.target, routing.order_key):
+            state, findings = await _one(gateway, routing, parcel, deadline)
+        states.append(state)
+        told.extend(findings)
+    return tuple(states), tuple(told)
+
+
+async def _one(
+    gateway: Gateway, routing: Routing, parcel: Parcel, deadline: float
+) -> tuple[TargetState, tuple[Finding, ...]]:
+    key = routing.order_key
+    try:
+        await _check_turn(gateway, routing)
+        target = _target(gateway, routing.target)
+        async with asyncio.timeout_at(deadline):
+            findings = await hand_over(gateway, target, parcel)
+    except TargetRefused as fault:
+        raise Refused("failed", *fault.findings, rules=(routing.rule,)) from fault
+    except (TargetDown, TimeoutError) as fault:
+        why = fault.why if isinstance(fault, TargetDown) else "it did not answer in time"
+        if routing.on_failure == "reject" or routing.hold is None:
+            raise Refused(
+                "down",
+                error("transient", f"target {routing.target} is down: {why}; send the message again later",
+                      rule=routing.rule),
+                headers={"Retry-After": "10"},
+                rules=(routing.rule,),
+            ) from fault  # fmt: skip
+        until = gateway.clock() + routing.hold
+        waits = Finding("information", "informational",
+                        f"queued for target {routing.target}, which is down: {why}", rule=routing.rule)  # fmt: skip
+        return _queued(routing.target, parcel, key, until, why), (waits,)
+    return TargetState(routing.target, "delivered", None, key, None, None), findings
+
+
+async def _check_turn(gateway: Gateway, routing: Routing) -> None:
+    """Whether nothing earlier with the same order key still waits for the target."""
+    if await gateway.journal.waiting(routing.target, routing.order_key):
+        raise TargetDown(routing.target, "earlier messages with the same order key are still waiting for it")
+
+
+def _target(gateway: Gateway, name: str) -> Target:
+    target = gateway.targets.get(name)
+    if target is None:
+        raise TargetDown(name, "no address is configured for it")
+    return target
+
+
+def _queued(target: str, parcel: Parcel, key: str | None, deadline: datetime, why: str) -> TargetState:
+    return TargetState(target, "queued", packed(parcel), key, deadline.isoformat(), why)
+
+
+async def hand_over(gateway: Gateway, target: Target, parcel: Parcel) -> tuple[Finding, ...]:
+    """Give one target its form of a parcel.
+
+    Errors: TargetDown, TargetRefused.
+    """
+    if isinstance(target, FhirServer):
+        return await _write(gateway, target, parcel)
+    answer = await target.deliver(parcel.raw, parcel.receipt)
+    if answer.status >= 400:  # noqa: PLR2004 - HTTP's first client error
+        raise TargetRefused(target.name, _issues(target.name, answer))
+    return ()
+
+
+async def _write(gateway: Gateway, server: FhirServer, parcel: Parcel) -> tuple[Finding, ...]:
+    """Merge into what stands and write in one transaction, again where another was quicker."""
+    names = [(draft.resource["resourceType"], draft.resource["id"]) for draft in parcel.drafts]
+    for _ in range(MERGES):
+        standing = await server.read_many(names)
+        entries, findings = [], []
+        for name, draft in zip(names, parcel.drafts, strict=True):
+            stands = standing.get(name)
+            merged = fhir.merge(stands.resource if stands else None, draft, told=parcel.told, elements=gateway.elements)
+            if merged.stale:
+                findings.append(_stale(name[0]))
+            if merged.resource is not None:
+                entries.append(fhir.entry_put(merged.resource, stands.etag if stands else None))
+        if not entries:
+            return tuple(dict.fromkeys(findings))
+        answer = await server.transact(fhir.dump(fhir.transaction(entries)))
+        if answer.status in LOST_RACE:
+            continue
+        if answer.status >= 400:  # noqa: PLR2004 - HTTP's first client error
+            raise TargetRefused(server.name, _issues(server.name, answer))
+        return tuple(dict.fromkeys(findings))
+    raise TargetDown(server.name, f"others changed the same resources {MERGES} times in a row")
+
+
+def _stale(resource_type: str) -> Finding:
+    return Finding(
+        "information", "informational",
+        f"the stored {resource_type} was told of by a later message, so this one left it as it is", resource_type,
+    )  # fmt: skip
+
+
+def _issues(target: str, answer: Answer) -> tuple[Finding, ...]:
+    """A target's own issues, each with the target's name before it."""
+    try:
+        body = simplejson.loads(answer.body)
+        issues = body.get("issue", []) if isinstance(body, dict) else []
+    except ValueError:
+        issues = []
+    found = tuple(
+        error(str(issue.get("code", "processing")),
+              f"target {target}: {issue.get('diagnostics') or issue.get('details', {}).get('text') or 'no words'}",
+              next(iter(issue.get("expression") or ()), None))
+        for issue in issues if isinstance(issue, dict) and issue.get("severity") in {"error", "fatal"}
+    )  # fmt: skip
+    return found or (error("processing", f"target {target} refused it with status {answer.status}"),)
+
+
+def packed(parcel: Parcel) -> bytes:
+    """Parcel as the queue keeps it."""
+    around = {
+        "receipt": parcel.receipt,
+        "raw": base64.b64encode(parcel.raw).decode(),
+        "drafts": fhir.drafts_to_json(parcel.drafts, told=parcel.told).decode(),
+        "organisation": parcel.organisation,
+        "domain": parcel.domain,
+    }
+    return json.dumps(around).encode()
+
+
+def unpacked(payload: bytes) -> Parcel:
+    """Parcel from the queue."""
+    around = json.loads(payload)
+    drafts, told = fhir.drafts_from_json(around["drafts"].encode())
+    raw = base64.b64decode(around["raw"])
+    return Parcel(around["receipt"], raw, drafts, told, around["organisation"], around["domain"])
+
+
+async def work_off(gateway: Gateway) -> None:
+    """Deliver what is queued, for as long as the gateway runs: one worker, in order of each key.
+
+    A target that is down is tried again with back-off until the route's time is over, then its item is dead; a target
+    that refuses makes it dead at once.
+    """
+    while True:
+        try:
+            item = await gateway.journal.due(gateway.clock())
+            if item is not None:
+                await attempt(gateway, item)
+                continue
+        except JournalUnavailable as fault:
+            log.error("queue", why=str(fault))
+        await asyncio.sleep(IDLE)
+
+
+async def attempt(gateway: Gateway, item: Queued) -> None:
+    """Try one queued item once, and tell the journal how it went."""
+    parcel = unpacked(item.payload)
+    try:
+        target = _target(gateway, item.target)
+        async with gateway.order.turn(item.target, item.order_key), asyncio.timeout(gateway.settings.answer_within):
+            await hand_over(gateway, target, parcel)
+    except TargetRefused as fault:
+        await gateway.journal.attempted(item, dead="; ".join(f.diagnostics for f in fault.findings))
+    except (TargetDown, TimeoutError) as fault:
+        why = fault.why if isinstance(fault, TargetDown) else "it did not answer in time"
+        await _again(gateway, item, why)
+    else:
+        await gateway.journal.attempted(item, delivered=True)
+    log.info("queue", receipt=item.receipt, target=item.target, attempts=item.attempts + 1)
+
+
+async def _again(gateway: Gateway, item: Queued, why: str) -> None:
+    now = gateway.clock()
+    deadline = datetime.fromisoformat(item.deadline) if item.deadline else now
+    if now >= deadline:
+        await gateway.journal.attempted(item, dead=f"{why}; the time that its route gives was over")
+        return
+    pause = min(2.0 ** min(item.attempts, 16), LONGEST_PAUSE) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+    await gateway.journal.attempted(item, failed=why, next_at=min(now + timedelta(seconds=pause), deadline))

@@ -1,0 +1,89 @@
+"""Who asks, for whom and for what: the token, then purpose and user beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+
+from gateway.identity import Unauthorised
+from gateway.interactions.gateway import LONDON, Gateway
+from gateway.interactions.headers import listed, once, optional_faults, shown
+from gateway.interactions.refused import Refused, error
+from gateway.rules import Caller, Facts
+
+USER_LENGTH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """The caller of one request, with the purpose and the user that it acts for, where they are known."""
+
+    caller: Caller
+    purpose: str | None
+    user: str | None
+    scopes: tuple[str, ...] = ()
+
+    def facts(self, gateway: Gateway, action: str, **more: Any) -> Facts:
+        """Facts of a decision about this caller; `more` are those of the request."""
+        now = gateway.clock()
+        return Facts(
+            action=action,
+            caller=self.caller,
+            environment=gateway.settings.environment,
+            now=now,
+            today=now.astimezone(LONDON).date(),
+            purpose=self.purpose,
+            user=self.user,
+            **more,
+        )
+
+
+async def identify(request: Request, gateway: Gateway) -> Asking:
+    """Authenticate a request.
+
+    Errors: Refused: 401 for the token, 403 for a principal that no rule file declares or a purpose that it may not
+    assert, 400 for a duplicate header or an unknown purpose.
+    Source: `rules-language.md` of the design, facts `purpose` and `user`.
+    """
+    try:
+        principal = await gateway.verifier.authenticate(request.headers.getlist("authorization"))
+    except Unauthorised as fault:
+        raise Refused(
+            "unauthorised",
+            error("login", fault.words, "Authorization", "HTTP-A01"),
+            headers={"WWW-Authenticate": fault.challenge},
+        ) from fault
+    request.state.log["principal"] = principal.name
+    caller = gateway.rules.caller(principal.name)
+    if caller is None:
+        raise Refused("denied", error(
+            "forbidden", f"principal {principal.name} is enrolled, but no rule file declares it", None, "HTTP-A02"
+        ))  # fmt: skip
+    faults = optional_faults(request.headers)
+    if faults:
+        raise Refused("unreadable", *faults)
+    user = principal.user or once(request.headers, "on-behalf-of")[0]
+    purpose = principal.purpose or _asserted(request, gateway, caller)
+    return Asking(caller, purpose or None, (user or "")[:USER_LENGTH] or None, principal.scopes)
+
+
+def _asserted(request: Request, gateway: Gateway, caller: Caller) -> str | None:
+    purpose = once(request.headers, "purpose-of-use")[0]
+    if not purpose:
+        return None
+    declared = tuple(sorted(gateway.rules.registry.purposes))
+    if purpose not in declared:
+        raise Refused("unreadable", error(
+            "value", f"header purpose-of-use has the value {shown(purpose)}; accepted: {listed(declared)}",
+            "purpose-of-use", "HTTP-A03",
+        ))  # fmt: skip
+    if purpose not in caller.may_assert:
+        raise Refused("denied", error(
+            "forbidden",
+            f"principal {caller.name} may not assert purpose {purpose} by header; the registry would say "
+            f"may assert purpose {purpose}, or the token carries the claim purpose_of_use",
+            "purpose-of-use", "HTTP-A04",
+        ))  # fmt: skip
+    return purpose

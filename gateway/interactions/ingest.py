@@ -1,0 +1,286 @@
+"""`POST /$ingest`: one message from the request to the acknowledgement.
+
+Source: "The way of one message" in `architecture.md` of the design; `http-interface.md`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.finding import Finding, refuses
+from gateway.interactions import body, headers, options
+from gateway.interactions.acknowledge import Sender, answer
+from gateway.interactions.deliver import Parcel, deliver
+from gateway.interactions.gateway import Gateway, of
+from gateway.interactions.identify import Asking, identify
+from gateway.interactions.refused import Reason, Refused, error
+from gateway.interactions.scopes import check_ingest
+from gateway.interactions.submission import Case, Envelope, check_acceptable, opened
+from gateway.journal import (
+    Answer,
+    AuditRow,
+    Busy,
+    Conflict,
+    JournalUnavailable,
+    Outcome,
+    Repeat,
+    TargetState,
+)
+from gateway.journal.model import State
+from gateway.mapping import Context, Conversion
+from gateway.rules import Decision
+
+PATIENCE = 20.0
+STATES: dict[Reason, State] = {"denied": "denied", "down": "failed", "busy": "failed"}
+SHOWN_LOSS = 40
+log = structlog.get_logger()
+
+
+async def ingest(request: Request) -> Response:
+    """Take one submission and answer it.
+
+    Errors: none are raised; each is an answer, by the table of outcomes in `http-interface.md`.
+    """
+    gateway = of(request)
+    sent = request.headers
+    sender = Sender(sent.get(headers.DATA_TYPE, ""), sent.get(headers.DOMAIN, ""), sent.get(headers.ORGANISATION, ""))
+    asking: Asking | None = None
+    try:
+        asking = await identify(request, gateway)
+        check_ingest(asking.scopes)
+        envelope = _envelope(request, gateway, sender)
+        raw = await body.read(request, gateway.settings.body_limit)
+    except Refused as refusal:
+        return await _turned_away(request, gateway, sender, asking, refusal)
+    case = opened(gateway, asking, envelope, raw)
+    request.state.log.update(receipt=case.submission.receipt, type=case.submission.type, domain=case.domain.name)
+    return _response(await settle(gateway, case, request.state.log))
+
+
+def _envelope(request: Request, gateway: Gateway, sender: Sender) -> Envelope:
+    """Judge headers and options, in the order in which their faults are answered."""
+    domains = {name: domain for name, domain in gateway.rules.domains.items() if domain.accepts}
+    said = headers.ingest(request.headers, domains, gateway.rules.registry.organisations)
+    if said.faults:
+        raise Refused("no-domain" if headers.DOMAIN in said.faults else "unreadable", *said.faults.values())
+    domain = domains[sender.domain]
+    offered = tuple(dict.fromkeys(accept.data_type for accept in domain.accepts))
+    if sender.data_type not in offered:
+        raise Refused("unreadable", error(
+            "not-supported",
+            f"domain {domain.name} does not accept data-type {sender.data_type}; it accepts {headers.listed(offered)}",
+            headers.DATA_TYPE, "HTTP-H04",
+        ))  # fmt: skip
+    media = body.media_type(request.headers, sender.data_type)
+    deadline = asyncio.get_running_loop().time() + gateway.settings.answer_within
+    return Envelope(sender, domain, media.charset, options.read(request.query_params), deadline)
+
+
+async def settle(gateway: Gateway, case: Case, seen: dict[str, Any]) -> Answer:
+    """Judge a case, carry it out and answer it: steps 3 to 7 of the design.
+
+    Shape: `seen` gathers what the request's log line tells.
+    """
+    claimed = False
+    try:
+        check_acceptable(case)
+        decision = judge(gateway, case)
+        if case.options.dry_run:
+            return await _rehearsed(gateway, case, decision, seen)
+        claim = await gateway.journal.claim(case.submission, PATIENCE)
+        if isinstance(claim, Repeat):
+            seen.update(outcome="repeat", receipt=claim.receipt)
+            return claim.answer
+        check_own(case, claim)
+        claimed = True
+        return await carry_out(gateway, case, decision, seen)
+    except Refused as refusal:
+        return await refused(gateway, case, refusal, seen, claimed=claimed)
+    except JournalUnavailable as fault:
+        return _unwritten(gateway, case.sender, fault)
+    except BaseException:
+        if claimed:
+            gateway.journal.abandon(case.submission.receipt)
+        raise
+
+
+async def carry_out(gateway: Gateway, case: Case, decision: Decision, seen: dict[str, Any]) -> Answer:
+    """Convert, deliver and settle a claimed case: steps 5 to 7 of the design.
+
+    Errors: Refused, JournalUnavailable.
+    """
+    conversion, told = convert(gateway, case)
+    parcel = Parcel(
+        case.submission.receipt, case.submission.body, conversion.drafts, conversion.told,
+        case.facts.organisation or "", case.domain.name,
+    )  # fmt: skip
+    states, heard = await deliver(gateway, decision.routes, parcel, case.deadline)
+    reason: Reason = "queued" if any(state.state == "queued" for state in states) else "stored"
+    location = f"{gateway.settings.public_url}/$ingest/receipts/{case.submission.receipt}"
+    receipt = Finding("information", "informational", f"receipt {location}")
+    reply = answer(gateway, case.sender, reason, (receipt, *decision.findings, *told, *heard), location)
+    seen.update(outcome=reason, rules=decision.by)
+    await gateway.journal.settle(
+        case.submission.receipt,
+        outcome_of("accepted", reply, audit_row(gateway, case, decision.by, reason), states),
+    )
+    return reply
+
+
+def judge(gateway: Gateway, case: Case) -> Decision:
+    """Decide by the rules.
+
+    Errors: Refused: `denied` where nothing permits it or a rule forbids it, `failed` where a check or the lack of a
+    route refuses it.
+    """
+    decision = gateway.rules.decide(case.facts)
+    if decision.effect == "deny":
+        raise Refused("denied", *(decision.findings or decision.wanting), rules=decision.by)
+    if decision.effect == "refuse":
+        raise Refused("failed", *decision.findings, rules=decision.by)
+    return decision
+
+
+def check_own(case: Case, claim: object) -> None:
+    """Whether this case has the key.
+
+    Errors: Refused: `conflict` where another body was accepted under it, `busy` where its twin is still in hand.
+    """
+    control_id = headers.shown(case.submission.control_id)
+    if isinstance(claim, Conflict):
+        raise Refused("conflict", error(
+            "duplicate",
+            f"control id {control_id} was accepted before with another body, under receipt {claim.receipt}; give each "
+            "message a control id of its own, or have the domain say: same control id accept",
+            "MSH-10", "HL7-K01",
+        ))  # fmt: skip
+    if isinstance(claim, Busy):
+        raise Refused(
+            "busy",
+            error("lock-error", f"the same message, control id {control_id}, is still in hand; send it again", "MSH-10",
+                  "HL7-K02"),
+            headers={"Retry-After": "5"},
+        )  # fmt: skip
+
+
+def convert(gateway: Gateway, case: Case) -> tuple[Conversion, tuple[Finding, ...]]:
+    """Convert a message and run the checks `on result`.
+
+    Shape: the conversion, and the findings that don't refuse it.
+    Errors: Refused (failed).
+    """
+    context = Context(
+        organisation=case.facts.organisation or "",
+        domain=case.domain.name,
+        received=case.facts.received or case.facts.now,
+        receipt=case.submission.receipt,
+        rules_digest=gateway.rules.digest,
+    )
+    conversion = gateway.maps.convert(case.message, context)
+    if refuses(conversion.findings):
+        raise Refused("failed", *conversion.findings)
+    checked = gateway.rules.check_result(case.facts, [draft.resource for draft in conversion.drafts])
+    if refuses(checked):
+        raise Refused("failed", *checked, rules=tuple(dict.fromkeys(f.rule for f in checked if f.rule)))
+    loss = _loss(conversion) if case.options.loss_report else ()
+    return conversion, (*conversion.findings, *checked, *loss)
+
+
+def _loss(conversion: Conversion) -> tuple[Finding, ...]:
+    report = conversion.loss
+    counts = f"{report.mapped} fields mapped, {report.ignored} ignored by name, {len(report.unmapped)} not mapped"
+    return (
+        Finding("information", "informational", counts),
+        *(Finding("information", "informational", "not mapped", path) for path in report.unmapped[:SHOWN_LOSS]),
+    )
+
+
+async def _rehearsed(gateway: Gateway, case: Case, decision: Decision, seen: dict[str, Any]) -> Answer:
+    """Answer a dry run: everything but the claim, the delivery and the record; one audit row."""
+    _, told = convert(gateway, case)
+    seen.update(outcome="dry-run", rules=decision.by)
+    await gateway.journal.audit(audit_row(gateway, case, decision.by, "dry-run"))
+    dry = Finding("information", "informational", "dry run: this would be accepted; nothing was stored")
+    return answer(gateway, case.sender, "stored", (dry, *decision.findings, *told))
+
+
+async def refused(gateway: Gateway, case: Case, refusal: Refused, seen: dict[str, Any], *, claimed: bool) -> Answer:
+    """Answer a refusal and record it with its payload; a claim is given back."""
+    seen.update(outcome=refusal.reason, rules=refusal.rules)
+    reply = answer(gateway, case.sender, refusal.reason, refusal.findings)
+    state = STATES.get(refusal.reason, "refused")
+    audit = audit_row(gateway, case, refusal.rules, refusal.reason)
+    outcome = outcome_of(state, reply, audit, ())
+    try:
+        if case.options.dry_run:
+            await gateway.journal.audit(audit)
+        elif claimed:
+            await gateway.journal.settle(case.submission.receipt, outcome)
+        else:
+            await gateway.journal.record(case.submission, outcome)
+    except JournalUnavailable as fault:
+        return _unwritten(gateway, case.sender, fault)
+    return reply
+
+
+def outcome_of(state: State, reply: Answer, audit: AuditRow, targets: tuple[TargetState, ...]) -> Outcome:
+    """Outcome as the journal keeps it."""
+    return Outcome(state=state, accepted=state == "accepted", answer=reply, targets=targets, audit=audit)
+
+
+def audit_row(gateway: Gateway, case: Case, rules: tuple[str, ...], outcome: str) -> AuditRow:
+    """What the audit keeps of a decision about a submission."""
+    submission = case.submission
+    return AuditRow(
+        at=gateway.clock().isoformat(),
+        principal=submission.principal,
+        user=submission.user,
+        purpose=submission.purpose,
+        action="ingest",
+        what=f"{submission.domain} {submission.organisation} {submission.data_type} {submission.type} "
+        f"receipt {submission.receipt}",
+        rules=rules,
+        outcome=outcome,
+        digest=gateway.rules.digest,
+    )
+
+
+def _unwritten(gateway: Gateway, sender: Sender, fault: JournalUnavailable) -> Answer:
+    log.error("journal unavailable", why=str(fault))
+    return answer(gateway, sender, "down", (error(
+        "transient", "the journal can't be written, so nothing was taken; send the message again later", None, "JRN-01"
+    ),))  # fmt: skip
+
+
+async def _turned_away(
+    request: Request, gateway: Gateway, sender: Sender, asking: Asking | None, refusal: Refused
+) -> Response:
+    """Answer a request whose body was not read, once the client could finish sending it."""
+    request.state.log.update(outcome=refusal.reason, rules=refusal.rules)
+    may_stay = await body.drain(request)
+    reply = answer(gateway, sender, refusal.reason, refusal.findings)
+    if asking is not None:
+        row = AuditRow(
+            at=gateway.clock().isoformat(), principal=asking.caller.name, user=asking.user, purpose=asking.purpose,
+            action="ingest", what=f"{headers.shown(sender.domain)} {headers.shown(sender.organisation)}, body not read",
+            rules=refusal.rules, outcome=refusal.reason, digest=gateway.rules.digest,
+        )  # fmt: skip
+        try:
+            await gateway.journal.audit(row)
+        except JournalUnavailable as fault:
+            reply = _unwritten(gateway, sender, fault)
+    return _response(reply, {**refusal.headers, **({} if may_stay else {"Connection": "close"})})
+
+
+def _response(reply: Answer, extra: dict[str, str] | None = None) -> Response:
+    sent = {"Cache-Control": "no-store", "Content-Type": reply.media_type, **(extra or {})}
+    if reply.location is not None:
+        sent["Location"] = reply.location
+    if reply.status == 503:  # noqa: PLR2004 - HTTP's Service Unavailable, which always says when to come back
+        sent.setdefault("Retry-After", "10")
+    return Response(reply.body, reply.status, sent)

@@ -1,0 +1,46 @@
+"""The one way out of an interaction before its end: a refusal, with its findings and its status."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from gateway.documents.outcomes import BY_NAME
+from gateway.finding import Finding
+
+Reason = Literal[
+    "stored", "queued", "conflict", "unreadable", "no-domain", "denied", "failed", "down",
+    "unauthorised", "too-large", "media-type", "too-many", "busy",
+]  # fmt: skip
+
+
+class Refused(Exception):  # noqa: N818 - a refusal is an answer, not an error of the program
+    """Nothing more is done for this request; `findings` say why.
+
+    Shape: `reason` picks the status; `headers` are added to the answer; `rules` are the ids that decided.
+    """
+
+    def __init__(
+        self,
+        reason: Reason,
+        *findings: Finding,
+        headers: dict[str, str] | None = None,
+        rules: tuple[str, ...] = (),
+        status: int | None = None,
+    ) -> None:
+        """Keep what the answer needs."""
+        super().__init__(reason)
+        self.reason = reason
+        self.findings = findings
+        self.headers = headers or {}
+        self.rules = rules
+        self._status = status
+
+    @property
+    def status(self) -> int:
+        """HTTP status outside of `$ingest` (`http-status`, or the one that was given)."""
+        return self._status or BY_NAME[self.reason].http_status
+
+
+def error(code: str, diagnostics: str, expression: str | None = None, rule: str | None = None) -> Finding:
+    """Finding that refuses."""
+    return Finding("error", code, diagnostics, expression, rule)

@@ -1,0 +1,1 @@
+"""The expression language that rules and maps share: grammar, nodes, types, functions, compile."""

@@ -1,0 +1,194 @@
+"""What expressions call while they run: predicates, and readings of text as number, date and instant.
+
+A value of the wrong kind is an `EvaluationError`: the rule errs, which is never the same as "no match".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from gateway.fhir.identity import valid_nhs_number
+from gateway.language.kinds import Kind
+
+LONDON = ZoneInfo("Europe/London")
+"""The zone of days, and of times without an offset."""
+
+
+class EvaluationError(Exception):
+    """A condition that could not be decided; its text says why, without the value."""
+
+
+# what a condition may raise when a value is not what its type says; the caller makes the rule err
+ERRORS: tuple[type[Exception], ...] = (
+    EvaluationError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    LookupError,
+    ArithmeticError,
+    RecursionError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """A predicate on the caller in words: what follows is among an attribute of the caller.
+
+    Shape: `right` is the kind of what follows; `by` is the attribute of the request by whose value the caller's is
+    looked up.
+    """
+
+    right: Kind
+    attribute: str
+    by: str | None = None
+
+
+PHRASES: Mapping[str, Phrase] = {
+    "connects as": Phrase("organisation", "connects_as"),
+    "sends as": Phrase("organisation", "sends_as"),
+    "sends category": Phrase("category", "categories", by="domain"),
+    "has role": Phrase("role", "roles"),
+}
+
+
+_ZEROS = 48 * 55 - 48  # what the digits' codes add to the weighted sum of nine digits: 48 * (10 + 9 + ... + 2)
+
+
+def nhs_number(text: str) -> bool:
+    """Whether a text is a valid NHS number, in any spelling that the gateway takes.
+
+    Ten digits, which is how messages have it, are summed here: the package that `valid_nhs_number` asks takes longer
+    than all other rules of a message together. A test holds the two together.
+    Source: NHS Data Dictionary, NHS NUMBER, modulus 11.
+    """
+    if not (len(text) == _DIGITS and text.isascii() and text.isdigit()):
+        return valid_nhs_number(text)
+    a, b, c, d, e, f, g, h, i, check = text.encode()
+    total = 10 * a + 9 * b + 8 * c + 7 * d + 6 * e + 5 * f + 4 * g + 3 * h + 2 * i - _ZEROS
+    return (11 - total % 11) % 11 == check - 48 and text != text[0] * _DIGITS
+
+
+_DIGITS = 10
+
+PREDICATES: Mapping[str, Callable[[Any], bool]] = {"nhs-number": nhs_number}
+"""What may follow `is`, by name; each takes one text."""
+
+
+def number(value: object) -> Decimal:
+    """A value as a number.
+
+    Errors: EvaluationError where it is none.
+    Source: HL7 v2 NM, FHIR decimal and integer.
+    """
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        return Decimal(value)
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        return Decimal(value)
+    raise EvaluationError("a value is not a number")
+
+
+_NUMBER = re.compile(r"[+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})")
+_HL7 = re.compile(r"(\d{4})(\d{2})(\d{2})(?:(\d{2})(\d{2})(?:(\d{2})(?:\.\d{1,6})?)?)?([+-]\d{4})?")
+_ISO = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:T(\d{2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?)?(Z|[+-]\d{2}:\d{2})?")
+
+
+def day(value: object) -> date:
+    """A value as a day; of an instant, the day in Europe/London.
+
+    Errors: EvaluationError where it is none, or tells less than the day.
+    Source: HL7 v2 DT, DTM, TS; FHIR date, dateTime, instant.
+    """
+    if isinstance(value, datetime):
+        return value.astimezone(LONDON).date()
+    if isinstance(value, date):
+        return value
+    match = (_HL7.fullmatch(value) or _ISO.fullmatch(value)) if isinstance(value, str) else None
+    if match is None:
+        raise EvaluationError("a value is not a date")
+    if match[7] and match[4]:
+        return moment(value).astimezone(LONDON).date()
+    try:
+        return date(int(match[1]), int(match[2]), int(match[3]))
+    except ValueError as error:
+        raise EvaluationError("a value is not a date") from error
+
+
+def moment(value: object) -> datetime:
+    """A value as an instant; without an offset it is Europe/London's, without a time the day's start.
+
+    Errors: EvaluationError where it is none.
+    Source: HL7 v2 DTM, TS; FHIR dateTime, instant.
+    """
+    if isinstance(value, datetime):
+        return value
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day, tzinfo=LONDON)
+    match = (_HL7.fullmatch(value) or _ISO.fullmatch(value)) if isinstance(value, str) else None
+    if match is None:
+        raise EvaluationError("a value is not an instant")
+    year, month, dayth, hour, minute, second = (int(match[i] or 0) for i in range(1, 7))
+    try:
+        return datetime(year, month, dayth, hour, minute, second, tzinfo=_zone(match[7]))
+    except ValueError as error:
+        raise EvaluationError("a value is not an instant") from error
+
+
+def _zone(offset: str | None) -> timezone | ZoneInfo:
+    if offset is None:
+        return LONDON
+    if offset == "Z":
+        return UTC
+    digits = offset[1:].replace(":", "")
+    span = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
+    return timezone(-span if offset[0] == "-" else span)
+
+
+def elements(resource: Mapping[str, Any], steps: Sequence[str]) -> list[Any]:
+    """Every value at a path of a resource, lists opened at each step.
+
+    Errors: EvaluationError where a step goes into a value that has no elements.
+    """
+    found: list[Any] = [resource]
+    for step in steps:
+        below: list[Any] = []
+        for item in found:
+            if not isinstance(item, dict):
+                raise EvaluationError("an element is not of its type")
+            value = item.get(step)
+            if isinstance(value, list):
+                below.extend(value)
+            elif value is not None:
+                below.append(value)
+        found = below
+    return found
+
+
+def organisation_code(reference: object) -> str | None:
+    """ODS code that a Reference(Organization) points to, upper case; None where it tells none.
+
+    Errors: EvaluationError where it is no Reference.
+    Source: FHIR R4 Reference; the gateway's Organization ids are ODS codes.
+    """
+    if not isinstance(reference, dict):
+        raise EvaluationError("an element is not a reference")
+    target = reference.get("reference")
+    if isinstance(target, str):
+        match = _ORGANISATION.fullmatch(target)
+        if match is not None:
+            return match[1].upper()
+    identifier = reference.get("identifier")
+    if isinstance(identifier, dict) and identifier.get("system") == ODS:
+        code = identifier.get("value")
+        return code.upper() if isinstance(code, str) else None
+    return None
+
+
+ODS = "https://fhir.nhs.uk/Id/ods-organization-code"
+# relative alone: what another server calls Organization/R0D is not known to be the ODS code R0D
+_ORGANISATION = re.compile(r"Organization/([A-Za-z0-9.-]{1,64})(?:/_history/.+)?")

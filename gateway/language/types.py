@@ -1,0 +1,280 @@
+"""What an author may read at one place (`Scope`), and the type of each path.
+
+HL7 paths are looked up in the dictionary of every accepted version, FHIR paths in the R4 element table.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from gateway.fhir.elements import Elements
+from gateway.hl7v2.dictionary import Dictionary, FieldDefinition, label_fits
+from gateway.language import messages
+from gateway.language.kinds import Kind, Type
+from gateway.language.nodes import Element, Field, Part, Test, Word
+from gateway.source import Diagnostic, nearest
+from gateway.specs import ElementDefinition, FhirTables
+
+HL7_PATH = re.compile(r"([A-Z][A-Z0-9]{2})-([1-9]\d{0,2})(?:\.([1-9]\d?))?(?:\.([1-9]\d?))?")
+PART = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)(?:\.([1-9]\d?))?(?:\.([1-9]\d?))?")
+FHIR_PATH = re.compile(r"([A-Z][A-Za-z]+|resource)((?:\.[A-Za-z][A-Za-z0-9]*(?:\[x\])?)+)")
+
+# HL7 data types whose values are compared as something else than text
+HL7_KINDS: Mapping[str, Kind] = {
+    "NM": "number",
+    "SI": "number",
+    "DT": "date",
+    "DTM": "instant",
+    "TS": "instant",
+}
+# FHIR primitive types, by what they compare as; those not here are texts
+FHIR_KINDS: Mapping[str, Kind] = {
+    "boolean": "boolean",
+    "integer": "number",
+    "positiveInt": "number",
+    "unsignedInt": "number",
+    "decimal": "number",
+    "date": "date",
+    "dateTime": "instant",
+    "instant": "instant",
+}
+
+
+Absence = Literal["spelled", "warned", "free"]
+
+
+@dataclass(frozen=True, slots=True)
+class NamedSet:
+    """A declared `set`. Shape: the `kind` of its members and their values."""
+
+    kind: Kind
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What a loop variable stands for: one repetition of a field, or a data type in a map.
+
+    Shape: `datatypes` by HL7 version; the data type of a version that lacks it is None.
+    """
+
+    datatypes: Mapping[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What may be read at one place, and how absence is treated there.
+
+    Shape: `facts` by name, those of elsewhere with the reason in `unreadable`; `dictionaries` by version, empty where
+    no HL7 message is read; `resources` the types that are read here, empty where none is; `declared` the names of
+    each kind (organisations in upper case); `conditions` resolved, by name, None where one is wrong itself; `bound` the loop variables; `absence`
+    is `spelled` where a use must stand behind `is present` (permit, forbid), `warned` where it should (require), and
+    `free` where it needs not (when and where of a check, rows, maps); `exempt` are facts that need no guard; `repeats`
+    the segments that may occur more than once; `first` reads the first repetition where one value is needed, instead
+    of refusing it (maps, `in order of`).
+    """
+
+    facts: Mapping[str, Type] = field(default_factory=dict)
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    dictionaries: Mapping[str, Dictionary] = field(default_factory=dict)
+    elements: Elements | None = None
+    tables: FhirTables | None = None
+    resources: frozenset[str] = frozenset()
+    declared: Mapping[Kind, frozenset[str]] = field(default_factory=dict)
+    sets: Mapping[str, NamedSet] = field(default_factory=dict)
+    conditions: Mapping[str, Test | None] = field(default_factory=dict)
+    bound: Mapping[str, Bound] = field(default_factory=dict)
+    absence: Absence = "free"
+    exempt: frozenset[str] = frozenset()
+    repeats: frozenset[str] = frozenset()
+    first: bool = False
+
+
+def field_of(word: Word, scope: Scope) -> Field | Diagnostic:
+    """The HL7 path that a word names, typed in every accepted version.
+
+    Errors: a Diagnostic for a segment, field or component that some accepted version lacks, or a label that is the
+    field's name in none.
+    """
+    match = HL7_PATH.fullmatch(word.text)
+    if match is None:
+        return messages.UNKNOWN_WORD.at(word.span, word=word.text)
+    segment, number, component, subcomponent = match[1], int(match[2]), _number(match[3]), _number(match[4])
+    definitions: list[FieldDefinition] = []
+    datatypes: dict[str, str | None] = {}
+    for version, dictionary in scope.dictionaries.items():
+        if segment not in dictionary.segments:
+            near = nearest(segment, dictionary.segments)
+            hint = f"did you mean `{near}-{number}`?" if near else None
+            return messages.UNKNOWN_SEGMENT.at(word.span, hint, word=segment, version=version)
+        definition = dictionary.field(segment, number)
+        if definition is None:
+            last = max(dictionary.segments[segment].fields, default=0)
+            hint = f"{segment} has fields 1 to {last} in HL7 {version}, which this domain accepts"
+            return messages.UNKNOWN_FIELD.at(word.span, hint, word=f"{segment}-{number}", version=version)
+        definitions.append(definition)
+        datatypes[version] = definition.datatype
+    wrong = _label(word, definitions)
+    if wrong is not None:
+        return wrong
+    repeats = any(d.max is None or d.max > 1 for d in definitions) or segment in scope.repeats
+    below = _below(word, datatypes, component, subcomponent, scope)
+    if isinstance(below, Diagnostic):
+        return below
+    kind, composite = below
+    return Field(
+        segment,
+        number,
+        component,
+        subcomponent,
+        Type(kind, many=repeats, optional=True, composite=composite, raw=True),
+        word.span,
+    )
+
+
+def part_of(word: Word, scope: Scope) -> Part | Diagnostic | None:
+    """The part of a loop variable that a word names; None if it begins with none."""
+    match = PART.fullmatch(word.text)
+    bound = scope.bound.get(match[1]) if match else None
+    if match is None or bound is None:
+        return None
+    component, subcomponent = _number(match[2]), _number(match[3])
+    below = _below(word, bound.datatypes, component, subcomponent, scope)
+    if isinstance(below, Diagnostic):
+        return below
+    kind, composite = below
+    whole = component is None  # a repetition that is looped over is there
+    return Part(
+        match[1],
+        component,
+        subcomponent,
+        Type(kind, optional=not whole or composite, composite=composite, raw=True),
+        word.span,
+    )
+
+
+def _number(text: str | None) -> int | None:
+    return None if text is None else int(text)
+
+
+def _label(word: Word, definitions: list[FieldDefinition]) -> Diagnostic | None:
+    label = word.label
+    if label is None or any(label_fits(d, label.value) for d in definitions):
+        return None
+    names = sorted({d.name for d in definitions})
+    hint = "the dictionary says " + " or ".join(f'"{name.replace("_", " ").title()}"' for name in names)
+    return messages.LABEL.at(label.span, hint, word=word.text, label=label.value)
+
+
+def _below(
+    word: Word, datatypes: Mapping[str, str | None], component: int | None, subcomponent: int | None, scope: Scope
+) -> tuple[Kind, bool] | Diagnostic:
+    """Kind of the part that is meant, and whether it has parts itself, over all versions."""
+    kinds: set[Kind] = set()
+    composite = False
+    for version, outermost in datatypes.items():
+        dictionary = scope.dictionaries[version]
+        datatype = outermost
+        for step in (component, subcomponent):
+            if step is None:
+                break
+            datatype = _component(dictionary, datatype, step)
+            if datatype is None:
+                has = len(_components(dictionary, outermost))
+                hint = f"its data type {outermost} has {has or 'no'} components in HL7 {version}"
+                return messages.UNKNOWN_COMPONENT.at(word.span, hint, word=word.text, version=version)
+        composite = composite or len(_components(dictionary, datatype)) > 1
+        kinds.add(_kind(dictionary, datatype))
+    return (kinds.pop() if len(kinds) == 1 else "text"), composite
+
+
+def _components(dictionary: Dictionary, datatype: str | None) -> Mapping[int, FieldDefinition]:
+    definition = dictionary.datatypes.get(datatype or "")
+    return {} if definition is None else definition.components
+
+
+def _component(dictionary: Dictionary, datatype: str | None, step: int) -> str | None:
+    """Data type one level down; a primitive is its own first part, and of a varying type nothing is known."""
+    if datatype is None or datatype in {"varies", "Varies", "*"}:
+        return datatype
+    components = _components(dictionary, datatype)
+    if not components:
+        return datatype if step == 1 else None
+    return components[step].datatype if step in components else None
+
+
+def _kind(dictionary: Dictionary, datatype: str | None) -> Kind:
+    """What the first scalar of a data type compares as."""
+    for _ in range(4):  # HL7 nests three levels at most; a dictionary that nests on is no reason to hang
+        if datatype is not None and datatype in HL7_KINDS:
+            return HL7_KINDS[datatype]
+        below = _components(dictionary, datatype)
+        if not below:
+            break
+        datatype = below[min(below)].datatype
+    return "text"
+
+
+def element_of(word: Word, scope: Scope) -> Element | Diagnostic:
+    """The FHIR path that a word names, typed by the R4 element table.
+
+    Errors: a Diagnostic for a type that isn't read here, an unknown element, or one that the types don't share.
+    """
+    match = FHIR_PATH.fullmatch(word.text)
+    elements, tables = scope.elements, scope.tables
+    if match is None or elements is None or tables is None:
+        return messages.UNKNOWN_WORD.at(word.span, word=word.text)
+    root, steps = match[1], tuple(match[2][1:].split("."))
+    if root != "resource" and not elements.is_resource(root):
+        near = nearest(root, (name for name in tables.types if elements.is_resource(name)))
+        hint = f"did you mean `{near}{match[2]}`?" if near else None
+        return messages.UNKNOWN_ELEMENT.at(word.span, hint, word=word.text)
+    types = scope.resources if root == "resource" else frozenset({root})
+    if not types or (root != "resource" and scope.resources != types):
+        readable = ", ".join(sorted(scope.resources))
+        hint = f"this statement reads {readable}" if readable else "this statement reads no resource"
+        return messages.NOT_READABLE.at(word.span, hint, word=word.text)
+    found: set[Type] = set()
+    for name in sorted(types):
+        typed = _element_type(word, name, steps, elements, tables)
+        if isinstance(typed, Diagnostic):
+            return typed
+        found.add(typed)
+    if len(found) > 1:
+        return messages.NOT_READABLE.at(
+            word.span, "the types of this statement have different elements of this name", word=word.text
+        )
+    return Element(None if root == "resource" else root, steps, found.pop(), word.span)
+
+
+def _element_type(
+    word: Word, resource: str, steps: tuple[str, ...], elements: Elements, tables: FhirTables
+) -> Type | Diagnostic:
+    path = resource
+    many = False
+    definition: ElementDefinition | None = None
+    for step in steps:
+        definition = elements.resolve(f"{path}.{step}")
+        if definition is None:
+            near = nearest(step, elements.children(path))
+            at = word.text.rpartition(".")[0] if step == steps[-1] else path
+            hint = f"did you mean `{at}.{near}`?" if near else None
+            return messages.UNKNOWN_ELEMENT.at(word.span, hint, word=word.text)
+        many = many or definition.max is None or definition.max > 1
+        path = f"{path}.{step}"
+    codes = [] if definition is None else [t.code for t in definition.types]
+    targets = () if definition is None else definition.types[0].targets if definition.types else ()
+    if len(codes) != 1:
+        return Type("complex", many=many, optional=True, composite=True)
+    if codes[0] == "Reference":
+        organisation = "Organization" in targets
+        return Type("organisation" if organisation else "complex", many=many, optional=True, composite=not organisation)
+    primitive = codes[0] in tables.types and tables.types[codes[0]].kind == "primitive"
+    if not primitive and not codes[0].startswith("http"):  # ids and urls have a FHIRPath type by URL
+        return Type("complex", many=many, optional=True, composite=True)
+    closed = tables.codes.get(definition.value_set or "") if definition is not None and definition.binding else None
+    closed = closed if codes[0] == "code" else None
+    return Type(FHIR_KINDS.get(codes[0], "text"), many=many, optional=True, codes=closed)

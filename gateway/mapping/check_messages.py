@@ -1,0 +1,151 @@
+"""The check of a message's map: which resources it makes, under which names, and what may refer to them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+
+from gateway.language.nodes import Word
+from gateway.mapping import messages
+from gateway.mapping.check import Checker, Library
+from gateway.mapping.nodes import MessageMap, Row, Target
+from gateway.mapping.targets import place
+from gateway.mapping.vocabulary import Path, path_of
+from gateway.source import Diagnostic, nearest
+
+_TRIGGER = re.compile(r"[A-Z][A-Z0-9]{2}\^[A-Z][A-Z0-9]{2}")
+
+
+def check_message(made: MessageMap, library: Library) -> tuple[MessageMap, tuple[Diagnostic, ...]]:
+    """The map with its conditions resolved, and what is wrong with it."""
+    checker = _MessageChecker(Checker(library, made.structure.text))
+    return checker.message(made), tuple(checker.within.diagnostics)
+
+
+def once(structure: str, library: Library) -> frozenset[str]:
+    """Segments that may occur one time in a message of a structure, in every version that has it."""
+    found: frozenset[str] | None = None
+    for dictionary in library.versions:
+        group = dictionary.structures.get(structure)
+        if group is not None:
+            single = frozenset(m.name for m in group.members if m.max == 1 and not hasattr(m, "members"))
+            found = single if found is None else found & single
+    return found or frozenset()
+
+
+@dataclass(slots=True)
+class _MessageChecker:
+    within: Checker
+    names: dict[str, str] = field(default_factory=dict)
+    later: frozenset[str] = frozenset()
+
+    def message(self, made: MessageMap) -> MessageMap:
+        """The map of a message structure."""
+        say = self.within.say
+        if made.source is None:
+            say(messages.NO_SOURCE.at(made.span, word=made.structure.text))
+        for word in made.triggers:
+            if _TRIGGER.fullmatch(word.text) is None:
+                say(messages.UNKNOWN_TRIGGER.at(word.span, word=word.text))
+        self._groups(made)
+        self.later = frozenset(row.target.steps[0].name for row in made.every_row())
+        rows = tuple(self._row(row, made) for row in made.rows)
+        groups = tuple(replace(g, rows=tuple(self._row(row, made) for row in g.rows)) for g in made.groups)
+        for requires in made.requires:
+            for word in requires.names:
+                if word.text not in self.names:
+                    self._unknown(word)
+        return replace(made, rows=rows, groups=groups)
+
+    def _groups(self, made: MessageMap) -> None:
+        seen: set[str] = set()
+        for group in made.groups:
+            parent = group.path.text.rpartition(".")[0]
+            if parent and parent not in seen:
+                self.within.say(messages.UNKNOWN_GROUP.at(group.path.span, word=parent))
+            seen.add(group.path.text)
+            for word in group.starts:
+                self._segment(word, made)
+
+    def _segment(self, word: Word, made: MessageMap) -> bool:
+        versions = self.within.library.versions
+        if word.text.startswith("Z"):
+            return True
+        if not versions.has_segment(word.text):
+            self.within.say(messages.UNKNOWN_SEGMENT.at(word.span, word=word.text))
+            return False
+        structures = [g for d in versions if (g := d.structures.get(made.structure.text)) is not None]
+        if structures and not any(word.text in g.segments() for g in structures):
+            self.within.say(messages.NOT_IN_MESSAGE.at(word.span, word=word.text, structure=made.structure.text))
+        return True
+
+    def _row(self, row: Row, made: MessageMap) -> Row:
+        path = path_of(row.source.text)
+        if path is None or path.field is not None or path.steps:
+            segment = path.of if path is not None else row.source.text
+            self.within.say(messages.WHOLE_SEGMENT.at(row.source.span, word=row.source.text, segment=segment))
+            return row
+        if not self._segment(row.source, made):
+            return row
+        if row.using is None:
+            self.within.say(messages.NOT_USED.at(row.target.span, word=row.target.span.text, segment=path.of))
+            return row
+        found = self.within.using(row.using, None, row.source)
+        if found is None:
+            return row
+        resource = self._resource(row, path)
+        if resource is None:
+            return row
+        assign = self.within.assign
+        for a in (*row.presets, *row.defaults):
+            if isinstance(a.value, Word) and a.value.text in self.later - self.names.keys():
+                self.within.say(messages.NOT_BEFORE.at(a.value.span, word=a.value.text))
+                return row
+        return replace(
+            row,
+            test=self.within.test(row.test),
+            presets=tuple(assign(a, row.using.target.text, self.names) for a in row.presets),
+            defaults=tuple(assign(a, row.using.target.text, self.names) for a in row.defaults),
+        )
+
+    def _resource(self, row: Row, path: Path) -> str | None:
+        """Type of the resource that a row makes or adds to; None if something is wrong."""
+        using = row.using
+        if using is None:
+            return None
+        name, below = row.target.steps[0].name, row.target.steps[1:]
+        made = using.target.text
+        if using.datatype.text != path.of:
+            self.within.say(messages.NOT_USED.at(using.span, word=row.target.span.text, segment=path.of))
+            return None
+        if below:
+            if name not in self.names:
+                self._unknown(Word(name, row.target.span))
+                return None
+            found = place(Target(below, row.target.span), self.names[name], self.within.library.elements)
+            if isinstance(found, Diagnostic):
+                self.within.say(found)
+                return None
+            if made not in {found.type, found.below}:
+                self.within.say(
+                    messages.WRONG_TYPE.at(using.target.span, word=row.target.span.text, type=found.below, made=made)
+                )
+            return self.names[name]
+        if not self.within.library.elements.is_resource(made):
+            self.within.say(messages.WRONG_TYPE.at(using.target.span, word=name, type="a resource", made=made))
+            return None
+        key = (using.datatype.text, made, using.variant.text if using.variant else None)
+        if name not in self.names and not self.within.library.maps[key].identities:
+            self.within.say(messages.NEEDS_IDENTITY.at(using.span, word=self.within.library.maps[key].title))
+        if self.names.setdefault(name, made) != made:
+            self.within.say(messages.WRONG_TYPE.at(using.target.span, word=name, type=self.names[name], made=made))
+        return made
+
+    def _unknown(self, word: Word) -> None:
+        if word.text in self.later:
+            self.within.say(messages.NOT_BEFORE.at(word.span, word=word.text))
+            return
+        near = nearest(word.text, self.names)
+        self.within.say(
+            messages.UNKNOWN_NAME.at(word.span, f"did you mean `{near}`?" if near else None, word=word.text)
+        )

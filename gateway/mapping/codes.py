@@ -1,0 +1,81 @@
+"""Code maps: what a code of one system is in another, from `specs/codes/*.csv`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from gateway import specs
+from gateway.specs import Origin
+
+COLUMNS = ("system", "code", "to_system", "to_code", "to_display", "source")
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """One row of a code map.
+
+    Shape: `system` is the name that HL7 v2 gives the code's system (`HL70001`); empty `to_system` and `display` where
+    the target has none.
+    """
+
+    system: str
+    code: str
+    to_system: str
+    to_code: str
+    display: str
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class CodeMap:
+    """A code map.
+
+    Shape: `rows` by code; `patterns` are the rows whose code ends in `*`, which stands for the rest, also in the
+    target's code.
+    """
+
+    name: str
+    rows: Mapping[str, Coded]
+    patterns: tuple[Coded, ...]
+
+    def find(self, code: str) -> Coded | None:
+        """The row of a code, or None."""
+        found = self.rows.get(code)
+        if found is not None:
+            return found
+        for row in self.patterns:
+            stem = row.code[:-1]
+            if code.startswith(stem) and len(code) > len(stem):
+                rest = code[len(stem) :]
+                return Coded(row.system, code, row.to_system, row.to_code.replace("*", rest), row.display, row.origin)
+        return None
+
+
+def load(folder: Path) -> Mapping[str, CodeMap]:
+    """Every code map of a folder, by name.
+
+    Errors: SpecsError for a file that is no code map, an empty code, or a code given twice.
+    """
+    return {path.stem: _read(path) for path in sorted(folder.glob("*.csv"))}
+
+
+def _read(path: Path) -> CodeMap:
+    rows: dict[str, Coded] = {}
+    patterns: list[Coded] = []
+    for row in specs.table(path):
+        if tuple(row.values) != COLUMNS:
+            raise specs.SpecsError(row.origin, "the columns of a code map are " + ", ".join(COLUMNS))
+        system, code, to_system, to_code, display, _ = row.values.values()
+        if not code or not to_code:
+            raise specs.SpecsError(row.origin, "a code map needs both codes: fill the cell or leave the row out")
+        if code in rows:
+            raise specs.SpecsError(row.origin, f"{code} stands at {rows[code].origin} already: keep one of them")
+        coded = Coded(system, code, to_system, to_code, display, row.origin)
+        if code.endswith("*"):
+            patterns.append(coded)
+        else:
+            rows[code] = coded
+    return CodeMap(path.stem, MappingProxyType(rows), tuple(patterns))

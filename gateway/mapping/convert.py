@@ -1,0 +1,149 @@
+"""A message to drafts: which segments make which resources, the ids and marks they get, and what was not mapped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, tzinfo
+from zoneinfo import ZoneInfo
+
+from gateway.fhir import Draft, contributed
+from gateway.finding import Finding, refuses
+from gateway.hl7v2 import Message, Segment
+from gateway.language.functions import ERRORS
+from gateway.mapping.groups import Instance
+from gateway.mapping.primitives import timed
+from gateway.mapping.run import Context, Run, place_of
+from gateway.mapping.structure import MessageConverter
+
+
+@dataclass(frozen=True, slots=True)
+class LossReport:
+    """What became of the populated fields of a message.
+
+    Shape: counts of the fields that reached a resource and of those that a map leaves out by name; the paths of the
+    others, and of parts of mapped fields that nothing could be made of (`PID-10`, `NK1[2]-5`, `PID-15.3`).
+    """
+
+    mapped: int
+    ignored: int
+    unmapped: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What a message was converted to.
+
+    Shape: `drafts` are empty where any finding is an error, which then says why the message could not be converted;
+    they share parts with drafts of other messages, so they are not to be changed in place; `told` is the instant that
+    the message tells of: EVN-2, else MSH-7,
+    else when it was received.
+    """
+
+    drafts: tuple[Draft, ...]
+    findings: tuple[Finding, ...]
+    told: str
+    loss: LossReport
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Maps:
+    """Every map, ready to convert.
+
+    Shape: `digest` names the maps, the code maps among them, in SHA-256; `messages` are the converters by message type
+    (`ADT^A01`).
+    """
+
+    digest: str
+    messages: Mapping[str, MessageConverter]
+
+    def convert(self, message: Message, context: Context) -> Conversion:
+        """The drafts of a message. Errors: never raised; a message that can't be converted is an error finding."""
+        zone = ZoneInfo(context.zone)
+        header = message.first("MSH")
+        received = context.received.astimezone(UTC).isoformat(timespec="milliseconds")
+        told = _told(message, zone) or received
+        converter = self.messages.get(message.type or "")
+        if header is None or converter is None:
+            return _not_converted(message, told, f"there is no map for {message.type or 'a message without a type'}")
+        facts = {
+            "context.organisation": context.organisation,
+            "context.domain": context.domain,
+            "context.received": received,
+            "context.receipt": context.receipt,
+            "context.rules": context.rules_digest,
+            "context.maps": self.digest,
+            "context.map": converter.structure,
+        }
+        run = Run(message, facts, zone, header)
+        try:
+            converter.run(run, Instance.of(converter.groups, message.segments))
+        except ERRORS as fault:
+            # a condition met a value that is not of its type; the text of an EvaluationError names none
+            return _not_converted(
+                message, told, f"the map {converter.structure} failed at {run.here()}: {type_of(fault)}"
+            )
+        loss = report(message, run, converter)
+        if refuses(tuple(run.findings)):
+            return Conversion((), tuple(run.findings), told, loss)
+        return Conversion(_drafts(run, context), tuple(run.findings), told, loss)
+
+
+def type_of(fault: Exception) -> str:
+    """What went wrong, without a value of the message."""
+    return str(fault) if type(fault).__name__ == "EvaluationError" else "a value is not of its type"
+
+
+def report(message: Message, run: Run, converter: MessageConverter) -> LossReport:
+    """What became of each populated field."""
+    mapped = ignored = 0
+    unmapped: list[str] = []
+    for each in message.segments:
+        used = run.used.get(each.position, 0)
+        left_out = converter.ignored.get(each.name, frozenset())
+        for number in _populated(each, message.delimiters.field):
+            if used >> number & 1:
+                mapped += 1
+            elif number in left_out:
+                ignored += 1
+            else:
+                unmapped.append(place_of(each, number))
+    unmapped.extend(path for path in run.lost if path not in unmapped)
+    return LossReport(mapped, ignored, tuple(unmapped))
+
+
+def _populated(each: Segment, delimiter: str) -> list[int]:
+    """Numbers of the fields that something was sent in."""
+    fields = each.line.split(delimiter)
+    first = 1 if each.name == "MSH" else 0  # the header's first field is the delimiter itself
+    found = [number + first for number, text in enumerate(fields) if number and text]
+    return [1, *found] if first else found
+
+
+def _told(message: Message, zone: tzinfo) -> str | None:
+    for name, number in (("EVN", 2), ("MSH", 7)):
+        text = message.text(name, number)
+        found = timed(text, zone) if text is not None else None
+        if found is not None:
+            return found
+    return None
+
+
+def _drafts(run: Run, context: Context) -> tuple[Draft, ...]:
+    """What was made, with the marks of who sent it."""
+    marks = contributed(
+        {}, organisation=context.organisation, domain=context.domain, source=f"urn:uuid:{context.receipt}"
+    )["meta"]
+    return tuple(
+        Draft(
+            {"resourceType": making.type, "id": making.id, "meta": marks, **making.resource},
+            tuple(dict.fromkeys(making.clears)),
+        )
+        for making in run.made.values()
+    )
+
+
+def _not_converted(message: Message, told: str, words: str) -> Conversion:
+    places = [place_of(s, n) for s in message.segments for n in _populated(s, message.delimiters.field)]
+    finding = Finding("error", "not-supported", words, "MSH-9", "MAP-FAILED")
+    return Conversion((), (finding,), told, LossReport(0, 0, tuple(places)))

@@ -1,0 +1,75 @@
+"""The segments of a message in the groups of its map, in the order in which they came.
+
+A group's instance begins at one of its first segments. A segment that the instance in hand has no row for, nor a group
+below it, ends it. Segments that no row speaks of belong to nothing, and end nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from gateway.hl7v2 import Segment
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shape:
+    """A group of a map. Shape: `order` are its own segments in the map's order; `below` its groups."""
+
+    name: str
+    starts: tuple[str, ...]
+    order: tuple[str, ...]
+    below: tuple[Shape, ...]
+
+
+@dataclass(slots=True, eq=False)
+class Instance:
+    """One occurrence of a group, with its segments by name and the groups below it as they came."""
+
+    shape: Shape
+    segments: dict[str, list[Segment]] = field(default_factory=dict)
+    below: list[Instance] = field(default_factory=list)
+    reached: int = -1
+
+    @classmethod
+    def of(cls, shape: Shape, segments: Iterable[Segment]) -> Instance:
+        """The whole message as the outermost group."""
+        root = cls(shape)
+        stack = [root]
+        for each in segments:
+            at = _takes(stack, each.name)
+            if at is None:
+                continue
+            depth, child = at
+            del stack[depth + 1 :]
+            if child is not None:
+                made = cls(child)
+                stack[depth].below.append(made)
+                stack.append(made)
+            stack[-1].add(each)
+        return root
+
+    def add(self, each: Segment) -> None:
+        """Take a segment in."""
+        self.segments.setdefault(each.name, []).append(each)
+        if each.name in self.shape.starts:
+            self.reached = max(self.reached, self.shape.starts.index(each.name))
+        elif each.name in self.shape.order:
+            self.reached = len(self.shape.starts)
+
+    def takes(self, name: str) -> bool:
+        """Whether a segment may still belong to this instance: its first ones come once, and before the others."""
+        if name in self.shape.starts:
+            return self.reached < self.shape.starts.index(name)
+        return name in self.shape.order
+
+
+def _takes(stack: list[Instance], name: str) -> tuple[int, Shape | None] | None:
+    """Where a segment belongs: the depth of the instance in hand, and the group that it begins there, if any."""
+    for depth in range(len(stack) - 1, -1, -1):
+        if stack[depth].takes(name):
+            return depth, None
+        for child in stack[depth].shape.below:
+            if name in child.starts:
+                return depth, child
+    return None

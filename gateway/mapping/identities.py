@@ -1,0 +1,91 @@
+"""Ids of resources, from the business identifiers that their maps name, written into functions.
+
+Source: the gateway's design (conversion, identity).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from gateway.fhir import derived_id, organization_id, patient_id
+from gateway.language.nodes import Word
+from gateway.mapping import values
+from gateway.mapping.check import FACTS
+from gateway.mapping.nodes import Identity, Map, Value
+from gateway.mapping.run import Fields, Json, Run
+from gateway.mapping.values import Hand, SegmentInHand
+from gateway.mapping.vocabulary import path_of
+from gateway.mapping.writer import Writer
+
+Identify = Callable[[Run, Fields, Json], "str | None"]
+"""Id of the resource that a segment makes, from its fields and from what was made of them."""
+
+# wards, practitioners and organisations come again and again
+_derived = functools.lru_cache(maxsize=65536)(derived_id)
+
+
+def identifier(made: Map) -> Identify:
+    """The identities of a segment's map as a function."""
+    writer = Writer()
+    writer.line("facts = run.facts")
+    write(writer, made, SegmentInHand(made.of.text))
+    writer.line("return id_")
+    function: Callable[..., Any] = writer.function(f"identity of {made.title}", "run, f, out")
+    return function
+
+
+def write(writer: Writer, made: Map, hand: Hand) -> None:
+    """Give `id_` the id of a resource, by the first identity that has one."""
+    writer.line("id_ = None")
+    for identity in made.identities:
+        with writer.block("if id_ is None:"):
+            _way(writer, identity, made.target.text, hand)
+
+
+def _way(writer: Writer, identity: Identity, type_: str, hand: Hand) -> None:
+    path = path_of(identity.value.text) if isinstance(identity.value, Word) else None
+    if not isinstance(hand, SegmentInHand) or path is None or path.of != hand.name:
+        _candidate(writer, identity, type_, hand, all_of_them=None)
+        return
+    own = SegmentInHand(hand.name, path.field)
+    writer.line("found = []")
+    writer.line(f"n = f[{path.field}].split(run.repetition) if {path.field} < len(f) else ()")
+    with writer.block("for e in n:"):
+        _candidate(writer, identity, type_, own, all_of_them="found")
+    if _form(identity) == "nhs-number":
+        writer.line(f"id_ = {writer.hold(patient_id)}(found)")
+
+
+def _candidate(writer: Writer, identity: Identity, type_: str, hand: Hand, *, all_of_them: str | None) -> None:
+    """One value that may make the id; in a loop over repetitions, the first that does ends it."""
+    form = _form(identity)
+    with writer.when(values.condition(writer, identity.test, hand)):
+        writer.line(f"value = ({values.value(writer, identity.value, hand)}).strip()")
+        with writer.block("if value:"):
+            if form == "nhs-number":
+                writer.line(
+                    f"{all_of_them}.append(value)" if all_of_them else f"id_ = {writer.hold(patient_id)}([value])"
+                )
+                return
+            if form == "ods-code":
+                writer.line(f"id_ = {writer.hold(organization_id)}(value)")
+            else:
+                authorities = [_authority(writer, each, hand) for each in identity.authorities]
+                writer.line(f"authority = {' or '.join(authorities) or values.fact('context.organisation')}")
+                with writer.block("if authority:"):
+                    writer.line(f'id_ = {writer.hold(_derived)}("{type_}", authority, value)')
+            if all_of_them is not None:
+                with writer.block("if id_ is not None:"):
+                    writer.line("break")
+
+
+def _form(identity: Identity) -> str | None:
+    return identity.form.text if identity.form is not None else None
+
+
+def _authority(writer: Writer, value: Value, hand: Hand) -> str:
+    if isinstance(value, Word) and value.text not in FACTS and path_of(value.text) is None:
+        return f'out.get("{value.text}", {{}}).get("reference")'  # who the resource refers to, in an element of it
+    return values.value(writer, value, hand)

@@ -1,0 +1,52 @@
+"""Resources that data types tell of, remembered: wards, practitioners and organisations come again and again.
+
+What a data type becomes depends on its text alone, and on what a sender's messages have in common (delimiters,
+character set, organisation, zone; maps of data types may read nothing else). So it is kept for the next message,
+unless anything
+had to be reported about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.mapping.run import Json, Making, Run, copied
+
+SIZE = 4096
+"""How many texts each map remembers; of more, the first go."""
+
+Convert = Callable[[str, Run, Any, Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What a text became: its value, and the resources (type, id, content) that were kept for it."""
+
+    value: Json | None
+    made: tuple[tuple[str, str, Json], ...]
+
+
+def remembered(convert: Convert) -> Convert:
+    """A data type's function that remembers what it made; with a row's own assignments it does not."""
+    known: dict[tuple[Any, ...], _Known] = {}
+
+    def converted(raw: str, run: Run, before: Any, after: Any) -> Any:
+        if before is not None or after is not None:
+            return convert(raw, run, before, after)
+        key = (raw, run.delimiters, run.codec, run.facts["context.organisation"], run.zone)
+        found = known.get(key)
+        if found is not None:
+            for type_, id_, resource in found.made:
+                run.register(Making(type_, id_, resource, shared=True))
+            return found.value
+        made, reports = len(run.trail), (len(run.lost), len(run.findings))
+        value = convert(raw, run, None, None)
+        if reports == (len(run.lost), len(run.findings)):
+            if len(known) >= SIZE:
+                del known[next(iter(known))]
+            known[key] = _Known(value, tuple((m.type, m.id, copied(m.resource)) for m in run.trail[made:]))
+        return value
+
+    return converted

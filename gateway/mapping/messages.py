@@ -1,0 +1,77 @@
+"""Every message to authors of maps, each under its stable code; those about conditions are the language's (R001 on).
+
+A code is never given to another message. `tests/conformance/maps/` has a case for every one.
+"""
+
+from __future__ import annotations
+
+from gateway.language.messages import Message
+
+REGISTRY: dict[str, Message] = {}
+
+
+def _message(code: str, words: str, hint: str | None = None) -> Message:
+    message = Message(code, words, hint)
+    if code in REGISTRY:
+        raise ValueError(code)
+    REGISTRY[code] = message
+    return message
+
+
+# --- files and statements ------------------------------------------------------------------------------------------
+NO_VERSION = _message(
+    "M001", "a file of maps starts with the language that it is written in", "write `language 1` first"
+)
+WRONG_VERSION = _message("M002", "language `{word}` is not known", "this gateway reads `language 1`")
+NO_STATEMENT = _message("M003", "`{word}` begins no statement", "a statement begins with {known}")
+TWICE = _message("M004", "`{word}` is mapped twice", "it stands at {place} already")
+NO_SOURCE = _message("M005", "`{word}` names no source", 'write `source "..."`, the table that its rows come from')
+BAD_FILE = _message("M006", "{words}", "correct the line")
+
+# --- what is read --------------------------------------------------------------------------------------------------
+UNKNOWN_SEGMENT = _message("M010", "unknown segment `{word}`")
+UNKNOWN_FIELD = _message("M011", "no version of HL7 that is known here has `{word}`")
+UNKNOWN_DATATYPE = _message("M012", "unknown data type `{word}`")
+NOT_OF_THIS = _message("M013", "`{word}` is no part of `{of}`", "write `{of}{joint}` and a number")
+UNKNOWN_TRIGGER = _message("M014", "`{word}` is no message type", "write a code and an event, such as `ADT^A01`")
+UNKNOWN_VALUE = _message("M015", "`{word}` can't be read here")
+WRONG_READING = _message("M016", "`{word}` has the data type {datatype}, which `{map}` doesn't read")
+BAD_TEMPLATE = _message(
+    "M017", "a brace of the text has no fellow", "write `{{PID-3}}`; a text can hold no other braces"
+)
+
+# --- what is made --------------------------------------------------------------------------------------------------
+UNKNOWN_TYPE = _message("M020", "unknown type `{word}`")
+UNKNOWN_ELEMENT = _message("M021", "`{type}` has no element `{word}`")
+NO_LIST = _message("M022", "`{word}` is one element, so no item of it can be named", "leave `{item}` out")
+NOT_WHOLE = _message("M023", "`{word}` is {type}, which a text can't fill", "write `using ... to {type}`")
+WRONG_TYPE = _message("M024", "`{word}` is {type}, not {made}")
+UNKNOWN_MAP = _message("M025", "there is no map of `{word}`")
+BAD_CODE = _message("M026", "`{value}` is no value of `{word}`")
+NO_VALUE_HERE = _message("M027", "`value` is the element of a primitive type, and `{type}` is none")
+NEEDS_IDENTITY = _message(
+    "M028", "`{word}` makes a resource and names no identity", "write `identity ...`, its business identifier"
+)
+NO_RESOURCE = _message("M029", "`{word}` makes no resource, so it has no identity and no display")
+
+NO_ROWS = _message("M033", "`{word}` has no rows, and the engine has no reading of its own for it", "write its rows")
+
+# --- codes ---------------------------------------------------------------------------------------------------------
+UNKNOWN_CODES = _message("M030", "there is no code map `{word}`")
+NOT_CODED = _message("M031", "`{word}` is {type}, and no code map gives that")
+CODES_DO_NOT_FIT = _message("M032", "code map `{map}` gives `{code}`, which is no code of `{word}`")
+CLOSED = _message(
+    "M034", "`{word}` takes the codes of a closed list alone", "write `coded ...`, the map that leads to them"
+)
+
+# --- messages ------------------------------------------------------------------------------------------------------
+UNKNOWN_NAME = _message("M040", "no resource is called `{word}` here")
+NOT_BEFORE = _message("M041", "`{word}` is made further down", "put its row before this one")
+UNKNOWN_GROUP = _message(
+    "M042",
+    "there is no group `{word}` to stand in",
+    "groups are named from the outermost: write `group {word} ...` first",
+)
+NOT_IN_MESSAGE = _message("M043", "{structure} has no segment `{word}` in any version")
+WHOLE_SEGMENT = _message("M044", "a row of a message takes a whole segment, not `{word}`", "write `{segment} -> ...`")
+NOT_USED = _message("M045", "`{word}` is made from a segment, so it needs its map", "write `using {segment} to ...`")

@@ -1,0 +1,213 @@
+"""One conversion while it runs: what was read, what was made of it, and what was not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import Any
+
+from gateway.finding import Finding
+from gateway.hl7v2 import NULL, Message, Segment, unescape
+
+Json = dict[str, Any]
+Slots = dict[str, Json]
+Fields = Sequence[str]
+"""A segment's fields by number, as they were sent; the first is its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a conversion needs besides the message.
+
+    Shape: `organisation` the sending organisation's ODS code in upper case; `receipt` names the submission;
+    `rules_digest` the rule set that accepted it; `zone` is that of times without an offset.
+    """
+
+    organisation: str
+    domain: str
+    received: datetime
+    receipt: str
+    rules_digest: str
+    zone: str = "Europe/London"
+
+
+class Making:
+    """A resource in the making.
+
+    Shape: `slots` are its items that have a name in the maps, `clears` its `""` elements; `shared` says that its
+    content is remembered for other messages.
+    """
+
+    __slots__ = ("clears", "id", "resource", "shared", "slots", "type")
+
+    def __init__(self, type_: str, id_: str = "", resource: Json | None = None, *, shared: bool = False) -> None:
+        """Nothing of it is known yet, unless given."""
+        self.type = type_
+        self.shared = shared
+        self.id = id_
+        self.resource: Json = {} if resource is None else resource
+        self.slots: Slots = {}
+        self.clears: list[str] = []
+
+    def reference(self) -> Json:
+        """A literal reference to it."""
+        return {"reference": f"{self.type}/{self.id}"}
+
+
+class Run:
+    """The state of one conversion. Units: `field` and `component` count from 1, 0 where there is none."""
+
+    __slots__ = (
+        "codec", "component", "cut", "delimiters", "escape", "facts", "field", "findings", "lost", "made", "message",
+        "names", "repetition", "segment", "split", "subcomponent", "trail", "used", "zone",
+    )  # fmt: skip
+
+    def __init__(self, message: Message, facts: dict[str, str], zone: tzinfo, start: Segment) -> None:
+        """Start at a message's header."""
+        self.message = message
+        self.facts = facts
+        self.zone = zone
+        self.segment = start
+        self.field = 0
+        self.component = 0
+        self.delimiters = d = message.delimiters
+        self.codec = message.codec
+        self.cut, self.subcomponent, self.repetition, self.escape = d.component, d.subcomponent, d.repetition, d.escape
+        self.split: dict[int, list[str]] = {}
+        self.made: dict[tuple[str, str], Making] = {}
+        self.trail: list[Making] = []
+        self.names: dict[str, Making] = {}
+        self.used: dict[int, int] = {}
+        self.lost: list[str] = []
+        self.findings: list[Finding] = []
+
+    def fields(self, segment: Segment) -> list[str]:
+        """A segment's fields; MSH-1 and MSH-2 among a header's."""
+        found = self.split.get(segment.position)
+        if found is None:
+            found = self.split[segment.position] = segment.line.split(self.delimiters.field)
+            if segment.name == "MSH":
+                found.insert(1, self.delimiters.field)
+        return found
+
+    def first(self, name: str) -> Fields:
+        """The fields of the first segment of a name; none where there is none."""
+        found = self.message.first(name)
+        return () if found is None else self.fields(found)
+
+    def mark(self, field: int) -> None:
+        """Remember that a field of the segment in hand reached a resource."""
+        position = self.segment.position
+        self.used[position] = self.used.get(position, 0) | 1 << field
+
+    def here(self) -> str:
+        """The path in hand: `PID-7`, `NK1[2]-5.3`."""
+        return place_of(self.segment, self.field) + (f".{self.component}" if self.component else "")
+
+    def reject(self, kind: str, *, code: bool = False) -> None:
+        """Report a value that its element can't take."""
+        place = self.here()
+        self.lost.append(place)
+        if code and self.component:
+            return  # a use or a type of something that is told all the same
+        words = f"the code at {place} has no equivalent" if code else f"the value at {place} is no {kind}"
+        issue, rule = ("code-invalid", "MAP-CODE") if code else ("value", "MAP-VALUE")
+        self.findings.append(Finding("warning", issue, f"{words}, so it was left out", place, rule))
+
+    def lose(self, repetition: int = 0) -> None:
+        """Report a part, or a repetition, that reached nothing; the rest of its field did."""
+        self.lost.append(f"{place_of(self.segment, self.field)}[{repetition}]" if repetition else self.here())
+
+    def keep(self, type_: str, id_: str, resource: Json) -> Json:
+        """Keep a resource that a data type told of. Answers a reference to it."""
+        return self.register(Making(type_, id_, resource)).reference()
+
+    def register(self, making: Making) -> Making:
+        """Keep a resource; what the message told of it already is kept with it."""
+        self.trail.append(making)
+        standing = self.made.setdefault((making.type, making.id), making)
+        if standing is making or (standing.shared and making.shared and standing.resource == making.resource):
+            return standing
+        if standing.shared:
+            standing.resource, standing.shared = copied(standing.resource), False
+        merge(standing.resource, making.resource)
+        standing.clears.extend(c for c in making.clears if c not in standing.clears)
+        return standing
+
+    # --- texts -----------------------------------------------------------------------------------------------------
+
+    def plain(self, text: str) -> str:
+        """A leaf's text without escape sequences; `""` is none."""
+        if self.escape in text:
+            text = unescape(text, self.delimiters, self.codec)
+        return "" if text == NULL else text
+
+    def leaf(self, text: str) -> str:
+        """Text of a repetition's first leaf."""
+        if self.cut in text:
+            text = text.split(self.cut, 1)[0]
+        if self.subcomponent in text:
+            text = text.split(self.subcomponent, 1)[0]
+        return self.plain(text)
+
+    def sub(self, component: str, number: int) -> str:
+        """Text of a sub-component."""
+        parts = component.split(self.subcomponent)
+        return self.plain(parts[number - 1]) if number <= len(parts) else ""
+
+    def pick(self, repetition: str, component: int, subcomponent: int) -> str:
+        """Text of a leaf of a repetition."""
+        parts = repetition.split(self.cut)
+        return self.sub(parts[component - 1], subcomponent) if component <= len(parts) else ""
+
+    def part(self, repetition: str, component: int, subcomponent: int) -> str:
+        """A part of a repetition as it was sent; the whole of what is asked for as 0. `""` is none."""
+        for number, cut in ((component, self.cut), (subcomponent, self.subcomponent)):
+            if number:
+                parts = repetition.split(cut)
+                repetition = parts[number - 1] if number <= len(parts) else ""
+        return "" if repetition == NULL else repetition
+
+    def text(self, fields: Fields, field: int, component: int, subcomponent: int) -> str:
+        """Text of a leaf of a field's first repetition."""
+        if field >= len(fields) or not fields[field]:
+            return ""
+        return self.pick(fields[field].split(self.repetition, 1)[0], component, subcomponent)
+
+    def has(self, fields: Fields, field: int, component: int, subcomponent: int) -> str:
+        """A part of any of a field's repetitions, empty where nothing but `""` was sent."""
+        if field >= len(fields) or not fields[field]:
+            return ""
+        found = (self.part(r, component, subcomponent) for r in fields[field].split(self.repetition))
+        return next((part for part in found if part), "")
+
+
+def place_of(segment: Segment, field: int) -> str:
+    """Path of a field, with the segment's number where it is not the first of its name."""
+    number = f"[{segment.number}]" if segment.number > 1 else ""
+    return f"{segment.name}{number}-{field}"
+
+
+def copied(value: Any) -> Any:
+    """A JSON value of its own."""
+    if value.__class__ is dict:
+        return {name: copied(each) for name, each in value.items()}
+    if value.__class__ is list:
+        return [copied(each) for each in value]
+    return value
+
+
+def merge(into: Json, more: Json) -> bool:
+    """Add what isn't there: members, and entries of lists. Answers whether anything was added."""
+    added = False
+    for name, value in more.items():
+        standing = into.get(name)
+        if standing is None:
+            into[name] = copied(value)
+            added = True
+        elif isinstance(standing, list) and isinstance(value, list):
+            new = [entry for entry in value if entry not in standing]
+            standing.extend(copied(new))
+            added = added or bool(new)
+    return added

@@ -1,0 +1,217 @@
+"""What maps read, written into functions: leaves of conditions, and the values of assignments, identities, displays.
+
+Everything is read as text, empty where nothing (or `""`, HL7's null) was sent.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gateway.language.compile import Code, compile_test, local
+from gateway.language.nodes import Fact, Field, Leaf, Part, Test, Word
+from gateway.mapping.check import FACTS
+from gateway.mapping.nodes import Every, Hole, Template, Value
+from gateway.mapping.vocabulary import Path, path_of
+from gateway.mapping.writer import Writer
+
+
+class Hand(Protocol):
+    """What is in hand where something is read, as expressions."""
+
+    def text(self, path: Path) -> str:
+        """Text of a leaf."""
+
+    def raw(self, path: Path) -> str:
+        """What was sent there, which is empty for nothing and `""` alone."""
+
+    def repetitions(self) -> str:
+        """How many repetitions the field in hand has."""
+
+
+@dataclass(slots=True)
+class Cells:
+    """The components of a data type in hand.
+
+    Shape: `level` 0 for a field's repetition, 1 for a component, 2 for a sub-component, whose first part is itself.
+    `texts` and `parts` collect the components that are read, as text and as sent.
+    """
+
+    level: int
+    texts: set[int] = field(default_factory=set)
+    parts: set[int] = field(default_factory=set)
+
+    def text(self, path: Path) -> str:
+        """Text of a component, or of a sub-component."""
+        component, subcomponent = (*path.steps, 1, 1)[:2]
+        if subcomponent == 1:
+            return self._read(component, self.texts, "t")
+        if self.level:
+            return '""'
+        return f"run.sub({self._read(component, self.parts, 'p')}, {subcomponent})"
+
+    def raw(self, path: Path) -> str:
+        """A component, or a sub-component, as it was sent."""
+        if not path.steps:
+            return "raw"
+        component, subcomponent = (*path.steps, 0)[:2]
+        found = self._read(component, self.parts, "p")
+        if not subcomponent or (self.level and subcomponent == 1):
+            return found
+        return '""' if self.level else f"run.sub({found}, {subcomponent})"
+
+    def repetitions(self) -> str:
+        """A data type has one."""
+        return "1"
+
+    def _read(self, component: int, kept: set[int], name: str) -> str:
+        if self.level > 1 and component > 1:
+            return '""'
+        kept.add(component)
+        return f"{name}{component}"
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentInHand:
+    """The fields `f` of a segment, and, in a row of a field, the repetition `e` of it."""
+
+    name: str
+    field: int | None = None
+
+    def text(self, path: Path) -> str:
+        """Text of a leaf: of the repetition in hand, of the segment, or of the first segment of another name."""
+        component, subcomponent = (*path.steps, 1, 1)[:2]
+        if path.of == self.name and path.field == self.field:
+            return f"run.pick(e, {component}, {subcomponent})"
+        return f"run.text({self._fields(path)}, {path.field}, {component}, {subcomponent})"
+
+    def raw(self, path: Path) -> str:
+        """What was sent there."""
+        component, subcomponent = (*path.steps, 0, 0)[:2]
+        if path.of == self.name and path.field == self.field:
+            return f"run.part(e, {component}, {subcomponent})"
+        return f"run.has({self._fields(path)}, {path.field}, {component}, {subcomponent})"
+
+    def repetitions(self) -> str:
+        """Of the field in hand."""
+        return "n"
+
+    def _fields(self, path: Path) -> str:
+        # a segment's name has the form that `path_of` takes: capitals and digits
+        return "f" if path.of == self.name else f'run.first("{path.of}")'
+
+
+# --- conditions ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Leaves as arguments of a condition's function. Shape: `arguments` by name, in the order of the first use."""
+
+    hand: Hand
+    arguments: dict[str, str] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)
+    known: dict[str, str] = field(default_factory=dict)
+
+    def value(self, leaf: Leaf, code: Code) -> ast.expr:
+        """The text of a leaf, None where it is absent."""
+        del code
+        if isinstance(leaf, Fact):
+            return self._argument(self.hand.repetitions() if leaf.name == "repetitions" else fact(leaf.name))
+        return self._argument(f"({self.hand.text(_path(leaf))}) or None")
+
+    def present(self, leaf: Leaf, code: Code) -> ast.expr | None:
+        """Whether anything was sent; of a composite, in any of its parts."""
+        del code
+        if isinstance(leaf, Fact):
+            return None
+        return self._argument(self.hand.raw(_path(leaf)))
+
+    def _argument(self, expression: str) -> ast.expr:
+        name = self.known.get(expression)
+        if name is None:
+            name = self.known[expression] = f"a{len(self.names)}"
+            self.names.append(name)
+            self.arguments[name] = expression
+        return ast.Name(local(name), ast.Load())
+
+
+def fact(name: str) -> str:
+    """A fact as an expression; its name is one of ours."""
+    return f'facts["{name}"]'
+
+
+def condition(writer: Writer, test: Test | None, hand: Hand) -> str | None:
+    """A condition as an expression; None where there is none."""
+    if test is None:
+        return None
+    reader = _Reader(hand)
+    function = compile_test(test, reader, absent="false", variables=reader.names, name="when")
+    return f"{writer.hold(function)}({', '.join(['run', *reader.arguments.values()])})"
+
+
+def _path(leaf: Leaf) -> Path:
+    match leaf:
+        case Part():
+            return Path(leaf.variable, None, _steps(leaf.component, leaf.subcomponent))
+        case Field():
+            return Path(leaf.segment, leaf.field, _steps(leaf.component, leaf.subcomponent))
+        case _:
+            raise TypeError(leaf)  # the checker lets no other leaf into a map
+
+
+def _steps(component: int | None, subcomponent: int | None) -> tuple[int, ...]:
+    return tuple(step for step in (component, subcomponent) if step is not None)
+
+
+# --- values --------------------------------------------------------------------------------------------------------
+
+
+def value(writer: Writer, of: Value, hand: Hand) -> str:
+    """A value's text as an expression; empty where it has none."""
+    if isinstance(of, Word):
+        return _word(of, hand)
+    if isinstance(of, Every):
+        raise TypeError(of)  # messages alone have these
+    if is_constant(of):
+        return writer.hold(constant(of))
+    holes = [part.word for part in of.parts if isinstance(part, Hole)]
+    texts = writer.hold(tuple(part if isinstance(part, str) else None for part in of.parts))
+    return f"{writer.hold(filled)}({texts}, ({', '.join(_word(word, hand) for word in holes)},))"
+
+
+def filled(texts: tuple[str | None, ...], holes: tuple[str, ...]) -> str:
+    """A template with its holes filled: blanks that an empty one leaves are closed up; with none filled it is empty."""
+    if not any(holes):
+        return ""
+    left = iter(holes)
+    return " ".join("".join([next(left) if text is None else text for text in texts]).split())
+
+
+def _word(word: Word, hand: Hand) -> str:
+    if word.text in FACTS:
+        return fact(word.text)
+    path = path_of(word.text)
+    if path is None:
+        raise TypeError(word)  # the checker refuses it
+    return hand.text(path)
+
+
+def is_constant(of: Value) -> bool:
+    """Whether a value is a text without holes."""
+    return isinstance(of, Template) and not any(isinstance(part, Hole) for part in of.parts)
+
+
+def constant(of: Value) -> str:
+    """The text of a constant."""
+    return "".join(part for part in of.parts if isinstance(part, str)) if isinstance(of, Template) else ""
+
+
+def paths(of: Value) -> tuple[Path, ...]:
+    """The paths that a value reads."""
+    words = [of] if isinstance(of, Word) else []
+    if isinstance(of, Template):
+        words = [part.word for part in of.parts if isinstance(part, Hole)]
+    found = [path_of(word.text) for word in words if word.text not in FACTS]
+    return tuple(path for path in found if path is not None)

@@ -1,0 +1,149 @@
+"""The typed tree of a FHIR search.
+
+Frozen, so that a decision made about a query holds for what goes upstream.
+Source: https://hl7.org/fhir/R4/search.html
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal
+
+from gateway.specs import SearchParameter
+
+Prefix = Literal["eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"]
+
+
+@dataclass(frozen=True, slots=True)
+class StringValue:
+    """Text, unescaped. `raw` is each value as it was written, escapes and all."""
+
+    raw: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenValue:
+    """A code with or without its system.
+
+    Shape: `code` alone has `system` None (any system); `|code` has `system` empty (none); `system|` has `code` None.
+    """
+
+    raw: str
+    system: str | None
+    code: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DateValue:
+    """A moment or a stretch of time.
+
+    Units: `low` inclusive and `high` exclusive, aware, in UTC, as wide as the precision written; without a zone the
+    value is read as UTC.
+    """
+
+    raw: str
+    prefix: Prefix
+    low: datetime
+    high: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NumberValue:
+    """A number; `low` inclusive and `high` exclusive are the range that its precision implies for `eq` and `ne`."""
+
+    raw: str
+    prefix: Prefix
+    number: Decimal
+    low: Decimal
+    high: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class QuantityValue:
+    """A number with an optional unit: `code` alone is a unit or code of any system, `system` None then."""
+
+    raw: str
+    prefix: Prefix
+    number: Decimal
+    low: Decimal
+    high: Decimal
+    system: str | None
+    code: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceValue:
+    """A reference.
+
+    Shape: `Type/id`, an `id` alone (`type` None), or an absolute `url` (with `type` and `id` where it has that form).
+    """
+
+    raw: str
+    type: str | None
+    id: str | None
+    url: str | None
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UriValue:
+    """A URI, compared as a whole."""
+
+    raw: str
+    uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class MissingValue:
+    """The value of `:missing`."""
+
+    raw: str
+    missing: bool
+
+
+Value = StringValue | TokenValue | DateValue | NumberValue | QuantityValue | ReferenceValue | UriValue | MissingValue
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One search parameter with its values.
+
+    Shape: `values` are alternatives (or); several clauses, of one name too, all hold (and). `modifier` is without its
+    colon; a type name for a reference.
+    """
+
+    name: str
+    parameter: SearchParameter
+    modifier: str | None
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """One key of `_sort`."""
+
+    name: str
+    descending: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A whole search of one type.
+
+    Shape: the result parameters are None where they weren't sent; `format` is `_format` as sent; `page` the gateway's
+    own paging token (`_page`).
+    """
+
+    type: str
+    clauses: tuple[Clause, ...] = ()
+    count: int | None = None
+    sort: tuple[Sort, ...] = ()
+    total: str | None = None
+    summary: str | None = None
+    elements: tuple[str, ...] = ()
+    format: str | None = None
+    pretty: bool | None = None
+    page: str | None = None

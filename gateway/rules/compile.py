@@ -1,0 +1,211 @@
+"""Declared permits, forbids and checks `on result` to functions."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+from gateway.language.compile import Absent, Code, attribute, compile_test, compile_value, constant, context
+from gateway.language.nodes import Chain, Element, Equal, Fact, Literal, Member, Named, Test, leaves
+from gateway.rules.declared import Agreement, Because, Check, Forbid, Permit
+from gateway.rules.domain import Vocabulary
+from gateway.rules.facts import Facts
+from gateway.rules.grants import searched, usable
+from gateway.rules.reading import READER, RESOURCE
+from gateway.rules.telling import Teller, teller
+
+Asked = Callable[[Facts], bool]
+AskedOf = Callable[[Facts, Any], bool]
+Values = Callable[[Facts], tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What stands before a permit's condition: its agreement, and facts that must not be absent."""
+
+    first: date = date.min
+    last: date = date.max
+    purposes: frozenset[str] = frozenset()
+    needs: tuple[str, ...] = ()
+
+    def open(self, facts: Facts) -> bool:
+        """Whether the agreement covers the day and the purpose, and what the permit names is there."""
+        if not self.first <= facts.today <= self.last or (self.purposes and facts.purpose not in self.purposes):
+            return False
+        return all(getattr(facts, name) is not None for name in self.needs)
+
+    def conditions(self, code: Code) -> list[ast.expr]:
+        """The same as expressions over the facts."""
+        found: list[ast.expr] = []
+        if (self.first, self.last) != (date.min, date.max):
+            days = [attribute(context(), "today"), code.hold(self.last)]
+            found.append(ast.Compare(code.hold(self.first), [ast.LtE(), ast.LtE()], days))
+        if self.purposes:
+            purpose = attribute(context(), "purpose")
+            found.append(ast.Compare(purpose, [ast.In()], [constant(self.purposes)]))
+        none = constant(None)
+        found += [ast.Compare(attribute(context(), name), [ast.IsNot()], [none]) for name in self.needs]
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Granting:
+    """A permit, compiled.
+
+    Shape: `when` is the part of its condition that reads the request alone, `each` the part that reads a resource;
+    `rows` by type; `asking` and `names` (what a search may carry) by type; `narrow` by type.
+    """
+
+    permit: Permit
+    gate: Gate
+    when: Asked | None
+    each: AskedOf | None
+    rows: Mapping[str, AskedOf]
+    asking: Mapping[str, tuple[tuple[str, ...], ...]]
+    names: Mapping[str, frozenset[str]]
+    narrow: Mapping[str, tuple[tuple[str, Values], ...]]
+    hide: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Forbidding:
+    """A forbid, compiled. Shape: one of `when` and `each`, the latter where it reads a resource; neither: always."""
+
+    forbid: Forbid
+    when: Asked | None
+    each: AskedOf | None
+
+
+@dataclass(frozen=True, slots=True)
+class Checking:
+    """A check `on result`, compiled. Shape: the functions take the facts and the resource."""
+
+    check: Check
+    when: AskedOf | None
+    require: AskedOf
+    tell: Teller
+
+
+def gate(because: Because | None, unguarded: Iterable[str], agreements: Mapping[str, Agreement]) -> Gate:
+    """The gate of a permit."""
+    needs = tuple(sorted(unguarded))
+    cited = agreements.get(because.agreement or "") if because is not None else None
+    return Gate(needs=needs) if cited is None else Gate(cited.first, cited.last, frozenset(cited.purposes), needs)
+
+
+def granting(permit: Permit, agreements: Mapping[str, Agreement], vocabulary: Vocabulary) -> Granting:
+    """Compile a permit."""
+    asked, of_each = _split(permit.when)
+    table = vocabulary.tables.search_parameters
+    asking = {name: usable(permit.asking, name, vocabulary) for name in permit.types} if permit.asking else {}
+    names = {
+        name: frozenset(
+            {n for names in asking.get(name, ()) for n in names} | {n for n in permit.allowing if (name, n) in table}
+        )
+        for name in permit.types
+    }
+    return Granting(
+        permit,
+        gate(permit.because, permit.unguarded, agreements),
+        None if asked is None else compile_test(asked, READER, absent="fails", name=permit.id),
+        None if of_each is None else _of(of_each, (RESOURCE,), permit.id, "fails"),
+        {name: _of(rows.where, (RESOURCE,), f"{permit.id} rows {name}", "fails") for name, rows in permit.rows.items()},
+        asking,
+        names,
+        {name: tuple(narrowing(rows.where, name, vocabulary)) for name, rows in permit.rows.items()},
+        frozenset(permit.hide),
+    )
+
+
+def forbidding(forbid: Forbid) -> Forbidding:
+    """Compile a forbid; a value that is absent all the same makes it hold, not fail."""
+    if forbid.when is None:
+        return Forbidding(forbid, None, None)
+    if _reads_resource(forbid.when):
+        return Forbidding(forbid, None, _of(forbid.when, (RESOURCE,), forbid.id, "passes"))
+    return Forbidding(forbid, compile_test(forbid.when, READER, absent="passes", name=forbid.id), None)
+
+
+def checking(check: Check) -> Checking:
+    """Compile a check `on result`."""
+    of = (RESOURCE,)
+    return Checking(
+        check,
+        None if check.when is None else _of(check.when, of, f"{check.id} when"),
+        _of(check.require, of, check.id, "passes"),
+        teller(check, RESOURCE),
+    )
+
+
+def _of(test: Test, variables: tuple[str, ...], name: str, absent: Absent = "false") -> Callable[..., bool]:
+    return compile_test(test, READER, absent=absent, variables=variables, name=name)
+
+
+def _reads_resource(test: Test) -> bool:
+    return any(isinstance(leaf, Element) for leaf in leaves(test))
+
+
+def _split(test: Test | None) -> tuple[Test | None, Test | None]:
+    """The parts of a condition that read the request alone, and those that read a resource."""
+    if test is None or not _reads_resource(test):
+        return test, None
+    if not isinstance(test, Chain) or test.word == "or":
+        return None, test
+    request = tuple(part for part in test.parts if not _reads_resource(part))
+    resource = tuple(part for part in test.parts if _reads_resource(part))
+    return (replace(test, parts=request) if request else None), replace(test, parts=resource)
+
+
+# --- narrowing -----------------------------------------------------------------------------------------------------
+
+
+def narrowing(where: Test, resource: str, vocabulary: Vocabulary) -> Iterable[tuple[str, Values]]:
+    """Search parameters that carry a part of a `rows` condition upstream, with what gives their values.
+
+    Only parts that must all hold; only parameters that search that one element and nothing else.
+    """
+    parameters = {
+        path: code
+        for (name, code), parameter in vocabulary.tables.search_parameters.items()
+        if name == resource and parameter.type in {"token", "reference"}
+        for path in searched(parameter, resource)
+        if parameter.fhirpath == path
+    }
+    return _narrowing(where, parameters)
+
+
+def _narrowing(where: Test, parameters: Mapping[str, str]) -> Iterable[tuple[str, Values]]:
+    match where:
+        case Chain(word="and"):
+            for part in where.parts:
+                yield from _narrowing(part, parameters)
+        case Named(test=meaning) if meaning is not None:
+            yield from _narrowing(meaning, parameters)
+        case Member(left=Element() as leaf, options=(Fact() as fact,)):
+            code = parameters.get(_path(leaf))
+            if code is not None and leaf.type.kind == "organisation":
+                yield code, _organisations(compile_value(fact, READER))
+        case Member(left=Element() as leaf, options=options):
+            yield from _fixed(leaf, [o for o in options if isinstance(o, Literal)], parameters)
+        case Equal(left=Element() as leaf, right=Literal() as literal, negated=False):
+            yield from _fixed(leaf, [literal], parameters)
+
+
+def _path(leaf: Element) -> str:
+    return ".".join((leaf.resource or "", *leaf.steps))
+
+
+def _organisations(read: Callable[[Facts], Iterable[str]]) -> Values:
+    return lambda facts: tuple(f"Organization/{code}" for code in sorted(read(facts)))
+
+
+def _fixed(leaf: Element, literals: list[Literal], parameters: Mapping[str, str]) -> Iterable[tuple[str, Values]]:
+    code = parameters.get(_path(leaf))
+    if code is None or (leaf.type.kind != "organisation" and leaf.type.codes is None):
+        return  # a free text may hold what a search value would need escaped
+    prefix = "Organization/" if leaf.type.kind == "organisation" else ""
+    values = tuple(f"{prefix}{literal.value}" for literal in literals)
+    yield code, lambda _facts: values

@@ -1,0 +1,257 @@
+"""What a rule set declares, every name looked up: what documents, interactions and the command line read.
+
+All frozen, each with the place where it stands. Organisation codes are in upper case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Literal
+
+from gateway.language.nodes import Leaf, Test
+from gateway.language.types import NamedSet
+from gateway.source import Span
+
+Severity = Literal["error", "warning", "information"]
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """What a domain takes.
+
+    Shape: `types` are message types for Hl7v2; `versions` the lowest and the highest, both taken, or None for all.
+    """
+
+    data_type: str
+    types: tuple[str, ...]
+    versions: tuple[str, str] | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A named condition. Shape: `data_type` is None where it reads no submission."""
+
+    name: str
+    data_type: str | None
+    test: Test
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Applies:
+    """Where a statement applies: `on ...`.
+
+    Shape: without data types, to every submission; without types, to every type of the data type. `data_types` may
+    hold `result`, the resources that conversion made.
+    """
+
+    data_types: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """`rows Encounter where ...`: the resources of a type that a permit shows."""
+
+    type: str
+    where: Test
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Because:
+    """Why. Shape: one of the two; `agreement` is a declared one's id."""
+
+    agreement: str | None
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """A grant, and the view that it gives.
+
+    Shape: `types` is empty for ingest; `asking` are alternatives of parameters that a search carries together, empty
+    where it need carry none; `rows` by type, a type of `types` that it lacks shows all rows; `hide` are element paths;
+    `unguarded` are facts whose absence alone makes it not match.
+    """
+
+    id: str
+    title: str
+    actions: tuple[str, ...]
+    types: tuple[str, ...]
+    on: Applies
+    when: Test | None
+    unguarded: frozenset[str]
+    asking: tuple[tuple[str, ...], ...]
+    allowing: tuple[str, ...]
+    rows: Mapping[str, Rows]
+    hide: tuple[str, ...]
+    because: Because | None
+    review_by: date | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Forbid:
+    """What no permit can grant. Shape: `types` is empty for ingest and for `any`."""
+
+    id: str
+    title: str
+    actions: tuple[str, ...]
+    types: tuple[str, ...]
+    on: Applies
+    when: Test | None
+    because: Because | None
+    review_by: date | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """`for each NAME in PATH where ...`."""
+
+    variable: str
+    segment: str
+    field: int
+    where: Test | None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What a submission must satisfy.
+
+    Shape: `code` is a FHIR issue type; `text` the parts of the message, texts and what is read between them.
+    Source: https://hl7.org/fhir/R4/valueset-issue-type.html
+    """
+
+    id: str
+    title: str
+    on: Applies
+    when: Test | None
+    each: Each | None
+    require: Test
+    severity: Severity
+    code: str
+    text: tuple[str | Leaf, ...]
+    because: Because | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTarget:
+    """One target of a route. Shape: `hold` is how long a queue keeps trying; None for reject."""
+
+    name: str
+    on_failure: Literal["reject", "queue"]
+    hold: timedelta | None
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a permitted, valid submission goes. Shape: `order` is what messages that keep their order share."""
+
+    id: str
+    title: str
+    on: Applies
+    when: Test | None
+    targets: tuple[RouteTarget, ...]
+    order: Leaf | None
+    because: Because | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """One domain, all of its rules with it.
+
+    Shape: `outcome` is whether acknowledgements carry an OperationOutcome; `window` how long a control id is held;
+    `serves` the target that partners' queries of it go to.
+    """
+
+    name: str
+    title: str
+    owner: str | None
+    contact: str | None
+    acknowledge: Literal["http-status", "hl7-over-http"]
+    outcome: bool
+    same_control_id: Literal["refuse", "accept"]
+    window: timedelta
+    serves: str | None
+    accepts: tuple[Accept, ...]
+    sets: Mapping[str, NamedSet]
+    conditions: Mapping[str, Condition]
+    permits: tuple[Permit, ...]
+    forbids: tuple[Forbid, ...]
+    checks: tuple[Check, ...]
+    routes: tuple[Route, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Organisation:
+    """An organisation. Shape: codes in upper case; `part_of` those that it belongs to directly."""
+
+    code: str
+    title: str
+    part_of: tuple[str, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A role or a purpose."""
+
+    name: str
+    title: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where submissions go; its address is configuration under this name. Shape: `takes` is a data type."""
+
+    name: str
+    title: str
+    takes: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """A sharing agreement. Shape: `first` and `last` day both count, Europe/London; no purposes means any."""
+
+    id: str
+    title: str
+    first: date
+    last: date
+    purposes: tuple[str, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class PrincipalDeclaration:
+    """Who may call, with the three permissions. Shape: `sends` are message types by domain."""
+
+    name: str
+    title: str
+    connects_as: tuple[str, ...]
+    sends_as: tuple[str, ...]
+    sends: Mapping[str, tuple[str, ...]]
+    roles: tuple[str, ...]
+    may_assert: tuple[str, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """Who and what there is, by name; organisations by upper-case code."""
+
+    organisations: Mapping[str, Organisation] = field(default_factory=dict)
+    roles: Mapping[str, Named] = field(default_factory=dict)
+    purposes: Mapping[str, Named] = field(default_factory=dict)
+    targets: Mapping[str, Target] = field(default_factory=dict)
+    agreements: Mapping[str, Agreement] = field(default_factory=dict)
+    principals: Mapping[str, PrincipalDeclaration] = field(default_factory=dict)

@@ -1,0 +1,311 @@
+"""`permit` and `forbid`, checked; and which element a search parameter searches."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+
+from gateway.language import messages
+from gateway.language.check import check
+from gateway.language.nodes import Test, Text, Word
+from gateway.rules.clauses import Report, choose, day, every, missing, one, said, words
+from gateway.rules.declared import Applies, Because, Forbid, Permit, Rows
+from gateway.rules.domain import Ground, Vocabulary, applies, resource_type
+from gateway.rules.facts import ACTIONS, LATER_ACTIONS
+from gateway.rules.nodes import Asked, Asking, On, RowsWhere, Said, Statement, To
+from gateway.rules.nodes import Because as BecauseClause
+from gateway.source import nearest
+from gateway.specs import SearchParameter
+
+_QUERY_CLAUSES = frozenset({"asking", "allowing", "rows", "all rows", "hide"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Reach:
+    """What a permit or forbid is about. Shape: `any_type` for `to search any`."""
+
+    actions: tuple[str, ...]
+    types: tuple[str, ...]
+    ingest: bool
+    any_type: bool
+
+
+def permit(statement: Statement, ground: Ground, report: Report) -> Permit | None:
+    """One `permit`; None where it can't be used."""
+    reach = _reach(statement, ground, report)
+    if reach is None:
+        return None
+    if reach.ingest:
+        for clause in statement.clauses:
+            if clause.kind in _QUERY_CLAUSES:
+                report.say(messages.QUERY_CLAUSE.at(clause.span, word=clause.kind))
+    on = _on(statement, ground, reach, report)
+    when, unguarded = _when(statement, ground, on, reach, report, exempt=("purpose",))
+    asking = one(statement, Asking, report)
+    alternatives = () if asking is None else tuple(tuple(w.text for w in ws) for ws in asking.alternatives)
+    hide = () if reach.ingest else _hide(statement, ground.vocabulary, reach, report)
+    _parameters(statement, asking, ground.vocabulary, reach, hide, report)
+    return Permit(
+        statement.name.text,
+        statement.title,
+        reach.actions,
+        reach.types,
+        on,
+        when,
+        unguarded,
+        alternatives,
+        tuple(w.text for w in words(statement, "allowing", report)),
+        {} if reach.ingest else _rows(statement, ground, reach, report),
+        hide,
+        because(statement, ground, report),
+        _review(statement, report),
+        statement.span,
+    )
+
+
+def forbid(statement: Statement, ground: Ground, report: Report) -> Forbid | None:
+    """One `forbid`; None where it can't be used."""
+    reach = _reach(statement, ground, report, wide=True)
+    if reach is None:
+        return None
+    on = _on(statement, ground, reach, report)
+    when, _ = _when(statement, ground, on, reach, report)
+    return Forbid(
+        statement.name.text,
+        statement.title,
+        reach.actions,
+        reach.types,
+        on,
+        when,
+        because(statement, ground, report),
+        _review(statement, report),
+        statement.span,
+    )
+
+
+def _reach(statement: Statement, ground: Ground, report: Report, *, wide: bool = False) -> _Reach | None:
+    to = one(statement, To, report)
+    if to is None:
+        missing(statement, "to", report, "add `to ingest`, or `to search, read Patient`")
+        return None
+    actions: list[str] = []
+    for word in to.actions:
+        if word.text in LATER_ACTIONS:
+            report.say(messages.NOT_YET.at(word.span, word=f"to {word.text}"))
+        elif choose(word, ACTIONS, "action", report) is not None:
+            actions.append(word.text)
+    if not actions:
+        return None
+    ingest = "ingest" in actions
+    if ingest and len(actions) > 1:
+        report.say(messages.MIXED_ACTIONS.at(to.span))
+        return None
+    if ingest and to.types:
+        report.say(messages.NO_TYPES.at(to.types[0].span))
+        return None
+    any_type = wide and [word.text for word in to.types] == ["any"]
+    types = () if any_type else tuple(w.text for w in to.types if resource_type(w, ground.vocabulary, report))
+    if not ingest and not to.types:
+        report.say(messages.NEEDS_TYPES.at(to.span, word=", ".join(actions)))
+        return None
+    return _Reach(tuple(actions), types, ingest, any_type)
+
+
+def _on(statement: Statement, ground: Ground, reach: _Reach, report: Report) -> Applies:
+    clause = one(statement, On, report)
+    if clause is not None and not reach.ingest:
+        report.say(messages.NOTHING_READ.at(clause.span, "a query carries no submission", word=clause.span.text))
+        return Applies()
+    return applies(clause, ground, report)
+
+
+def _when(
+    statement: Statement, ground: Ground, on: Applies, reach: _Reach, report: Report, exempt: Iterable[str] = ()
+) -> tuple[Test | None, frozenset[str]]:
+    clause = one(statement, Asked, report)
+    if clause is None:
+        return None, frozenset()
+    scope = ground.scope(on, "spelled", ingest=reach.ingest, resources=reach.types, exempt=exempt)
+    checked = check(clause.test, scope)
+    report.diagnostics.extend(checked.diagnostics)
+    return checked.test, checked.unguarded
+
+
+def because(statement: Statement, ground: Ground, report: Report) -> Because | None:
+    """Why a rule stands: an agreement, or a text."""
+    clause = one(statement, BecauseClause, report)
+    if clause is None:
+        return None
+    reason = clause.reason
+    if isinstance(reason, Text):
+        return Because(None, reason.value)
+    if isinstance(reason, Word) and reason.text in ground.registry.agreements:
+        return Because(reason.text, None)
+    near = nearest(reason.span.text, ground.registry.agreements)
+    hint = f"did you mean `{near}`?" if near else "declare it with `agreement`, or give the reason in quotes"
+    report.say(messages.UNDECLARED.at(reason.span, hint, kind="agreement", word=reason.span.text))
+    return None
+
+
+def _review(statement: Statement, report: Report) -> date | None:
+    clause = said(statement, "review", report)
+    return None if clause is None else day(clause.words[0], report)
+
+
+# --- rows ----------------------------------------------------------------------------------------------------------
+
+
+def _rows(statement: Statement, ground: Ground, reach: _Reach, report: Report) -> dict[str, Rows]:
+    found: dict[str, Rows] = {}
+    spoken: set[str] = set()
+    for clause in every(statement, RowsWhere):
+        name = _granted(clause.type, reach, report)
+        if name is None:
+            continue
+        if name in spoken:
+            report.say(messages.ROWS_TWICE.at(clause.type.span, word=name))
+            continue
+        spoken.add(name)
+        checked = check(clause.where, ground.scope(Applies(), "free", ingest=False, resources=(name,)))
+        report.diagnostics.extend(checked.diagnostics)
+        if checked.test is not None:
+            found[name] = Rows(name, checked.test, clause.span)
+    spoken |= _all_rows(statement, reach, spoken, report)
+    for name in reach.types:
+        if name not in spoken:
+            hint = f"add `rows {name} where ...`, or `all rows {name}`"
+            report.say(messages.NO_ROWS.at(statement.name.span, hint, word=name))
+    return found
+
+
+def _all_rows(statement: Statement, reach: _Reach, spoken: set[str], report: Report) -> set[str]:
+    """Types that `all rows` covers; without types of its own, all that no other line speaks of."""
+    clause = said(statement, "all rows", report)
+    if clause is None:
+        return set()
+    rest = set(reach.types) - spoken
+    if not clause.words:
+        if not rest and reach.types:
+            report.say(messages.EITHER_ROWS.at(clause.span))
+        return rest
+    named: set[str] = set()
+    for word in clause.words:
+        name = _granted(word, reach, report)
+        if name is not None and name in spoken | named:
+            report.say(messages.ROWS_TWICE.at(word.span, word=name))
+        elif name is not None:
+            named.add(name)
+    return named
+
+
+def _granted(word: Word, reach: _Reach, report: Report) -> str | None:
+    if word.text in reach.types:
+        return word.text
+    near = nearest(word.text, reach.types)
+    hint = f"did you mean `{near}`?" if near else None
+    report.say(messages.NOT_GRANTED.at(word.span, hint, word=word.text, types=", ".join(reach.types)))
+    return None
+
+
+# --- parameters and what they search -------------------------------------------------------------------------------
+
+
+def _hide(statement: Statement, vocabulary: Vocabulary, reach: _Reach, report: Report) -> tuple[str, ...]:
+    found: list[str] = []
+    for word in words(statement, "hide", report):
+        root, _, below = word.text.partition(".")
+        if root not in reach.types or not below:
+            hint = "the rule grants " + ", ".join(reach.types)
+            report.say(messages.HIDES_NEEDED.at(word.span, hint if root not in reach.types else None, word=word.text))
+        elif vocabulary.elements.resolve(word.text) is None:
+            above = word.text.rpartition(".")[0]
+            near = nearest(word.text.rpartition(".")[2], vocabulary.elements.children(above))
+            meant = f"did you mean `{above}.{near}`?" if near else None
+            report.say(messages.UNKNOWN_ELEMENT.at(word.span, meant, word=word.text))
+        elif below.partition(".")[0] in {"id", "meta"}:
+            report.say(messages.HIDES_NEEDED.at(word.span, "every resource is known by its id", word=word.text))
+        else:
+            found.append(word.text)
+    return tuple(found)
+
+
+def _parameters(
+    statement: Statement,
+    asking: Asking | None,
+    vocabulary: Vocabulary,
+    reach: _Reach,
+    hide: tuple[str, ...],
+    report: Report,
+) -> None:
+    asked = () if asking is None else tuple(w for ws in asking.alternatives for w in ws)
+    table = vocabulary.tables.search_parameters
+    for word in (*asked, *words_of(statement, "allowing")):
+        having = [name for name in reach.types if (name, word.text) in table]
+        if not having and reach.types:
+            near = nearest(word.text, [code for (resource, code) in table if resource in reach.types])
+            hint = f"did you mean `{near}`?" if near else None
+            report.say(messages.UNKNOWN_PARAMETER.at(word.span, hint, word=word.text))
+        for name in having:
+            hidden = hidden_by(table[name, word.text], name, hide)
+            if hidden is not None:
+                report.say(messages.HIDDEN_PARAMETER.at(word.span, word=word.text, path=hidden))
+    if asking is not None:
+        for name in reach.types:
+            if not usable(tuple(tuple(w.text for w in ws) for ws in asking.alternatives), name, vocabulary):
+                report.say(messages.NEVER_ASKED.at(asking.span, word=name))
+
+
+def words_of(statement: Statement, name: str) -> tuple[Word, ...]:
+    """Words of all clauses of that name; that there is one alone is said elsewhere."""
+    return tuple(word for clause in every(statement, Said) if clause.kind == name for word in clause.words)
+
+
+def usable(
+    alternatives: tuple[tuple[str, ...], ...], resource: str, vocabulary: Vocabulary
+) -> tuple[tuple[str, ...], ...]:
+    """The alternatives of `asking` that a type has whole.
+
+    An alternative of which a type has a part alone would ask for less than the rule says, so it counts for none.
+    """
+    table = vocabulary.tables.search_parameters
+    return tuple(names for names in alternatives if all((resource, name) in table for name in names))
+
+
+_STEP = re.compile(r"\.([a-z]\w*)(?!\w*\()")
+
+
+def searched(parameter: SearchParameter, resource: str) -> tuple[str, ...]:
+    """Element paths of a type that a parameter searches; empty where it may search anything.
+
+    Source: the FHIRPath expressions of R4's search parameters; functions end a path.
+    """
+    found: list[str] = []
+    for match in re.finditer(rf"\b(?:{re.escape(resource)}|Resource|DomainResource)\b", parameter.fhirpath):
+        path, at = resource, match.end()
+        while (step := _STEP.match(parameter.fhirpath, at)) is not None:
+            path, at = f"{path}.{step[1]}", step.end()
+        found.append(path)
+    return tuple(dict.fromkeys(found))
+
+
+def hidden_by(parameter: SearchParameter, resource: str, hide: Iterable[str]) -> str | None:
+    """A hidden element that a parameter searches, or could; None where it searches none."""
+    own = [path for path in hide if path.partition(".")[0] == resource]
+    paths = searched(parameter, resource)
+    for path in own:
+        if not paths or any(_overlap(path, other) for other in paths):
+            return path
+    return None
+
+
+def _overlap(one_path: str, other: str) -> bool:
+    """Whether one path is, holds or is held by the other; a choice is the same by each of its names."""
+    return all(_same(a, b) for a, b in zip(one_path.split("."), other.split("."), strict=False))
+
+
+def _same(a: str, b: str) -> bool:
+    a, b = a.removesuffix("[x]"), b.removesuffix("[x]")
+    short, long = sorted((a, b), key=len)
+    return long == short or (long.startswith(short) and long[len(short)].isupper())

@@ -1,0 +1,121 @@
+"""What a denied caller lacks, and a request that would work; never whether data exists."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from gateway.finding import Finding
+from gateway.language.compile import compile_test, compile_value
+from gateway.language.functions import ERRORS
+from gateway.language.nodes import Chain, Element, Equal, Fact, Field, Literal, Part, Phrased, Test, leaves
+from gateway.rules.compile import Granting
+from gateway.rules.facts import Facts
+from gateway.rules.queries import asked, foreign
+from gateway.rules.reading import READER
+
+_MISSING = {
+    "connects as": "the principal does not connect as {0}",
+    "sends as": "the principal does not send for {0}",
+    "sends category": "the principal does not send {0} to this domain",
+    "has role": "the principal does not have the role {0}",
+}
+
+
+def plain(text: str) -> str:
+    """Words that every engine shows rightly: without quotes, backslashes, line breaks and HL7's delimiters.
+
+    Source: the design's page on the HTTP interface, MSA-3.
+    """
+    return re.sub(r"\s+", " ", re.sub(r'["\\]', "", re.sub(r"[|^~&]", " ", text))).strip()
+
+
+def lacking(granting: Granting, facts: Facts) -> tuple[Finding, ...]:
+    """Why a permit doesn't grant a request, one finding for each thing that it lacks.
+
+    Shape: the last one's words end with a request that would work, where it is a search.
+    """
+    found = [*_gate(granting, facts), *_conditions(granting, facts)]
+    if facts.action in {"search", "count"}:
+        found += _parameters(granting, facts)
+    if found and facts.action != "ingest":
+        last = found[-1]
+        words = f"{last.diagnostics}; this would work: {example(granting, facts)}"
+        found[-1] = Finding(last.severity, last.code, words, last.expression, last.rule)
+    return tuple(found)
+
+
+def _lack(granting: Granting, words: str, expression: str | None = None) -> Finding:
+    return Finding("error", "forbidden", plain(words), expression, granting.permit.id)
+
+
+def _gate(granting: Granting, facts: Facts) -> Iterable[Finding]:
+    gate, because = granting.gate, granting.permit.because
+    agreement = because.agreement if because is not None else None
+    if not gate.first <= facts.today <= gate.last:
+        yield _lack(granting, f"the agreement {agreement} is not in force on {facts.today}")
+    if gate.purposes and facts.purpose not in gate.purposes:
+        yield _lack(granting, "purpose-of-use must be " + " or ".join(sorted(gate.purposes)), "purpose-of-use")
+
+
+def _conditions(granting: Granting, facts: Facts) -> Iterable[Finding]:
+    for part in _parts(granting.permit.when):
+        if any(isinstance(leaf, Element) for leaf in leaves(part)) or _true(part, facts):
+            continue
+        match part:
+            case Phrased():
+                yield _lack(granting, _MISSING[part.phrase].format(_value(part, facts)), None)
+            case Equal(left=Fact(name="purpose"), right=Literal() as literal, negated=False):
+                if literal.value not in granting.gate.purposes:  # said already with the agreement
+                    yield _lack(granting, f"purpose-of-use must be {literal.shown}", "purpose-of-use")
+            case _:
+                yield _lack(granting, f"this does not hold: {part.span.text}")
+
+
+def _parts(test: Test | None) -> tuple[Test, ...]:
+    if test is None:
+        return ()
+    return test.parts if isinstance(test, Chain) and test.word == "and" else (test,)
+
+
+def _true(part: Test, facts: Facts) -> bool:
+    try:
+        return compile_test(part, READER, absent="fails", name="wanting")(facts)
+    except ERRORS:
+        return False
+
+
+def _value(part: Phrased, facts: Facts) -> str:
+    right = part.right
+    if isinstance(right, Fact | Field | Part | Element):
+        return str(compile_value(right, READER)(facts))
+    return right.shown if isinstance(right, Literal) else right.span.text
+
+
+def _parameters(granting: Granting, facts: Facts) -> Iterable[Finding]:
+    for name in foreign(granting, facts):
+        yield _lack(granting, f"{name} is not among the parameters that this rule allows", name)
+    if granting.permit.asking and not asked(granting, facts):
+        yield _lack(granting, f"a search of {facts.type} must carry {_spoken(granting, facts.type or '')}")
+
+
+def _spoken(granting: Granting, resource: str) -> str:
+    return " or ".join(" with ".join(names) for names in granting.asking.get(resource, ()))
+
+
+def example(granting: Granting, facts: Facts) -> str:
+    """A request that the permit would grant, as a line."""
+    name = facts.type or ""
+    purposes = granting.gate.purposes or {
+        str(part.right.value)
+        for part in _parts(granting.permit.when)
+        if isinstance(part, Equal) and isinstance(part.left, Fact) and part.left.name == "purpose"
+        if isinstance(part.right, Literal) and not part.negated
+    }
+    for_purpose = f" with purpose-of-use: {min(purposes)}" if purposes else ""
+    if facts.action not in {"search", "count"}:
+        return f"GET /{name}/[id]{for_purpose}"
+    alternatives = granting.asking.get(name, ())
+    # no & here: it is one of HL7's delimiters
+    carrying = " and ".join(f"{n}=[value]" for n in alternatives[0]) if alternatives else ""
+    return f"GET /{name}{'?' if carrying else ''}{carrying}{for_purpose}"

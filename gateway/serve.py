@@ -1,0 +1,68 @@
+"""Running an application under uvicorn: one process, JSON log lines on standard output.
+
+Source: `http-interface.md` of the design, "Operations"; `facts.md`, "Servers".
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+
+GRACE = 20
+
+
+class _Server(uvicorn.Server):
+    """Server that says when it answers."""
+
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._told = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._told()
+
+
+def log_as_json() -> None:
+    """Log lines as JSON on standard output, the libraries' warnings too."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+
+
+def run(
+    app: ASGIApp, host: str, port: int, started: Callable[[], None], *, tls: tuple[Path, Path] | None = None
+) -> bool:
+    """Serve until a signal ends it.
+
+    Shape: whether it ever served; `started` is called once it answers.
+    Units: a stopping server gives requests in hand 20 s.
+    """
+    certificate, key = tls or (None, None)
+    config = uvicorn.Config(
+        app, host=host, port=port, http="httptools", loop="uvloop", lifespan="on", access_log=False, log_config=None,
+        server_header=False, timeout_graceful_shutdown=GRACE, backlog=2048, ws="none",
+        ssl_certfile=certificate, ssl_keyfile=key,
+    )  # fmt: skip
+    server = _Server(config, started)
+    server.run()
+    return server.started

@@ -1,0 +1,31 @@
+"""What a target answers, and what is said when it doesn't."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A target's answer: 2xx or 4xx.
+
+    Shape: `headers` by name in lower case.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class TargetDown(Exception):  # noqa: N818 - a state of the world that callers act on, not a fault of the program
+    """A target that can't be reached or doesn't make sense: the same request may be worth sending again later.
+
+    Shape: `why` is for people, without addresses, credentials or patient data.
+    """
+
+    def __init__(self, target: str, why: str) -> None:
+        """Name the target and say why."""
+        super().__init__(f"{target}: {why}")
+        self.target = target
+        self.why = why

@@ -1,0 +1,127 @@
+"""Answers of the store, put together from the texts that it keeps: no resource is parsed to be sent.
+
+Source: https://hl7.org/fhir/R4/http.html, https://hl7.org/fhir/R4/bundle.html
+"""
+
+from __future__ import annotations
+
+import http
+import json
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from urllib.parse import urlencode
+
+from starlette.responses import Response
+
+from gateway import fhir
+from gateway.finding import Finding
+from gateway.query import Query, render
+from gateway.upstream.store.search import Page
+from gateway.upstream.store.versions import Version, instant
+
+MEDIA_TYPE = "application/fhir+json"
+_CONTENT_TYPE = (b"content-type", MEDIA_TYPE.encode())
+_MICROSECONDS = 1_000_000
+
+
+def resource(version: Version, base: str, status: int = 200, *, location: bool = False, body: bool = True) -> Response:
+    """A version of a resource, with the headers that name it."""
+    modified = format_datetime(datetime.fromtimestamp(version.updated // _MICROSECONDS, UTC), usegmt=True)
+    headers = {"ETag": version.etag, "Last-Modified": modified}
+    if location:
+        headers["Location"] = f"{base}/{version.type}/{version.id}/_history/{version.version}"
+    return Response(version.body if body else b"", status, headers, MEDIA_TYPE)
+
+
+def json_answer(body: bytes, status: int = 200) -> Response:
+    """A body made by one of the functions below."""
+    return Response(body, status, media_type=MEDIA_TYPE)
+
+
+def outcome(findings: Sequence[Finding], now: datetime) -> bytes:
+    """An OperationOutcome."""
+    told = fhir.operation_outcome(findings, id=str(uuid.uuid4()), last_updated=now.isoformat(timespec="milliseconds"))
+    return fhir.dump(told)
+
+
+def searchset(query: Query, page: Page, base: str) -> bytes:
+    """A page of search results with links to itself and the next one."""
+    pairs = render(query)
+    links = [("self", pairs)]
+    if page.next is not None:
+        links.append(("next", [*((name, value) for name, value in pairs if name != "_page"), ("_page", page.next)]))
+    entries = [
+        b'{"fullUrl":"%b","resource":%b,"search":{"mode":"match"}}'
+        % (f"{base}/{version.type}/{version.id}".encode(), version.body)
+        for version in page.found
+    ]
+    shown = [
+        {"relation": relation, "url": f"{base}/{query.type}{'?' if found else ''}{urlencode(found)}"}
+        for relation, found in links
+    ]
+    return _bundle("searchset", entries, {"total": page.total, "link": shown})
+
+
+def history(versions: Sequence[Version], base: str) -> bytes:
+    """The versions of a resource, newest first."""
+    entries = [
+        b'{"fullUrl":"%b","resource":%b,"request":{"method":"%b","url":"%b"},%b}'
+        % (
+            f"{base}/{version.type}/{version.id}".encode(),
+            version.body,
+            b"PUT",
+            f"{version.type}/{version.id}".encode(),
+            _response(201 if version.version == 1 else 200, version, located=False),
+        )
+        for version in versions
+    ]
+    return _bundle("history", entries, {"total": len(versions)})
+
+
+def responses(kind: str, entries: Sequence[bytes]) -> bytes:
+    """The answer to a Bundle. Shape: `kind` is `transaction-response` or `batch-response`."""
+    return _bundle(kind, entries, {})
+
+
+def written(status: int, version: Version, *, body: bool) -> bytes:
+    """The entry that answers a write."""
+    response = _response(status, version, located=True)
+    return b'{"resource":%b,%b}' % (version.body, response) if body else b"{%b}" % response
+
+
+def read(version: Version) -> bytes:
+    """The entry that answers a read."""
+    return b'{"resource":%b,%b}' % (version.body, _response(200, version, located=False))
+
+
+def found(bundle: bytes) -> bytes:
+    """The entry that answers a search or a history."""
+    return b'{"resource":%b,"response":{"status":"%b"}}' % (bundle, _status(200))
+
+
+def refused(status: int, outcome_: bytes) -> bytes:
+    """The entry that answers what was refused."""
+    return b'{"response":{"status":"%b","outcome":%b}}' % (_status(status), outcome_)
+
+
+def _response(status: int, version: Version, *, located: bool) -> bytes:
+    location = f'"location":"{version.type}/{version.id}/_history/{version.version}",' if located else ""
+    return b'"response":{"status":"%b",%b"etag":"W/\\"%d\\"","lastModified":"%b"}' % (
+        _status(status),
+        location.encode(),
+        version.version,
+        instant(version.updated).encode(),
+    )
+
+
+def _status(status: int) -> bytes:
+    return f"{status} {http.HTTPStatus(status).phrase}".encode()
+
+
+def _bundle(kind: str, entries: Sequence[bytes], members: dict[str, object]) -> bytes:
+    given = {name: value for name, value in members.items() if value is not None}
+    start = json.dumps({"resourceType": "Bundle", "type": kind, **given}, separators=(",", ":")).encode()
+    # an empty array is not valid in FHIR
+    return start if not entries else b'%b,"entry":[%b]}' % (start[:-1], b",".join(entries))

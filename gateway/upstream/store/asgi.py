@@ -1,0 +1,272 @@
+"""The store as an ASGI app: a FHIR R4 server on one SQLite file.
+
+Source: https://hl7.org/fhir/R4/http.html
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http
+import logging
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway import fhir, specs
+from gateway.finding import Finding
+from gateway.specs import FhirTables
+from gateway.upstream import wire
+from gateway.upstream.store import answers, capability, splice
+from gateway.upstream.store.bundles import Bundles
+from gateway.upstream.store.engine import Change, Store
+from gateway.upstream.store.refusal import Refusal
+from gateway.upstream.store.requests import ID, checked, criteria, known_type, query
+from gateway.upstream.store.schema import StoreError
+from gateway.upstream.store.writer import Unwritable
+
+BODY_LIMIT = 64 * 1024 * 1024
+"""Units: bytes."""
+_JSON = frozenset({"application/fhir+json", "application/json", "application/json+fhir"})
+_FORM = "application/x-www-form-urlencoded"
+_ISSUES = {404: "not-found", 405: "not-supported"}
+_LONGEST_NUMBER = 18
+_LOG = logging.getLogger(__name__)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def app(
+    path: Path, *, clock: Callable[[], datetime] = _now, tables: FhirTables | None = None, trusted: bool = False
+) -> StoreApp:
+    """The ASGI app of a store on one database file, made where it is missing.
+
+    Shape: `clock` gives aware moments; `tables` are those of `specs/` where none are given; `trusted` see `StoreApp`.
+    """
+    return StoreApp(path, clock, tables, trusted=trusted)
+
+
+class StoreApp:
+    """The app and the store behind it; the file is opened by the first request or by the server's lifespan.
+
+    Shape: with `trusted` the bodies come from the gateway itself, which has read them strictly before: they are read
+    faster here, and a member that stands twice in an object is not refused.
+    """
+
+    def __init__(self, path: Path, clock: Callable[[], datetime], tables: FhirTables | None, *, trusted: bool) -> None:
+        """Open nothing yet."""
+        self._path = path
+        self._clock = clock
+        self._tables = tables
+        self._load: Callable[[bytes], dict[str, Any]] = wire.loads if trusted else fhir.load
+        self._store: Store | None = None
+        self._stated = ("", b"")  # the last base asked under, and what was stated: it takes long to make
+        self.starlette = Starlette(
+            routes=[
+                Route("/", self.bundle, methods=["POST"]),
+                Route("/metadata", self.metadata),
+                Route("/{type}", self.search),
+                Route("/{type}", self.create, methods=["POST"]),
+                Route("/{type}", self.update_where, methods=["PUT"]),
+                Route("/{type}/_search", self.search, methods=["POST"]),
+                Route("/{type}/{id}", self.read),
+                Route("/{type}/{id}", self.update, methods=["PUT"]),
+                Route("/{type}/{id}/_history", self.history),
+                Route("/{type}/{id}/_history/{version}", self.vread),
+            ],
+            exception_handlers={
+                Refusal: self.refused,
+                **dict.fromkeys((Unwritable, StoreError, sqlite3.Error), self.unusable),
+                HTTPException: self.no_route,
+                Exception: self.failed,
+            },
+            lifespan=self._lifespan,
+        )
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one ASGI connection."""
+        await self.starlette(scope, receive, send)
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        self.store()
+        yield
+        await self.aclose()
+
+    def store(self) -> Store:
+        """The store, opened where it isn't.
+
+        Errors: StoreError.
+        """
+        if self._store is None:
+            self._tables = self._tables or specs.fhir()
+            self._store = Store(self._path, self._tables, self._clock)
+        return self._store
+
+    async def aclose(self) -> None:
+        """Finish what is being written and close the file. A later request opens it again."""
+        store, self._store = self._store, None
+        if store is not None:
+            await store.aclose()
+
+    async def bundle(self, request: Request) -> Response:
+        """Transaction and batch. Source: https://hl7.org/fhir/R4/http.html#transaction."""
+        store, raw = self.store(), await _body(request, _JSON)
+        bundle = self._read(raw)
+        if bundle.get("resourceType") != "Bundle":
+            raise Refusal(400, "invalid", "only a Bundle is sent to the base address", "resourceType")
+        wanted = "return=representation" in request.headers.get("prefer", "")
+        return answers.json_answer(await Bundles(store, self._clock).answer(bundle, raw, _base(request), body=wanted))
+
+    async def metadata(self, request: Request) -> Response:
+        """Capabilities. Source: https://hl7.org/fhir/R4/http.html#capabilities."""
+        base = _base(request)
+        if base != self._stated[0]:
+            self._stated = (base, capability.statement(self.store().tables, base, self._clock()))
+        return answers.json_answer(self._stated[1])
+
+    async def search(self, request: Request) -> Response:
+        """Search by address, form or both. Source: https://hl7.org/fhir/R4/http.html#search."""
+        store, type_ = self.store(), self._type(request)
+        texts = [request.url.query]
+        if request.method == "POST":
+            form = await _body(request, frozenset({_FORM}))
+            try:
+                texts.append(form.decode("ascii"))
+            except UnicodeDecodeError as error:
+                raise Refusal(400, "invalid", "a form is ASCII, other characters percent-encoded") from error
+        asked, base = query(type_, store.tables, *texts), _base(request)
+        return answers.json_answer(answers.searchset(asked, await store.search(asked, base), base))
+
+    async def read(self, request: Request) -> Response:
+        """Read. Source: https://hl7.org/fhir/R4/http.html#read."""
+        type_, id_ = self._type(request), request.path_params["id"]
+        version = self.store().standing(type_, id_)
+        if version is None:
+            raise _absent(type_, id_)
+        return answers.resource(version, _base(request))
+
+    async def vread(self, request: Request) -> Response:
+        """Read one version. Source: https://hl7.org/fhir/R4/http.html#vread."""
+        type_, id_, number = self._type(request), request.path_params["id"], request.path_params["version"]
+        version = self.store().version(type_, id_, int(number)) if _is_number(number) else None
+        if version is None:
+            raise _absent(type_, id_)
+        return answers.resource(version, _base(request))
+
+    async def history(self, request: Request) -> Response:
+        """All versions of a resource. Source: https://hl7.org/fhir/R4/http.html#history."""
+        type_, id_ = self._type(request), request.path_params["id"]
+        if request.url.query:
+            raise Refusal(400, "not-supported", "a history takes no parameters here", f"{type_}/{id_}/_history")
+        versions = self.store().history(type_, id_)
+        if not versions:
+            raise _absent(type_, id_)
+        return answers.json_answer(answers.history(versions, _base(request)))
+
+    async def create(self, request: Request) -> Response:
+        """Create, maybe on condition. Source: https://hl7.org/fhir/R4/http.html#create."""
+        return await self._write(request, None, request.headers.get("if-none-exist"))
+
+    async def update(self, request: Request) -> Response:
+        """Update, or create under a given id. Source: https://hl7.org/fhir/R4/http.html#update."""
+        id_ = request.path_params["id"]
+        if not ID.fullmatch(id_):
+            raise Refusal(400, "value", "an id is 1 to 64 letters, digits, hyphens and points", "id")
+        return await self._write(request, id_, None)
+
+    async def update_where(self, request: Request) -> Response:
+        """Conditional update. Source: https://hl7.org/fhir/R4/http.html#cond-update."""
+        return await self._write(request, None, request.url.query)
+
+    async def _write(self, request: Request, id_: str | None, condition: str | None) -> Response:
+        store, type_ = self.store(), self._type(request)
+        raw = await _body(request, _JSON)
+        resource = self._read(raw)
+        checked(resource, type_, id_)
+        found = None if condition is None else criteria(type_, store.tables, condition)
+        start = splice.first_object(raw)
+        draft = store.versions.draft(type_, resource, raw, start, splice.end_of(raw, start))
+        change = Change(request.method, draft, id_, found, request.headers.get("if-match"))
+        (written,) = await store.write([change], _base(request))
+        body = "return=minimal" not in request.headers.get("prefer", "")
+        return answers.resource(
+            written.version,
+            _base(request),
+            written.status,
+            location=written.status == http.HTTPStatus.CREATED,
+            body=body,
+        )
+
+    def _type(self, request: Request) -> str:
+        type_: str = request.path_params["type"]
+        known_type(type_, self.store().tables)
+        return type_
+
+    def _read(self, raw: bytes) -> dict[str, Any]:
+        try:
+            return self._load(raw)
+        except ValueError as error:
+            raise Refusal(400, "structure", f"the body can not be read: {error}") from error
+
+    async def refused(self, _: Request, error: Exception) -> Response:
+        """The answer to what the store does not do."""
+        refusal = cast("Refusal", error)  # the only class that it is registered for
+        return self._outcome(refusal.status, refusal.findings)
+
+    async def unusable(self, _: Request, error: Exception) -> Response:
+        """The answer while the disk is full, or the file locked or broken."""
+        _LOG.error("the store's database can't be used: %s", error)
+        told = self._outcome(503, (Finding("error", "transient", "the store can not be used now", None, "STORE-503"),))
+        told.headers["Retry-After"] = "5"
+        return told
+
+    async def no_route(self, _: Request, error: Exception) -> Response:
+        """The answer for a path or method that there isn't."""
+        fault = cast("HTTPException", error)  # the only class that it is registered for
+        code = _ISSUES.get(fault.status_code, "invalid")
+        told = self._outcome(fault.status_code, (Finding("error", code, fault.detail, None, "STORE-HTTP"),))
+        told.headers.update(fault.headers or {})
+        return told
+
+    async def failed(self, _: Request, __: Exception) -> Response:
+        """The answer to a fault of the program; Starlette raises it again, for the server to log."""
+        return self._outcome(500, (Finding("fatal", "exception", "the store failed", None, "STORE-500"),))
+
+    def _outcome(self, status: int, findings: tuple[Finding, ...]) -> Response:
+        return answers.json_answer(answers.outcome(findings, self._clock()), status)
+
+
+def _absent(type_: str, id_: str) -> Refusal:
+    return Refusal(404, "not-found", "there is no such resource", f"{type_}/{id_}")
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER
+
+
+def _base(request: Request) -> str:
+    """The address of the store as the client named it, without a slash at the end."""
+    return f"{request.scope['scheme']}://{request.headers.get('host', '')}{request.scope.get('root_path', '')}"
+
+
+async def _body(request: Request, media_types: frozenset[str]) -> bytes:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type not in media_types:
+        raise Refusal(415, "not-supported", f"the body must be {min(media_types)}", "Content-Type")
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > BODY_LIMIT:
+            raise Refusal(413, "too-long", f"a body has at most {BODY_LIMIT} bytes")
+        parts.append(part)
+    return b"".join(parts)

@@ -1,0 +1,152 @@
+"""Transactions and batches.
+
+Source: https://hl7.org/fhir/R4/http.html#transaction
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from gateway.upstream.store import answers, splice
+from gateway.upstream.store.engine import Change, Store
+from gateway.upstream.store.refusal import Refusal
+from gateway.upstream.store.requests import Address, address, checked, criteria, query
+from gateway.upstream.store.versions import Draft
+
+_WRITES = frozenset({"PUT", "POST"})
+_Place = tuple[int, int] | None
+_Sent = tuple[dict[str, Any], _Place]  # an entry, and where the text of its resource stands
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """An entry that can be carried out: either a change, or the address that a GET asks for."""
+
+    change: Change | None
+    url: str
+
+
+class Bundles:
+    """Carries out Bundles on a store."""
+
+    def __init__(self, store: Store, clock: Callable[[], datetime]) -> None:
+        """Hold what every Bundle needs."""
+        self._store = store
+        self._clock = clock
+
+    async def answer(self, bundle: dict[str, Any], raw: bytes, base: str, *, body: bool) -> bytes:
+        """The response Bundle of a transaction or batch.
+
+        Shape: `raw` is the text that `bundle` was read from; `body` whether what was written is sent back.
+        Errors: Refusal, Unwritable: of a transaction nothing is done then.
+        """
+        sent = list(zip(_entries(bundle), splice.entry_resources(raw), strict=True))
+        match bundle.get("type"):
+            case "transaction":
+                return await self._transaction(sent, raw, base, body=body)
+            case "batch":
+                return await self._batch(sent, raw, base, body=body)
+        raise Refusal(400, "invalid", "the Bundle is neither a transaction nor a batch", "Bundle.type")
+
+    async def _transaction(self, sent: list[_Sent], raw: bytes, base: str, *, body: bool) -> bytes:
+        read = [self._read_entry(entry, place, raw) for entry, place in sent]
+        changes = [entry.change for entry in read if entry.change is not None]
+        written = iter(await self._store.write(changes, base) if changes else ())
+        answered = []
+        for entry in read:
+            if entry.change is None:
+                answered.append(await self._get(entry.url, base))
+            else:
+                done = next(written)
+                answered.append(answers.written(done.status, done.version, body=body))
+        return answers.responses("transaction-response", answered)
+
+    async def _batch(self, sent: list[_Sent], raw: bytes, base: str, *, body: bool) -> bytes:
+        answered: list[bytes] = [b""] * len(sent)
+
+        async def write(number: int, change: Change) -> None:
+            try:
+                (done,) = await self._store.write([change], base)
+                answered[number] = answers.written(done.status, done.version, body=body)
+            except Refusal as refusal:
+                answered[number] = self._refused(refusal)
+
+        writes = []
+        for number, (entry, place) in enumerate(sent):
+            try:
+                one = self._read_entry(entry, place, raw)
+                if one.change is None:
+                    answered[number] = await self._get(one.url, base)
+                else:
+                    writes.append(write(number, one.change))
+            except Refusal as refusal:
+                answered[number] = self._refused(refusal)
+        if writes:
+            await asyncio.gather(*writes)
+        return answers.responses("batch-response", answered)
+
+    def _refused(self, refusal: Refusal) -> bytes:
+        return answers.refused(refusal.status, answers.outcome(refusal.findings, self._clock()))
+
+    def _read_entry(self, entry: dict[str, Any], place: _Place, raw: bytes) -> _Entry:
+        request = entry.get("request")
+        if not isinstance(request, dict):
+            raise Refusal(400, "required", "an entry needs a request", "Bundle.entry.request")
+        method, url = request.get("method"), request.get("url")
+        if not isinstance(url, str):
+            raise Refusal(400, "required", "a request needs a url", "Bundle.entry.request.url")
+        if method == "GET":
+            return _Entry(None, url)
+        if method not in _WRITES:
+            raise Refusal(400, "not-supported", "an entry is GET, POST or PUT", "Bundle.entry.request.method")
+        resource = entry.get("resource")
+        if not isinstance(resource, dict) or place is None:
+            raise Refusal(400, "required", "an entry that writes needs a resource", "Bundle.entry.resource")
+        where = address(url, self._store.tables)
+        checked(resource, where.type, where.id)
+        draft = self._store.versions.draft(where.type, resource, raw, *place)
+        return _Entry(self._change(draft, where, request, _text(entry.get("fullUrl"))), url)
+
+    def _change(self, draft: Draft, where: Address, request: dict[str, Any], full_url: str | None) -> Change:
+        tables = self._store.tables
+        if request["method"] == "PUT":
+            fits, condition = (where.id is None) != (where.query is None), where.query
+        else:
+            fits, condition = where.id is None and where.query is None, _text(request.get("ifNoneExist"))
+        if where.history or not fits:
+            raise Refusal(400, "invalid", "PUT goes to Type/id or Type?search, POST to Type", where.type)
+        found = None if condition is None else criteria(where.type, tables, condition)
+        return Change(request["method"], draft, where.id, found, _text(request.get("ifMatch")), full_url)
+
+    async def _get(self, url: str, base: str) -> bytes:
+        where = address(url, self._store.tables)
+        if where.id is None:
+            search = query(where.type, self._store.tables, where.query or "")
+            return answers.found(answers.searchset(search, await self._store.search(search, base), base))
+        if where.history and where.version is None:
+            versions = self._store.history(where.type, where.id)
+            return answers.found(answers.history(versions, base)) if versions else self._absent(url)
+        version = (
+            self._store.standing(where.type, where.id)
+            if where.version is None
+            else self._store.version(where.type, where.id, where.version)
+        )
+        return self._absent(url) if version is None else answers.read(version)
+
+    def _absent(self, url: str) -> bytes:
+        return self._refused(Refusal(404, "not-found", "there is no such resource", url))
+
+
+def _entries(bundle: dict[str, Any]) -> list[dict[str, Any]]:
+    entries = bundle.get("entry", [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise Refusal(400, "structure", "entry is a list of objects", "Bundle.entry")
+    return entries
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None

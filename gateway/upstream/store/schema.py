@@ -1,0 +1,119 @@
+"""Tables of the store, and how a connection to them is opened.
+
+A resource has a number (`key`); its standing version is in `resource`, the versions before it in `past`. Every write
+has a moment, a number that only grows: a row holds from `since` on, and until before `until`, or still where that is
+null. Whoever reads at one moment sees the same whatever is written meanwhile, which is what keeps paging stable.
+
+Index rows belong to the resource, not to its version: a value that stays the same over an update keeps its row.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+
+from gateway.specs import FhirTables
+from gateway.upstream.store.extraction import is_indexed
+
+VERSION = 1
+"""Of the schema, kept in `user_version`."""
+
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "string": ("folded TEXT", "exact TEXT"),
+    "token": ("code TEXT", "system INTEGER"),
+    "date": ("low INTEGER", "high INTEGER"),
+    "number": ("low REAL", "high REAL"),
+    "quantity": ("low REAL", "high REAL", "system INTEGER", "code TEXT", "unit TEXT"),
+    "reference": ("target TEXT", "kind TEXT"),
+    "uri": ("uri TEXT",),
+}
+"""Value columns of the index table of each parameter type.
+
+Units: dates in microseconds since 1970, `high` exclusive. `system` is a number of the table `name`, 0 for none. `kind`
+is the target's type for a relative reference, `|version` for a canonical with one, empty for an absolute URL.
+"""
+
+
+def _index_table(name: str, columns: tuple[str, ...]) -> str:
+    names = ", ".join(column.split()[0] for column in columns)
+    values = ", ".join(f"{column} NOT NULL" for column in columns)
+    return (
+        f'CREATE TABLE "{name}" (parameter INTEGER NOT NULL, {values}, resource INTEGER NOT NULL, '
+        f"since INTEGER NOT NULL, until INTEGER, PRIMARY KEY (parameter, {names}, resource, since)) WITHOUT ROWID"
+    )
+
+
+_TABLES = (
+    """CREATE TABLE resource (key INTEGER PRIMARY KEY, type TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL,
+       since INTEGER NOT NULL, updated INTEGER NOT NULL, body BLOB NOT NULL)""",
+    "CREATE UNIQUE INDEX resource_id ON resource (type, id)",
+    "CREATE INDEX resource_updated ON resource (type, updated)",
+    """CREATE TABLE past (resource INTEGER NOT NULL, version INTEGER NOT NULL, since INTEGER NOT NULL,
+       until INTEGER NOT NULL, updated INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (resource, version))""",
+    "CREATE INDEX past_until ON past (until)",
+    "CREATE TABLE parameter (id INTEGER PRIMARY KEY, type TEXT NOT NULL, code TEXT NOT NULL, UNIQUE (type, code))",
+    "CREATE TABLE name (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE)",
+    "CREATE TABLE state (moment INTEGER NOT NULL, updated INTEGER NOT NULL)",
+    "INSERT INTO state VALUES (0, 0)",
+    *(_index_table(name, columns) for name, columns in COLUMNS.items()),
+)
+
+
+class StoreError(Exception):
+    """A database file that can't be used; the words say which and why."""
+
+
+def open_writer(path: Path, tables: FhirTables) -> sqlite3.Connection:
+    """A connection that writes; makes the file and its tables where they are missing.
+
+    A commit is on the disk before it returns (WAL, `synchronous=FULL`). Transactions are begun by hand. Used by one
+    thread at a time, which need not be the one that opened it.
+
+    Errors: StoreError.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
+        _prepare(connection, path, tables)
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(f"{path} can't be used as the store's database: {error}") from error
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, tables: FhirTables) -> None:
+    connection.execute("PRAGMA busy_timeout=10000")
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA cache_size=-65536")
+    connection.execute("PRAGMA temp_store=MEMORY")
+    # a checkpoint rewrites pages that a burst touches again and again: fewer of them write less
+    connection.execute("PRAGMA wal_autocheckpoint=8000")
+    connection.execute("BEGIN IMMEDIATE")
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version == 0:
+        for statement in _TABLES:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version={VERSION}")
+    elif version != VERSION:
+        connection.execute("ROLLBACK")
+        connection.close()
+        raise StoreError(f"{path} has version {version} of the store's tables, this gateway knows {VERSION}")
+    indexed = [key for key, found in tables.search_parameters.items() if is_indexed(found)]
+    connection.executemany("INSERT OR IGNORE INTO parameter (type, code) VALUES (?, ?)", indexed)
+    connection.execute("COMMIT")
+    # from here on whoever waits for the database waits in the event loop
+    connection.execute("PRAGMA busy_timeout=0")
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    """A connection that can't write, to a database that a writer has opened before."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
+    connection.execute("PRAGMA query_only=ON")
+    connection.execute("PRAGMA cache_size=-16384")
+    return connection
+
+
+def parameters(connection: sqlite3.Connection) -> dict[tuple[str, str], int]:
+    """Number of each indexed search parameter by (type, code)."""
+    return {(row[1], row[2]): row[0] for row in connection.execute("SELECT id, type, code FROM parameter")}

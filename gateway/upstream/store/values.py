@@ -1,0 +1,296 @@
+"""What the index keeps of a value: one function from a FHIR value to index rows for each kind of table.
+
+A row here is without parameter and resource. A value that doesn't have its type's form gives no row: it is stored all
+the same, it just can't be found by.
+
+Source: https://hl7.org/fhir/R4/search.html#ptypes, the tables of each parameter type.
+"""
+
+from __future__ import annotations
+
+import calendar
+import functools
+import re
+import unicodedata
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+Row = tuple[Any, ...]
+Convert = Callable[[Any], Iterable[Row]]
+
+DAY = 86_400_000_000
+"""Units: microseconds."""
+FIRST = -(2**62)
+LAST = 2**62
+"""Bounds of a period without start or end. Units: microseconds since 1970."""
+LEAST = -1.7e308
+MOST = 1.7e308
+"""Bounds of a range without low or high."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_DAY = _EPOCH.toordinal()
+_DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
+_INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2})?(?:\.(\d+))?(?:Z|[+-]\d{2}:\d{2})?")
+_LITERAL = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?")
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:\S+")
+_HISTORY = re.compile(r"/_history/[A-Za-z0-9\-.]{1,64}$")
+_CURRENCIES = "urn:iso:std:iso:4217"
+
+
+def fold(text: str) -> str:
+    """Text as string searches compare it: without case and accents, blanks made one.
+
+    Source: https://hl7.org/fhir/R4/search.html#string
+    """
+    if text.isascii():
+        folded = text.lower()
+    else:
+        apart = unicodedata.normalize("NFKD", text)
+        folded = "".join(c for c in apart if not unicodedata.combining(c)).casefold()
+    return " ".join(folded.split())
+
+
+def microseconds(moment: datetime) -> int:
+    """An aware moment as the index keeps it. Units: microseconds since 1970, UTC."""
+    passed = moment - _EPOCH
+    return passed.days * DAY + passed.seconds * 1_000_000 + passed.microseconds
+
+
+@functools.lru_cache(maxsize=8192)
+def stretch(text: str) -> tuple[int, int] | None:
+    """First microsecond of a date, dateTime or instant, and the first one after it; None for another form.
+
+    A moment without zone is read as UTC.
+    Source: https://hl7.org/fhir/R4/search.html#date
+    """
+    try:
+        if found := _DATE.fullmatch(text):
+            return _days(int(found[1]), int(found[2] or 0), int(found[3] or 0))
+        if found := _INSTANT.fullmatch(text):
+            moment = datetime.fromisoformat(text)
+            low = microseconds(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+            width = 60_000_000 if found[1] is None else 10 ** max(0, 6 - len(found[2] or ""))
+            return low, low + width
+    except ValueError:  # no such day
+        return None
+    return None
+
+
+def _days(year: int, month: int, day: int) -> tuple[int, int]:
+    first = date(year, month or 1, day or 1).toordinal()
+    if day:
+        length = 1
+    elif month:
+        length = calendar.monthrange(year, month)[1]
+    else:
+        length = 366 if calendar.isleap(year) else 365
+    return (first - _EPOCH_DAY) * DAY, (first - _EPOCH_DAY + length) * DAY
+
+
+def _moment(value: Any) -> Iterable[Row]:
+    found = stretch(value) if isinstance(value, str) else None
+    return () if found is None else (found,)
+
+
+def _period(value: Any) -> Iterable[Row]:
+    start, end = stretch(str(value.get("start", ""))), stretch(str(value.get("end", "")))
+    if start is None and end is None:
+        return ()
+    return ((start[0] if start else FIRST, end[1] if end else LAST),)
+
+
+def _timing(value: Any) -> Iterable[Row]:
+    rows = [row for event in _list(value.get("event")) for row in _moment(event)]
+    bounds = _object(value.get("repeat")).get("boundsPeriod")
+    rows.extend(_period(bounds) if isinstance(bounds, dict) else ())
+    return rows
+
+
+def _text(value: Any) -> Iterable[Row]:
+    return ((fold(value), value),) if isinstance(value, str) and value else ()
+
+
+def _texts(*names: str) -> Convert:
+    def convert(value: Any) -> list[Row]:
+        return [row for name in names for text in _list(value.get(name)) for row in _text(text)]
+
+    return convert
+
+
+def _code(value: Any) -> Iterable[Row]:
+    return ((value, ""),) if isinstance(value, str) else ()
+
+
+def _boolean(value: Any) -> Iterable[Row]:
+    return (("true" if value else "false", ""),) if isinstance(value, bool) else ()
+
+
+def _coding(value: Any) -> Iterable[Row]:
+    code, system = value.get("code"), value.get("system")
+    return ((_string(code), _string(system)),) if code or system else ()
+
+
+def _concept(value: Any) -> Iterable[Row]:
+    return [row for coding in _list(value.get("coding")) if isinstance(coding, dict) for row in _coding(coding)]
+
+
+def _identifier(value: Any) -> Iterable[Row]:
+    text, system = value.get("value"), value.get("system")
+    return ((_string(text), _string(system)),) if text or system else ()
+
+
+def _contact(value: Any) -> Iterable[Row]:
+    return _code(value.get("value"))
+
+
+def _number(value: Any) -> Iterable[Row]:
+    return ((float(value), float(value)),) if _is_number(value) else ()
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in {int, Decimal} and bool(abs(value) < MOST)
+
+
+def _bounds(value: Any) -> tuple[float, float] | None:
+    low: Any = _object(value.get("low")).get("value")
+    high: Any = _object(value.get("high")).get("value")
+    if not _is_number(low) and not _is_number(high):
+        return None
+    return float(low) if _is_number(low) else LEAST, float(high) if _is_number(high) else MOST
+
+
+def _number_range(value: Any) -> Iterable[Row]:
+    bounds = _bounds(value)
+    return () if bounds is None else (bounds,)
+
+
+def _unit(value: Any) -> tuple[str, str, str]:
+    return _string(value.get("system")), _string(value.get("code")), _string(value.get("unit"))
+
+
+def _quantity(value: Any) -> Iterable[Row]:
+    number = value.get("value")
+    if not _is_number(number):
+        return ()
+    match value.get("comparator"):
+        case "<" | "<=":
+            low, high = LEAST, float(number)
+        case ">" | ">=":
+            low, high = float(number), MOST
+        case _:
+            low = high = float(number)
+    return ((low, high, *_unit(value)),)
+
+
+def _quantity_range(value: Any) -> Iterable[Row]:
+    bounds = _bounds(value)
+    if bounds is None:
+        return ()
+    low = _object(value.get("low"))
+    return ((*bounds, *_unit(low if "value" in low else _object(value.get("high")))),)
+
+
+def _money(value: Any) -> Iterable[Row]:
+    number = value.get("value")
+    if not _is_number(number):
+        return ()
+    return ((float(number), float(number), _CURRENCIES, _string(value.get("currency")), ""),)
+
+
+def _sampled(value: Any) -> Iterable[Row]:
+    low, high = value.get("lowerLimit"), value.get("upperLimit")
+    if not _is_number(low) or not _is_number(high):
+        return ()
+    return ((float(low), float(high), *_unit(_object(value.get("origin")))),)
+
+
+def _uri(value: Any) -> Iterable[Row]:
+    return ((value,),) if isinstance(value, str) and value else ()
+
+
+def _reference(value: Any) -> Iterable[Row]:
+    literal = value.get("reference")
+    if not isinstance(literal, str):
+        return ()
+    if found := _LITERAL.fullmatch(literal):
+        return ((found[2], found[1]),)
+    # a reference within the resource (`#name`) names nothing that a search could
+    return ((_HISTORY.sub("", literal), ""),) if _ABSOLUTE.fullmatch(literal) else ()
+
+
+def _canonical(value: Any) -> Iterable[Row]:
+    if not isinstance(value, str) or not value:
+        return ()
+    url, _, version = value.partition("|")
+    return ((url, f"|{version}" if version else ""),)
+
+
+def _resource(value: Any) -> Iterable[Row]:
+    name, id_ = value.get("resourceType"), value.get("id")
+    return ((id_, name),) if isinstance(id_, str) and isinstance(name, str) else ()
+
+
+def _string(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _of(convert: Convert) -> Convert:
+    """The same for values that are objects; another value where an object belongs gives no row."""
+    return lambda value: convert(value) if isinstance(value, dict) else ()
+
+
+_PLAIN_CODES = dict.fromkeys(("code", "string", "id", "uri", "oid", "uuid", "url", "canonical"), _code)
+_MOMENTS = dict.fromkeys(("date", "dateTime", "instant"), _moment)
+_NAME = _texts("text", "family", "given", "prefix", "suffix")
+_ADDRESS = _texts("text", "line", "city", "district", "state", "postalCode", "country")
+
+CONVERTERS: dict[tuple[str, str], Convert] = {
+    **{("token", name): convert for name, convert in _PLAIN_CODES.items()},
+    ("token", "boolean"): _boolean,
+    ("token", "Coding"): _of(_coding),
+    ("token", "CodeableConcept"): _of(_concept),
+    ("token", "Identifier"): _of(_identifier),
+    ("token", "ContactPoint"): _of(_contact),
+    ("string", "string"): _text,
+    ("string", "markdown"): _text,
+    ("string", "HumanName"): _of(_NAME),
+    ("string", "Address"): _of(_ADDRESS),
+    **{("date", name): convert for name, convert in _MOMENTS.items()},
+    ("date", "Period"): _of(_period),
+    ("date", "Timing"): _of(_timing),
+    **dict.fromkeys([("number", name) for name in ("decimal", "integer", "positiveInt", "unsignedInt")], _number),
+    ("number", "Range"): _of(_number_range),
+    **dict.fromkeys(
+        [("quantity", name) for name in ("Quantity", "Age", "Duration", "Count", "Distance")], _of(_quantity)
+    ),
+    ("quantity", "Money"): _of(_money),
+    ("quantity", "Range"): _of(_quantity_range),
+    ("quantity", "SampledData"): _of(_sampled),
+    ("reference", "Reference"): _of(_reference),
+    ("reference", "canonical"): _canonical,
+    ("reference", "uri"): _canonical,
+    ("reference", "Resource"): _of(_resource),
+    **{("uri", name): _uri for name in ("uri", "url", "canonical", "oid", "uuid")},
+}
+"""By search parameter type and FHIR type of the value.
+
+A pair that isn't here has no meaning for a search (a date parameter over an Age, a reference over an Attachment).
+"""
+
+
+def bound_code(systems: dict[str, str]) -> Convert:
+    """Rows of a code whose system its value set implies. Shape: `systems` by code."""
+
+    def convert(value: Any) -> Iterable[Row]:
+        return ((value, systems.get(value, "")),) if isinstance(value, str) else ()
+
+    return convert

@@ -1,0 +1,282 @@
+"""Versions of resources: what stands, what was, and how a new one is written.
+
+Everything here runs on a connection that the caller holds: `Versions` on the writer's, the functions on any.
+"""
+
+from __future__ import annotations
+
+import functools
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from gateway.specs import FhirTables
+from gateway.upstream import wire
+from gateway.upstream.store import splice
+from gateway.upstream.store.extraction import Extractor, Rows, compile_type
+from gateway.upstream.store.refusal import Refusal
+from gateway.upstream.store.schema import COLUMNS, parameters
+from gateway.upstream.store.values import Row, microseconds
+
+_STANDING = "SELECT key, id, version, updated, body FROM resource WHERE type = ? AND id = ?"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of a resource as it is stored.
+
+    Units: `updated` in microseconds since 1970, whole milliseconds.
+    """
+
+    type: str
+    id: str
+    version: int
+    updated: int
+    body: bytes
+
+    @property
+    def etag(self) -> str:
+        """Weak entity tag. Source: https://hl7.org/fhir/R4/http.html#versioning."""
+        return f'W/"{self.version}"'
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A resource that is to be written, with all that can be made ready before the database is taken.
+
+    Shape: `content` is the text without the server's own part, as `splice.content` gives it.
+    """
+
+    type: str
+    resource: Mapping[str, Any]
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a draft: `status` 201 created, 200 updated or the same as before."""
+
+    status: int
+    version: Version
+
+
+@functools.lru_cache(maxsize=1024)
+def instant(updated: int) -> str:
+    """An instant with milliseconds. Units: microseconds since 1970."""
+    moment = datetime.fromtimestamp(updated // 1_000_000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{updated // 1000 % 1000:03d}Z"
+
+
+def standing(connection: sqlite3.Connection, type_: str, id_: str) -> Version | None:
+    """The version that stands."""
+    row = connection.execute(_STANDING, (type_, id_)).fetchone()
+    return None if row is None else Version(type_, *row[1:])
+
+
+def history(connection: sqlite3.Connection, type_: str, id_: str) -> list[Version]:
+    """All versions, newest first."""
+    row = connection.execute(_STANDING, (type_, id_)).fetchone()
+    if row is None:
+        return []
+    past = connection.execute(
+        "SELECT version, updated, body FROM past WHERE resource = ? ORDER BY version DESC", row[:1]
+    )
+    return [Version(type_, *row[1:]), *(Version(type_, id_, *older) for older in past)]
+
+
+def version(connection: sqlite3.Connection, type_: str, id_: str, number: int) -> Version | None:
+    """One version by its number."""
+    row = connection.execute(_STANDING, (type_, id_)).fetchone()
+    if row is None or row[2] == number:
+        return None if row is None else Version(type_, *row[1:])
+    past = connection.execute(
+        "SELECT version, updated, body FROM past WHERE resource = ? AND version = ?", (row[0], number)
+    ).fetchone()
+    return None if past is None else Version(type_, id_, *past)
+
+
+class Names(dict[str, int]):
+    """Numbers of systems: read when first asked for, made where there is none yet."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        """Start empty, but for the empty name, which is 0."""
+        super().__init__({"": 0})
+        self._connection = connection
+
+    def __missing__(self, text: str) -> int:
+        """The number of a name that was not asked for yet."""
+        self._connection.execute("INSERT OR IGNORE INTO name (text) VALUES (?)", (text,))
+        number: int = self._connection.execute("SELECT id FROM name WHERE text = ?", (text,)).fetchone()[0]
+        self[text] = number
+        return number
+
+
+class Versions:
+    """Writes versions and their index rows on the writer's connection.
+
+    Shape: a group of works is `begin`, for each work `tick`, any number of `write` and `flush`, then `end`; `undone`
+    after a rollback.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, tables: FhirTables, clock: Callable[[], datetime]) -> None:
+        """Make the statements that every write uses."""
+        self._connection = connection
+        self._tables = tables
+        self._clock = clock
+        self._parameters = parameters(connection)
+        self._extractors: dict[str, Extractor] = {}
+        self._names = Names(connection)
+        self._kept: dict[str, list[Row]] = {table: [] for table in COLUMNS}
+        self._moment = 0
+        self._updated = 0
+        self._inserts = {table: _insert_of(table, columns) for table, columns in COLUMNS.items()}
+        self._ends = {table: _end_of(table, columns) for table, columns in COLUMNS.items()}
+
+    def extractor(self, type_: str) -> Extractor:
+        """The compiled search parameters of a type."""
+        found = self._extractors.get(type_)
+        if found is None:
+            found = self._extractors[type_] = compile_type(type_, self._parameters, self._tables)
+        return found
+
+    def draft(self, type_: str, resource: Mapping[str, Any], raw: bytes, start: int, end: int) -> Draft:
+        """A resource made ready. Shape: `raw[start:end]` is the text that `resource` was read from."""
+        own = ("resourceType" in resource) + ("id" in resource) + ("meta" in resource)
+        return Draft(type_, resource, splice.content(raw, start, end, own))
+
+    def begin(self) -> None:
+        """Take up the moment and the clock where the last writer, maybe of another process, left them."""
+        self._moment, self._updated = self._connection.execute("SELECT moment, updated FROM state").fetchone()
+
+    def tick(self) -> None:
+        """Begin a work: its writes share a moment and a time."""
+        self._moment += 1
+        # a clock that was set back must not make a newer version look older
+        self._updated = max(self._updated, microseconds(self._clock()) // 1000 * 1000)
+
+    def end(self) -> None:
+        """Keep moment and clock."""
+        self._connection.execute("UPDATE state SET moment = ?, updated = ?", (self._moment, self._updated))
+
+    def undone(self) -> None:
+        """Forget what a rollback took back."""
+        self._names = Names(self._connection)
+        for kept in self._kept.values():
+            kept.clear()
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The writer's connection, for searches that decide what is written."""
+        return self._connection
+
+    def replaced(self, type_: str, id_: str, if_match: str | None) -> tuple[int, Version] | None:
+        """The resource that a write under an id replaces: its number and standing version.
+
+        Errors: Refusal (412) where `if_match` names another version.
+        """
+        row = self._connection.execute(_STANDING, (type_, id_)).fetchone()
+        old = None if row is None else Version(type_, *row[1:])
+        if if_match is not None and (old is None or if_match != old.etag):
+            held = f"version {old.version} stands" if old else "there is no such resource"
+            raise Refusal(412, "conflict", f"If-Match asks for {if_match}: {held}", f"{type_}/{id_}")
+        return None if old is None else (row[0], old)
+
+    def write(self, draft: Draft, id_: str, replaced: tuple[int, Version] | None) -> Written:
+        """Make a draft the standing version under an id; the same content as before makes no new version."""
+        if replaced is None:
+            return Written(201, self._create(draft, id_))
+        key, old = replaced
+        written = splice.head(draft.type, id_, old.version, instant(old.updated))
+        if old.body[len(written) :] == draft.content:
+            return Written(200, old)
+        before = wire.loads(old.body)
+        if _same(_told(before), _told({**draft.resource, "id": id_})):
+            return Written(200, old)
+        return Written(200, self._update(key, old, before, draft))
+
+    def _create(self, draft: Draft, id_: str) -> Version:
+        new = self._version(draft, id_, 1)
+        cursor = self._connection.execute(
+            "INSERT INTO resource (type, id, version, since, updated, body) VALUES (?, ?, ?, ?, ?, ?)",
+            (new.type, new.id, new.version, self._moment, new.updated, new.body),
+        )
+        self._insert(self.extractor(draft.type).rows(draft.resource), cursor.lastrowid or 0)
+        return new
+
+    def _update(self, key: int, old: Version, before: Mapping[str, Any], draft: Draft) -> Version:
+        execute = self._connection.execute
+        new = self._version(draft, old.id, old.version + 1)
+        execute(
+            "INSERT INTO past (resource, version, since, until, updated, body) "
+            "SELECT key, version, since, ?, updated, body FROM resource WHERE key = ?",
+            (self._moment, key),
+        )
+        execute(
+            "UPDATE resource SET version = ?, since = ?, updated = ?, body = ? WHERE key = ?",
+            (new.version, self._moment, new.updated, new.body, key),
+        )
+        extractor = self.extractor(old.type)
+        rows, new_rows = extractor.rows(before), extractor.rows(draft.resource)
+        none: set[Row] = set()
+        for table in rows.keys() | new_rows.keys():
+            was, is_ = rows.get(table, none), new_rows.get(table, none)
+            ended = [(self._moment, *row, key) for row in self._numbered(table, was - is_)]
+            if ended:
+                self._connection.executemany(self._ends[table], ended)
+            self._insert({table: is_ - was}, key)
+        return new
+
+    def _version(self, draft: Draft, id_: str, number: int) -> Version:
+        body = splice.head(draft.type, id_, number, instant(self._updated)) + draft.content
+        return Version(draft.type, id_, number, self._updated, body)
+
+    def _insert(self, rows: Rows, key: int) -> None:
+        """Keep rows until `flush`: one statement for a whole transaction costs less than one for each resource."""
+        moment = self._moment
+        for table, found in rows.items():
+            self._kept[table].extend([(*row, key, moment) for row in self._numbered(table, found)])
+
+    def flush(self) -> None:
+        """Write the index rows that are kept, at the end of a work."""
+        for table, kept in self._kept.items():
+            if kept:
+                self._connection.executemany(self._inserts[table], kept)
+                kept.clear()
+
+    def _numbered(self, table: str, rows: Iterable[Row]) -> Iterable[Row]:
+        """Rows with the number of their system in place of its name."""
+        names = self._names
+        if table == "token":
+            return [(parameter, code, names[system]) for parameter, code, system in rows]
+        if table == "quantity":
+            return [(p, low, high, names[system], code, unit) for p, low, high, system, code, unit in rows]
+        return rows
+
+
+def _insert_of(table: str, columns: tuple[str, ...]) -> str:
+    return f'INSERT INTO "{table}" VALUES ({", ".join("?" * (len(columns) + 3))}, NULL)'  # noqa: S608 - the schema's names
+
+
+def _end_of(table: str, columns: tuple[str, ...]) -> str:
+    values = " AND ".join(f"{column.split()[0]} = ?" for column in columns)
+    place = f"WHERE parameter = ? AND {values} AND resource = ? AND until IS NULL"
+    return f'UPDATE "{table}" SET until = ? {place}'  # noqa: S608 - the schema's names
+
+
+def _told(resource: Mapping[str, Any]) -> dict[str, Any]:
+    """A resource without what the server sets."""
+    meta = {key: value for key, value in resource.get("meta", {}).items() if key not in {"versionId", "lastUpdated"}}
+    return {**resource, "meta": meta}
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two JSON values say the same; 72.50 and 72.5 don't: a decimal's precision is part of what it says."""
+    match one, other:
+        case dict(), dict():
+            return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+        case list(), list():
+            return len(one) == len(other) and all(map(_same, one, other))
+        case _:
+            return type(one) is type(other) and str(one) == str(other)

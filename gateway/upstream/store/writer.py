@@ -1,0 +1,141 @@
+"""One writer: works that wait together are written in one transaction and acknowledged after its commit.
+
+A work runs in the event loop, between two statements of the database nothing else runs; only the commit, which waits
+for the disk, goes to a thread. (Statement by statement in a thread, each would wait for the interpreter's lock.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+GROUP = 64
+"""Most works in one commit."""
+_PATIENCE = 10.0
+"""How long another process may hold the database. Units: seconds."""
+_PAUSE = 0.005
+
+
+class Unwritable(Exception):  # noqa: N818 - the disk's state, told to the client as 503
+    """The database could not be written (full, locked, broken); nothing of the work is stored."""
+
+
+class _Work(Generic[T]):
+    __slots__ = ("done", "run")
+
+    def __init__(self, run: Callable[[], T], done: asyncio.Future[T]) -> None:
+        self.run = run
+        self.done = done
+
+
+class Writer:
+    """Runs works on one connection, grouped.
+
+    Shape: `before` is called when a group begins, `after` before it commits, `undone` when a work failed or the group
+    was rolled back: nothing that is kept outside of the database may outlive it. A work may be run more than once.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        *,
+        before: Callable[[], None],
+        after: Callable[[], None],
+        undone: Callable[[], None],
+    ) -> None:
+        """Start nothing yet: the first work does."""
+        self._connection = connection
+        self._before, self._after, self._undone = before, after, undone
+        self._waiting: deque[_Work[Any]] = deque()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-commit")
+        self._running: asyncio.Task[None] | None = None
+
+    async def submit(self, run: Callable[[], T]) -> T:
+        """Result of a work, once it is on the disk.
+
+        Errors: Unwritable; and what the work raised: what it wrote is undone then, the others of its group stand.
+        """
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Work(run, done))
+        if self._running is None or self._running.done():
+            self._running = asyncio.create_task(self._drain())
+        return await asyncio.shield(done)
+
+    async def aclose(self) -> None:
+        """Finish what waits and close the connection."""
+        if self._running is not None:
+            await self._running
+        self._thread.shutdown()
+        self._connection.close()
+
+    async def _drain(self) -> None:
+        # what arrives in the same turn of the loop shares the first commit
+        await asyncio.sleep(0)
+        while self._waiting:
+            group = [self._waiting.popleft() for _ in range(min(GROUP, len(self._waiting)))]
+            try:
+                await self._write(group)
+            except sqlite3.Error as error:
+                self._fail(group, error)
+
+    async def _write(self, group: list[_Work[Any]]) -> None:
+        """Run and commit a group; again without a work that failed half-way, until what is left stands."""
+        while group and not await self._attempt(group):
+            group = [work for work in group if not work.done.done()]
+
+    async def _attempt(self, group: list[_Work[Any]]) -> bool:
+        """Whether the group was committed; a savepoint for each work instead would copy every page that it touches."""
+        connection = self._connection
+        await self._begin()
+        self._before()
+        results: list[tuple[_Work[Any], Any]] = []
+        for work in group:
+            changes = connection.total_changes
+            try:
+                results.append((work, work.run()))
+            except sqlite3.Error:
+                raise  # the disk's state, which concerns the whole group
+            except Exception as error:  # noqa: BLE001 - handed to the caller that waits; the others of the group stand
+                _settle(work, error)
+                self._undone()
+                if connection.total_changes != changes:
+                    connection.rollback()
+                    return False
+            await asyncio.sleep(0)  # a long group must not hold up who only reads
+        self._after()
+        await asyncio.get_running_loop().run_in_executor(self._thread, connection.commit)
+        for work, result in results:
+            work.done.set_result(result)
+        return True
+
+    async def _begin(self) -> None:
+        """Take the database for writing; wait, without holding up the loop, while another process has it."""
+        waited = 0.0
+        while True:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or waited >= _PATIENCE:
+                    raise
+                waited += _PAUSE
+                await asyncio.sleep(_PAUSE)
+            else:
+                return
+
+    def _fail(self, group: list[_Work[Any]], error: sqlite3.Error) -> None:
+        if self._connection.in_transaction:
+            self._connection.rollback()
+        self._undone()
+        for work in group:
+            _settle(work, Unwritable(str(error)))
+
+
+def _settle(work: _Work[Any], error: Exception) -> None:
+    if not work.done.done():
+        work.done.set_exception(error)

@@ -1,0 +1,41 @@
+"""Every message of the corpus is answered by one acknowledgement with one MSA."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tests.running import Running, message
+
+
+def test_each_message_of_the_corpus_gets_one_acknowledgement(gateway: Running, shared: Path) -> None:
+    files = sorted((shared / "corpus" / "microsoft").glob("*.hl7"))
+    assert len(files) == 139
+    for file in files:
+        reply = gateway.send(file.read_bytes())
+        assert reply.status_code in {200, 400, 403, 409, 422}, (file.name, reply.text)
+        segments = reply.content.split(b"\r")
+        assert [segment[:4] for segment in segments].count(b"MSA|") == 1, file.name
+        assert segments[0].startswith(b"MSH|"), file.name
+
+
+def test_a_sender_can_not_write_segments_into_its_acknowledgement(gateway: Running) -> None:
+    for place in (b"X\rMSA|AA|1", b"X\nMSA|AA|1", b"X\\X0D\\MSA|AA|1", b"\\.br\\MSA|AA|", b"^~\\&|MSA"):
+        reply = gateway.send(message(nhs_number="9990000019").replace(b"C-1", place))
+        assert [part[:4] for part in reply.content.split(b"\r")].count(b"MSA|") == 1, place
+        assert b"\n" not in reply.content
+
+
+def test_any_bytes_are_answered(gateway: Running) -> None:
+    for raw in (
+        b"\x00",
+        b"MSH",
+        b"MSH|",
+        b"MSH|^~\\&",
+        os.urandom(64),
+        b"\xff\xfeM\x00S\x00H\x00",
+        b"MSH|^~\\&|" + b"|" * 999,
+    ):
+        reply = gateway.send(raw)
+        assert reply.status_code == 400, raw
+        assert reply.content.count(b"\rMSA|AR") == 1

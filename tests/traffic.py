@@ -1,0 +1,114 @@
+"""Invented traffic for the bench and the fault runs, and a gateway in a process of its own to send it to."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from gateway.assemble import CLIENTS
+from gateway.client import AsyncGatewayClient, load_credential
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLE = ROOT / "rules" / "samples" / "emergency-care" / "accepted-a01-admission.hl7"
+ENGINE, PARTNER = "demo-engine", "demo-partner"
+DOMAIN, ORGANISATION = "emergency-care", "r0d"
+READY_WITHIN = 30.0
+WEIGHTS = range(10, 1, -1)
+
+
+def nhs_numbers() -> Iterator[str]:
+    """Valid numbers of the test range, from 9990000018 on.
+
+    Source: NHS Data Dictionary, NHS NUMBER, modulus 11.
+    """
+    for stem in range(999000001, 1_000_000_000):
+        digits = str(stem)
+        check = 11 - sum(int(digit) * weight for digit, weight in zip(digits, WEIGHTS, strict=True)) % 11
+        if check != 10:
+            yield f"{digits}{check % 11}"
+
+
+def admissions(count: int, first: int = 0) -> list[tuple[str, str, str, bytes]]:
+    """Admissions of different patients: control id, NHS number, visit number and body of each."""
+    text = SAMPLE.read_text("utf-8").replace("\n", "\r")
+    numbers = nhs_numbers()
+    for _ in range(first):
+        next(numbers)
+    found = []
+    for number, nhs_number in zip(range(first, first + count), numbers, strict=False):
+        control_id, visit = f"T-{number:07d}", f"V{number:09d}"
+        body = text.replace("9990000018", nhs_number).replace("EC-A01-0001", control_id)
+        body = body.replace("V260512001", visit).replace("H400118", f"H{number:06d}")
+        found.append((control_id, nhs_number, visit, body.encode()))
+    return found
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Server:
+    """A process that serves."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    data: Path
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> int:
+        """End it as an operator would; its exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=READY_WITHIN)
+
+    def client(self, principal: str) -> AsyncGatewayClient:
+        """A client of a demo principal."""
+        return AsyncGatewayClient(self.url, principal, load_credential(self.data / CLIENTS / f"{principal}.json"))
+
+
+def start(*arguments: str, port: int, data: Path, ready: str = "/_health/live", log: Path | None = None) -> Server:
+    """Start a command that serves, and wait until it answers.
+
+    Errors: RuntimeError with what it printed where it doesn't.
+    """
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    place = log or data.with_suffix(".log")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with place.open("ab") as sink:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *arguments], stdout=sink, stderr=sink, cwd=ROOT, env=environment
+        )
+    server = Server(process, f"http://localhost:{port}", data)
+    until = time.monotonic() + READY_WITHIN
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            raise RuntimeError(f"{arguments} ended with {process.returncode}:\n{place.read_text()[-4000:]}")
+        with contextlib.suppress(httpx.TransportError):
+            if httpx.get(f"{server.url}{ready}", trust_env=False).status_code < 500:
+                return server
+        time.sleep(0.05)
+    server.kill()
+    raise RuntimeError(f"{arguments} did not answer within {READY_WITHIN} s:\n{place.read_text()[-4000:]}")
+
+
+def start_gateway(data: Path, port: int | None = None) -> Server:
+    """Start a demo gateway on a data folder."""
+    chosen = port or free_port()
+    return start("gateway", "serve", "--demo", "--data", str(data), "--port", str(chosen), port=chosen, data=data)

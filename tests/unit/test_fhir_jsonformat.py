@@ -1,0 +1,70 @@
+"""Strict JSON with decimals as written."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from gateway import fhir
+
+
+def test_decimals_and_text_come_back_as_written() -> None:
+    raw = '{"resourceType":"Observation","valueQuantity":{"value":72.50},"note":"Zoë 東京","n":-0,"i":0.10}'.encode()
+    resource = fhir.load(raw)
+    assert resource["valueQuantity"]["value"] == Decimal("72.50")
+    assert fhir.dump(resource) == raw
+
+
+def test_a_byte_order_mark_is_taken() -> None:
+    assert fhir.load(b'\xef\xbb\xbf{"resourceType":"Patient"}') == {"resourceType": "Patient"}
+
+
+@pytest.mark.parametrize(
+    ("raw", "place", "words"),
+    [
+        (b"", "line 1 column 1", "not JSON"),
+        (b'{"resourceType":"Patient"} x', "line 1 column 28", "not JSON"),
+        (b'{\n"resourceType": }', "line 2 column 17", "not JSON"),
+        (b'{"resourceType":"Patient","a":"\xff"}', "byte 31", "not UTF-8"),
+        (b'{"resourceType":"Patient","a":1,"a":2}', "a", "twice"),
+        (b'{"resourceType":"Patient","b":{"a":1,"a":1}}', "a", "twice"),
+        (b'{"resourceType":"Patient","a":NaN}', "NaN", "not a JSON number"),
+        (b'{"resourceType":"Patient","a":-Infinity}', "-Infinity", "not a JSON number"),
+        (b'{"resourceType":"Patient","a":' + b"1" * 61 + b"}", "1" * 20 + "...", "longer than 60"),
+        (b'{"resourceType":"Patient","a":1.' + b"1" * 60 + b"}", "1.11", "longer than 60"),
+        (b'{"resourceType":"Patient","a":"\\ud800"}', "a string", "surrogate"),
+        (b"[]", "the whole", "no FHIR resource"),
+        (b'"Patient"', "the whole", "no FHIR resource"),
+        (b"{}", "the whole", "no FHIR resource"),
+        (b'{"resourceType":1}', "the whole", "no FHIR resource"),
+        (b"[" * 100_000, "byte 100", "deeper than 100"),
+        (b'{"a":"' + b"[" * 200 + b'","b":' + b"[" * 101, "byte ", "deeper than 100"),
+    ],
+)
+def test_what_is_not_strict_json_is_refused_by_place(raw: bytes, place: str, words: str) -> None:
+    with pytest.raises(fhir.JsonError) as raised:
+        fhir.load(raw)
+    assert raised.value.place.startswith(place)
+    assert words in raised.value.words
+
+
+def test_brackets_in_text_and_side_by_side_are_not_depth() -> None:
+    raw = b'{"resourceType":"Patient","a":"' + b"[" * 300 + b'","b":[' + b",".join([b"[]"] * 300) + b"]}"
+    assert len(fhir.load(raw)["b"]) == 300
+
+
+def test_escaped_text_is_taken() -> None:
+    assert fhir.load(b'{"resourceType":"Patient","a":"\\u00e9\\ud83d\\ude00"}')["a"] == "é😀"
+
+
+@pytest.mark.parametrize("number", [float("nan"), Decimal("Infinity")])
+def test_a_number_that_json_lacks_is_not_written(number: object) -> None:
+    with pytest.raises(ValueError, match=r"[Oo]ut of range|JSON|NaN|Infinity"):
+        fhir.dump({"resourceType": "Patient", "a": number})
+
+
+def test_canonical_bytes_tell_precision_and_truth_apart_but_not_order() -> None:
+    assert fhir.canonical({"a": 1, "b": [1]}) == fhir.canonical({"b": [1], "a": 1})
+    assert fhir.canonical({"a": Decimal("72.5")}) != fhir.canonical({"a": Decimal("72.50")})
+    assert fhir.canonical({"a": 1}) != fhir.canonical({"a": True})
