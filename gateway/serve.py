@@ -5,6 +5,7 @@ Source: `http-interface.md` of the design, "Operations"; `facts.md`, "Servers".
 
 from __future__ import annotations
 
+import gc
 import logging
 import socket
 import sys
@@ -16,6 +17,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 GRACE = 20
+COLLECT = (20_000, 20, 100)  # a message makes thousands of short-lived objects and hardly a cycle
 
 
 class _Server(uvicorn.Server):
@@ -28,6 +30,10 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            # Rules, maps and tables stay for good: without this each full collection walks through all of them.
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(*COLLECT)
             self._told()
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+import orjson
 import simplejson
 
 Resource = dict[str, Any]
@@ -17,6 +18,7 @@ Resource = dict[str, Any]
 
 DEEPEST = 100
 LONGEST_NUMBER = 60
+LONGEST_INTEGER = 18  # what fits into 64 bits; longer ones are kept as decimals
 
 # An unclosed string runs to the end here, so that hostile input is read once.
 _MARKS = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
@@ -68,16 +70,21 @@ def load(raw: bytes) -> Resource:
 def dump(resource: Resource | Sequence[Any]) -> bytes:
     """Compact UTF-8 JSON, members in the order they have.
 
-    Errors: ValueError for NaN and Infinity.
+    Errors: TypeError for what JSON can't hold: a decimal that is no number, half a surrogate pair.
     """
-    text = simplejson.dumps(resource, separators=(",", ":"), ensure_ascii=False, use_decimal=True, allow_nan=False)
-    return text.encode()
+    return orjson.dumps(resource, default=_written)
 
 
 def canonical(resource: Resource) -> bytes:
     """JSON bytes that are equal where content is: members in alphabetical order, 72.5 apart from 72.50."""
-    text = simplejson.dumps(resource, separators=(",", ":"), ensure_ascii=False, use_decimal=True, sort_keys=True)
-    return text.encode()
+    return orjson.dumps(resource, default=_written, option=orjson.OPT_SORT_KEYS)
+
+
+def _written(value: Any) -> orjson.Fragment:
+    """A decimal as it was written; orjson writes everything else of itself."""
+    if not isinstance(value, Decimal) or not value.is_finite():
+        raise TypeError("only finite decimals are left to write")
+    return orjson.Fragment(str(value).encode())
 
 
 def _check_depth(raw: bytes) -> None:
@@ -94,7 +101,7 @@ def _check_depth(raw: bytes) -> None:
 def _check_characters(value: Resource) -> None:
     try:
         dump(value)
-    except UnicodeEncodeError as error:
+    except orjson.JSONEncodeError as error:
         raise JsonError("a string", "half of a surrogate pair stands alone") from error
 
 
@@ -109,7 +116,7 @@ def _object(pairs: list[tuple[str, Any]]) -> Resource:
 
 def _integer(text: str) -> int | Decimal:
     _check_length(text)
-    return Decimal(text) if text == "-0" else int(text)
+    return Decimal(text) if text == "-0" or len(text) > LONGEST_INTEGER else int(text)
 
 
 def _decimal(text: str) -> Decimal:

@@ -23,8 +23,8 @@ Result: TypeAlias = tuple[Any, Exception | None]
 Run: TypeAlias = Callable[[sqlite3.Connection, Sequence[Operation[Any]]], list[Result]]
 _Job: TypeAlias = tuple[Operation[Any], "asyncio.Future[Any]"]
 
-# Bounds the memory of one transaction, not its speed: 32 in flight make batches of about 32.
-_LARGEST_BATCH = 256
+# Past this a batch takes no more: bounds the memory of one transaction, not its speed.
+_LARGE_BATCH = 256
 
 
 def commit_together(connection: sqlite3.Connection, operations: Sequence[Operation[Any]]) -> list[Result]:
@@ -93,7 +93,8 @@ class Lane:
         """Make a lane that is not at work yet."""
         self._connect = connect
         self._run = run
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._submitted: list[_Job] = []
+        self._jobs: SimpleQueue[list[_Job] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._open = False
 
@@ -106,6 +107,7 @@ class Lane:
         """Finish what was handed over, close the connection, end the thread."""
         if self._open:
             self._open = False
+            self._hand_over()
             self._jobs.put(None)
             await asyncio.to_thread(self._thread.join)
 
@@ -117,9 +119,18 @@ class Lane:
         """
         if not self._open:
             raise JournalUnavailable("the journal is not open")
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._jobs.put((operation, future))
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        if not self._submitted:
+            # Those who were woken together submit together: without this the first would make a batch of its own.
+            loop.call_soon(self._hand_over)
+        self._submitted.append((operation, future))
         return future
+
+    def _hand_over(self) -> None:
+        if self._submitted:
+            self._jobs.put(self._submitted)
+            self._submitted = []
 
     def _work(self) -> None:
         connection: sqlite3.Connection | None = None
@@ -133,14 +144,14 @@ class Lane:
 
     def _gather(self) -> tuple[list[_Job], bool]:
         """All that waits, at least one; and whether more may follow."""
-        job = self._jobs.get()
         batch: list[_Job] = []
-        while job is not None:
-            batch.append(job)
-            if len(batch) >= _LARGEST_BATCH:
+        jobs = self._jobs.get()
+        while jobs is not None:
+            batch += jobs
+            if len(batch) >= _LARGE_BATCH:
                 return batch, True
             try:
-                job = self._jobs.get_nowait()
+                jobs = self._jobs.get_nowait()
             except Empty:
                 return batch, True
         return batch, False

@@ -442,7 +442,7 @@ class _Checker:
         if operand.value == "":
             self._say(messages.EMPTY_TEXT.at(operand.span))
             return None
-        if kind in {"boolean", "number"} and not other.type.raw:
+        if kind in {"boolean", "number", "date", "instant"} and not other.type.raw:
             self._mismatch(other, operand.span, shown, "a text")
             return None
         if other.type.codes is not None and operand.value not in other.type.codes:

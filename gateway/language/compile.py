@@ -303,7 +303,8 @@ def _present(body: Body, test: Present) -> ast.expr:
         return own if test.positive else ast.UnaryOp(ast.Not(), own)
     value = body.value(leaf)
     if leaf.type.many:
-        return value if test.positive else ast.UnaryOp(ast.Not(), value)
+        empty = ast.UnaryOp(ast.Not(), value)
+        return ast.UnaryOp(ast.Not(), empty) if test.positive else empty
     return ast.Compare(value, [ast.IsNot() if test.positive else ast.Is()], [ast.Constant(None)])
 
 

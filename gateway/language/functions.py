@@ -57,24 +57,24 @@ PHRASES: Mapping[str, Phrase] = {
 }
 
 
-_ZEROS = 48 * 55 - 48  # what the digits' codes add to the weighted sum of nine digits: 48 * (10 + 9 + ... + 2)
+_DIGITS = 10
+_ZEROS = 48 * 54  # what the digits' codes add to the weighted sum of nine digits: 48 * (10 + 9 + ... + 2)
+_CHI = ("0100000000", "3112999999")  # Scotland's numbers begin with a birth date
 
 
 def nhs_number(text: str) -> bool:
     """Whether a text is a valid NHS number, in any spelling that the gateway takes.
 
-    Ten digits, which is how messages have it, are summed here: the package that `valid_nhs_number` asks takes longer
-    than all other rules of a message together. A test holds the two together.
+    Ten digits outside of Scotland's range, which is how messages have it, are summed here: the package that
+    `valid_nhs_number` asks takes longer than all other rules of a message together. A test holds the two together.
     Source: NHS Data Dictionary, NHS NUMBER, modulus 11.
     """
-    if not (len(text) == _DIGITS and text.isascii() and text.isdigit()):
+    if len(text) != _DIGITS or not text.isascii() or not text.isdigit() or _CHI[0] <= text <= _CHI[1]:
         return valid_nhs_number(text)
     a, b, c, d, e, f, g, h, i, check = text.encode()
     total = 10 * a + 9 * b + 8 * c + 7 * d + 6 * e + 5 * f + 4 * g + 3 * h + 2 * i - _ZEROS
     return (11 - total % 11) % 11 == check - 48 and text != text[0] * _DIGITS
 
-
-_DIGITS = 10
 
 PREDICATES: Mapping[str, Callable[[Any], bool]] = {"nhs-number": nhs_number}
 """What may follow `is`, by name; each takes one text."""
@@ -93,9 +93,9 @@ def number(value: object) -> Decimal:
     raise EvaluationError("a value is not a number")
 
 
-_NUMBER = re.compile(r"[+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})")
-_HL7 = re.compile(r"(\d{4})(\d{2})(\d{2})(?:(\d{2})(\d{2})(?:(\d{2})(?:\.\d{1,6})?)?)?([+-]\d{4})?")
-_ISO = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:T(\d{2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?)?(Z|[+-]\d{2}:\d{2})?")
+_NUMBER = re.compile(r"[+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})", re.ASCII)
+_HL7 = re.compile(r"(\d{4})(\d{2})(\d{2})(?:(\d{2})(\d{2})(?:(\d{2})(?:\.\d{1,6})?)?)?([+-]\d{4})?", re.ASCII)
+_ISO = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:T(\d{2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?)?(Z|[+-]\d{2}:\d{2})?", re.ASCII)
 
 
 def day(value: object) -> date:
@@ -160,13 +160,23 @@ def elements(resource: Mapping[str, Any], steps: Sequence[str]) -> list[Any]:
         for item in found:
             if not isinstance(item, dict):
                 raise EvaluationError("an element is not of its type")
-            value = item.get(step)
-            if isinstance(value, list):
-                below.extend(value)
-            elif value is not None:
-                below.append(value)
+            for value in _members(item, step):
+                if isinstance(value, list):
+                    below.extend(value)
+                elif value is not None:
+                    below.append(value)
         found = below
     return found
+
+
+def _members(item: Mapping[str, Any], step: str) -> list[Any]:
+    """The member of a name; of a choice as a whole, those by each of its types."""
+    if not step.endswith("[x]"):
+        return [item.get(step)]
+    stem = step[:-3]
+    return [
+        value for name, value in item.items() if name.startswith(stem) and name[len(stem) : len(stem) + 1].isupper()
+    ]
 
 
 def organisation_code(reference: object) -> str | None:

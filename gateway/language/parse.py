@@ -98,6 +98,9 @@ def _explain(grammar: Lark, span: Span, start: str, error: UnexpectedInput, not_
     return messages.UNEXPECTED.at(found, _meant(grammar, span, found, expected), word=found.text)
 
 
+_SHORT = 2  # shorter words are near to almost anything
+
+
 def _meant(grammar: Lark, span: Span, found: Span, expected: list[str]) -> str:
     """What to write: the misspelt keyword before the place or at it, else all that could stand there."""
     before = re.search(r"([A-Za-z]+)\s*\Z", span.source.text[span.start : found.start])
@@ -105,7 +108,7 @@ def _meant(grammar: Lark, span: Span, found: Span, expected: list[str]) -> str:
         keywords = {str(t.pattern.value) for t in grammar.terminals if str(t.pattern.value).isalpha()}
         near = nearest(before[1], keywords)
         # a misspelt keyword reads as one more name, and the word behind it is the one that can't stand there
-        if near is not None and before[1] not in keywords:
+        if near is not None and before[1] not in keywords and len(before[1]) > _SHORT:
             return f"did you mean `{near}` where it says `{before[1]}`?"
     near = nearest(found.text, [w for w in expected if w.isalpha()])
     return f"did you mean `{near}`?" if near is not None and near != found.text else _list(expected)

@@ -70,11 +70,11 @@ class Scope:
 
     Shape: `facts` by name, those of elsewhere with the reason in `unreadable`; `dictionaries` by version, empty where
     no HL7 message is read; `resources` the types that are read here, empty where none is; `declared` the names of
-    each kind (organisations in upper case); `conditions` resolved, by name, None where one is wrong itself; `bound` the loop variables; `absence`
-    is `spelled` where a use must stand behind `is present` (permit, forbid), `warned` where it should (require), and
-    `free` where it needs not (when and where of a check, rows, maps); `exempt` are facts that need no guard; `repeats`
-    the segments that may occur more than once; `first` reads the first repetition where one value is needed, instead
-    of refusing it (maps, `in order of`).
+    each kind (organisations in upper case); `conditions` resolved, by name, None where one is wrong itself; `bound`
+    the loop variables; `absence` is `spelled` where a use must stand behind `is present` (permit, forbid), `warned`
+    where it should (require), and `free` where it needs not (when and where of a check, rows, maps); `exempt` are
+    facts that need no guard; `repeats` the segments that may occur more than once; `first` reads the first repetition
+    where one value is needed, instead of refusing it (maps, `in order of`).
     """
 
     facts: Mapping[str, Type] = field(default_factory=dict)
@@ -181,7 +181,8 @@ def _below(
         for step in (component, subcomponent):
             if step is None:
                 break
-            datatype = _component(dictionary, datatype, step)
+            # TS.1 is the time itself, and is an ST in some versions
+            datatype = "DTM" if (datatype, step) == ("TS", 1) else _component(dictionary, datatype, step)
             if datatype is None:
                 has = len(_components(dictionary, outermost))
                 hint = f"its data type {outermost} has {has or 'no'} components in HL7 {version}"

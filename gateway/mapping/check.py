@@ -161,7 +161,8 @@ class Checker:
         if row.using is not None:
             using = self.using(row.using, path, row.source)
         if found is not None:
-            self._fits(row, found)
+            if row.using is None or using is not None:
+                self._fits(row, found)
             if row.coded is not None:
                 self._coded(row.coded, found)
             elif found.value_set is not None and not (using is not None and using.rows):
@@ -244,7 +245,8 @@ class Checker:
         elif names is not None and isinstance(assign.value, Word) and assign.value.text in names:
             self._refers(assign, found, names[assign.value.text])
         elif not isinstance(assign.value, Every):
-            self._value(assign.value, names)
+            if not self._value(assign.value, names):
+                return assign
             if found.leaf is None or not self.library.elements.is_primitive(_plain(found.type)):
                 self.say(messages.NOT_WHOLE.at(assign.target.span, word=found.path, type=found.below))
             else:
@@ -293,8 +295,9 @@ class Checker:
         """The facts that may be read."""
         return SENDERS if self.in_datatype else FACTS
 
-    def _value(self, value: Value, names: Iterable[str] | None = None) -> None:
-        """What a value reads: facts and paths."""
+    def _value(self, value: Value, names: Iterable[str] | None = None) -> bool:
+        """Whether what a value reads is there: facts and paths."""
+        good = True
         for word in words(value):
             path = path_of(word.text)
             if word.text in self.facts:
@@ -304,8 +307,10 @@ class Checker:
                 hint = f"did you mean `{near}`?" if near else None
                 made = messages.UNKNOWN_VALUE if names is None else messages.UNKNOWN_NAME
                 self.say(made.at(word.span, hint, word=word.text))
+                good = False
             else:
-                self._known(path, word)
+                good = self._known(path, word) and good
+        return good
 
     def test(self, test: Test | None) -> Test | None:
         """A condition, resolved by the first version that has all of its paths."""

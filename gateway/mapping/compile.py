@@ -277,7 +277,7 @@ class SegmentConverter:
 def segment(made: Map, library: Library) -> SegmentConverter:
     """A segment's map as a converter."""
     writer, base = Writer(), made.target.text
-    lists = [row.target.steps[0].name for row in made.rows if isinstance(row, Row)]
+    whole = [row.target.steps[0].name for row in made.rows if isinstance(row, Row) and len(row.target.steps) == 1]
     writer.line("facts = run.facts")
     writer.line("out = making.resource")
     writer.line("slots = making.slots")
@@ -287,7 +287,7 @@ def segment(made: Map, library: Library) -> SegmentConverter:
         if isinstance(row, Set):
             assignment(writer, row.assign, base, SegmentInHand(made.of.text), library)
         else:
-            _field_row(writer, row, made, library, alone=lists.count(row.target.steps[0].name) == 1)
+            _field_row(writer, row, made, library, alone=whole.count(row.target.steps[0].name) == 1)
     writer.line("position = run.segment.position")
     writer.line("run.used[position] = run.used.get(position, 0) | used")
     writer.line("return got or used != 0")

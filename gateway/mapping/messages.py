@@ -48,7 +48,6 @@ NOT_WHOLE = _message("M023", "`{word}` is {type}, which a text can't fill", "wri
 WRONG_TYPE = _message("M024", "`{word}` is {type}, not {made}")
 UNKNOWN_MAP = _message("M025", "there is no map of `{word}`")
 BAD_CODE = _message("M026", "`{value}` is no value of `{word}`")
-NO_VALUE_HERE = _message("M027", "`value` is the element of a primitive type, and `{type}` is none")
 NEEDS_IDENTITY = _message(
     "M028", "`{word}` makes a resource and names no identity", "write `identity ...`, its business identifier"
 )

@@ -191,7 +191,8 @@ def _holds(test: Callable[..., bool] | None, rule: str, erred: list[str], *argum
 
 
 def _grants(granting: Granting, facts: Facts, erred: list[str]) -> bool:
-    return granting.gate.open(facts) and _holds(granting.when, granting.permit.id, erred, facts)
+    rule = granting.permit.id
+    return _holds(granting.gate.open, rule, erred, facts) and _holds(granting.when, rule, erred, facts)
 
 
 def _check(checking: Checking, facts: Facts, resource: Resource) -> Iterable[Finding]:

@@ -7,6 +7,7 @@ hides no other.
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -105,16 +106,12 @@ def cut(source: Source) -> Iterator[Span]:
 
     Trailing blank lines and comments are left out.
     """
-    starts = [m.start() for m in re.finditer(r"^(?![ \t\r\n#])", source.text, re.MULTILINE) if _there(source, m)]
-    for start, end in zip(starts, [*starts[1:], len(source.text)], strict=True):
+    starts = [m.start() for m in re.finditer(r"^(?=[^ \t\r\n#])", source.text, re.MULTILINE)]
+    for start, end in itertools.pairwise((*starts, len(source.text))):
         lines = source.text[start:end].split("\n")
         while len(lines) > 1 and re.fullmatch(r"\s*(#.*)?", lines[-1]):
             lines.pop()
         yield Span(source, start, start + len("\n".join(lines).rstrip()))
-
-
-def _there(source: Source, match: re.Match[str]) -> bool:
-    return match.start() < len(source.text)
 
 
 def _first_word(span: Span) -> int:

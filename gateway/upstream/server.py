@@ -108,7 +108,7 @@ class FhirServer:
             entries = wire.loads(answer.body)["entry"]
             found = zip(wanted, map(_standing, entries), strict=True)
             return {name: standing for name, standing in found if standing is not None}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise TargetDown(self.name, "its answer to a batch of reads is not one") from error
 
     async def metadata(self) -> Answer:
@@ -161,7 +161,10 @@ def _named(id_: str) -> bool:
 
 
 def _standing(entry: dict[str, Any]) -> Standing | None:
-    """What an entry of a batch's answer says. Errors: ValueError, KeyError, TypeError, AttributeError for nonsense."""
+    """What an entry of a batch's answer says.
+
+    Errors: ValueError, LookupError, TypeError, AttributeError for nonsense.
+    """
     response = entry["response"]
     status = int(response["status"].split()[0])
     if status in {404, 410}:

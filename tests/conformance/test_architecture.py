@@ -6,7 +6,8 @@ Source: `architecture.md` of the design, "Layers of gateway/"; `gateway/README.m
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,7 +92,7 @@ def _name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def _imports(node: ast.AST, package: str, known: Set[str], *, hidden: bool) -> Iterator[Import]:
+def _imports(node: ast.AST, package: str, known: AbstractSet[str], *, hidden: bool) -> Iterator[Import]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Import):
             yield from (Import(alias.name, child.lineno, hidden) for alias in child.names)
@@ -218,9 +219,15 @@ CHECKS: tuple[Callable[[Mapping[str, Module]], list[str]], ...] = (
 )
 
 
+@pytest.fixture(scope="module")
+def modules(repository: Path) -> dict[str, Module]:
+    return read(repository)
+
+
 @pytest.mark.parametrize("check", CHECKS)
-def test_the_gateway_keeps_to_its_layers(repository: Path, check: Callable[[Mapping[str, Module]], list[str]]) -> None:
-    modules = read(repository)
+def test_the_gateway_keeps_to_its_layers(
+    modules: dict[str, Module], check: Callable[[Mapping[str, Module]], list[str]]
+) -> None:
     assert len(modules) > 30, "nothing was read"
     violations = check(modules)
     assert not violations, "\n".join(["", *violations])
@@ -238,7 +245,7 @@ def seeded(root: Path, **files: str) -> dict[str, Module]:
 
 
 def test_what_the_layers_allow_passes(tmp_path: Path) -> None:
-    modules = seeded(
+    tree = seeded(
         tmp_path,
         source="import ast",
         fhir="from gateway.fhir import merge\nfrom gateway.fhir.merge import Draft",
@@ -249,7 +256,7 @@ def test_what_the_layers_allow_passes(tmp_path: Path) -> None:
         cli="from gateway import app\nimport gateway.fhir",
         app="import gateway.identity\nif True:\n    from gateway.upstream import store",
     )
-    assert [check(modules) for check in CHECKS] == [[], [], [], [], []]
+    assert [check(tree) for check in CHECKS] == [[], [], [], [], []]
 
 
 @pytest.mark.parametrize(
@@ -274,16 +281,16 @@ def test_an_import_against_the_layers_is_named(tmp_path: Path, text: str, words:
 
 
 def test_a_drawn_import_is_one_way(tmp_path: Path) -> None:
-    modules = seeded(tmp_path, app="import gateway.cli", cli="import gateway.app")
-    (found,) = against_the_layers(modules)
+    tree = seeded(tmp_path, app="import gateway.cli", cli="import gateway.app")
+    (found,) = against_the_layers(tree)
     assert found.startswith("gateway/app.py:1: `app` (layer 6) imports sideways `gateway.cli` (layer 6)")
-    (circle,) = cycles(modules)
+    (circle,) = cycles(tree)
     assert "gateway.app -> gateway.cli -> gateway.app" in circle
 
 
 def test_a_unit_outside_the_table_is_named(tmp_path: Path) -> None:
-    modules = seeded(tmp_path, helpers__text="", common="", source="")
-    found = unplaced(modules)
+    tree = seeded(tmp_path, helpers__text="", common="", source="")
+    found = unplaced(tree)
     assert [words.split(": ")[0] for words in found] == ["gateway/common.py", "gateway/helpers/text.py"]
     assert "`common` stands in no layer" in found[0]
 
@@ -337,7 +344,7 @@ def test_a_library_away_from_its_home_is_named(tmp_path: Path, place: str, text:
 
 
 def test_a_circle_is_shown_once_and_whole(tmp_path: Path) -> None:
-    modules = seeded(
+    tree = seeded(
         tmp_path,
         rules="from gateway.rules import check",
         rules__check="from gateway.rules.nodes import Node",
@@ -345,7 +352,7 @@ def test_a_circle_is_shown_once_and_whole(tmp_path: Path) -> None:
         rules__compile="from gateway.rules import Name",
         query="import gateway.rules.nodes",
     )
-    (found,) = cycles(modules)
+    (found,) = cycles(tree)
     for step in ("gateway.rules.check -> gateway.rules.nodes", "gateway.rules.nodes -> gateway.rules.compile"):
         assert step in found
     assert "gateway.rules.compile -> gateway.rules" in found

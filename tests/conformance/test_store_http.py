@@ -119,7 +119,10 @@ def test_update_with_the_same_content_makes_no_version(tmp_path: Path) -> None:
         assert (same.status_code, same.content) == (200, first.content)
         again = await client.put("/Observation/a", content=first.content)
         assert again.content == first.content
-        turned = b'{"valueQuantity": {"value": 72.50}, "meta": {"source": "urn:s"}, "id": "a", "resourceType": "Observation"}'
+        turned = (
+            b'{"valueQuantity": {"value": 72.50}, "meta": {"source": "urn:s"}, "id": "a", '
+            b'"resourceType": "Observation"}'
+        )
         assert (await client.put("/Observation/a", content=turned)).content == first.content
         other = await client.put("/Observation/a", content=observation.replace(b"72.50", b"72.5"))
         assert other.headers["etag"] == 'W/"2"'

@@ -1,6 +1,7 @@
 """A process that journals submissions under load until it is killed; `test_journal_kill.py` starts it.
 
-Arguments: the journal's file, a seed. Each line that it writes is told after the journal has answered:
+Arguments: the journal's file, a seed, how many are in flight, and after how many settled ones it kills itself, at the
+very moment of the answer (0: never). Each line that it writes is told after the journal has answered:
 `settled RECEIPT STATE KEY`, `repeated RECEIPT KEY` (the receipt of the first).
 """
 
@@ -9,16 +10,17 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import signal
 import sys
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 from gateway.journal import Answer, AuditRow, Fresh, Journal, Outcome, Repeat, Submission, TargetState
 
-IN_FLIGHT = 16
-KEYS = 400
+KEYS = 100
 NOW = datetime(2026, 3, 1, tzinfo=UTC).isoformat()
 
 
@@ -42,30 +44,40 @@ def outcome(receipt: str, key: str, *, accepted: bool) -> Outcome:
     return good if accepted else replace(good, state="refused", accepted=False, targets=())
 
 
-async def settle(journal: Journal, receipt: str, key: str, *, accepted: bool) -> None:
-    await journal.settle(receipt, outcome(receipt, key, accepted=accepted))
-    say("settled", receipt, "accepted" if accepted else "refused", key)
+class Load:
+    """Workers that send without end, and the count of what they settled."""
+
+    def __init__(self, journal: Journal, last: int) -> None:
+        self.journal = journal
+        self.last = last
+        self.settled = count(1)
+
+    async def settle(self, receipt: str, key: str, *, accepted: bool) -> None:
+        await self.journal.settle(receipt, outcome(receipt, key, accepted=accepted))
+        say("settled", receipt, "accepted" if accepted else "refused", key)
+        if next(self.settled) == self.last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    async def work(self, chance: random.Random) -> None:
+        while True:
+            sent = submission(f"key-{chance.randrange(KEYS)}-{chance.randrange(KEYS)}")
+            for _ in range(2):  # senders do repeat themselves
+                claim = await self.journal.claim(sent)
+                if isinstance(claim, Repeat):
+                    say("repeated", claim.receipt, sent.control_id)
+                elif isinstance(claim, Fresh):
+                    await self.settle(sent.receipt, sent.control_id, accepted=chance.random() < 0.8)
+                sent = replace(sent, receipt=str(uuid.uuid4()))
 
 
-async def work(journal: Journal, chance: random.Random) -> None:
-    while True:
-        sent = submission(f"key-{chance.randrange(KEYS)}-{chance.randrange(KEYS)}")
-        for _ in range(2):  # senders do repeat themselves
-            claim = await journal.claim(sent)
-            if isinstance(claim, Repeat):
-                say("repeated", claim.receipt, sent.control_id)
-            elif isinstance(claim, Fresh):
-                await settle(journal, sent.receipt, sent.control_id, accepted=chance.random() < 0.8)
-            sent = replace(sent, receipt=str(uuid.uuid4()))
-
-
-async def main(path: Path, seed: int) -> None:
+async def main(path: Path, seed: int, in_flight: int, last: int) -> None:
     async with Journal(path) as journal:
+        load = Load(journal, last)
         for left in await journal.unfinished():
-            await settle(journal, left.receipt, left.control_id, accepted=True)
-        chances = [random.Random(f"{seed} {n}") for n in range(IN_FLIGHT)]  # noqa: S311 - chance, no secret
-        await asyncio.gather(*(work(journal, chance) for chance in chances))
+            await load.settle(left.receipt, left.control_id, accepted=True)
+        chances = [random.Random(f"{seed} {n}") for n in range(in_flight)]  # noqa: S311 - chance, no secret
+        await asyncio.gather(*(load.work(chance) for chance in chances))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2])))
+    asyncio.run(main(Path(sys.argv[1]), *map(int, sys.argv[2:])))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -13,35 +14,48 @@ from pathlib import Path
 from gateway.journal import Journal, Receipt
 
 LOAD = Path(__file__).with_name("journal_load.py")
-KILLS = 6
 PATIENCE = 20.0
 
+# How many are in flight, and after how many settled ones the process kills itself as it hears the answer (0: it is
+# killed from outside, at a random moment).
+KILLS = ((16, 0), (1, 7), (16, 0), (1, 40), (16, 0), (4, 90), (1, 1), (16, 0))
 
-def run_and_kill(path: Path, told: Path, seed: int, after: float) -> list[list[str]]:
-    """The lines that a process wrote until it was killed, `after` seconds behind its first."""
+
+def run_and_kill(path: Path, told: Path, seed: int, chance: random.Random) -> list[list[str]]:
+    """The lines that a process wrote until it was killed."""
+    in_flight, last = KILLS[seed]
     with told.open("ab") as out:
         start = out.tell()
-        process = subprocess.Popen([sys.executable, str(LOAD), str(path), str(seed)], stdout=out)
+        arguments = [sys.executable, str(LOAD), str(path), str(seed), str(in_flight), str(last)]
+        process = subprocess.Popen(arguments, stdout=out)
         try:
-            until = time.monotonic() + PATIENCE
-            while told.stat().st_size == start:
+            if last:
+                process.wait(PATIENCE)
+            else:
+                _wait_for_first(process, told, start)
+                time.sleep(chance.uniform(0.1, 0.5))
                 assert process.poll() is None, "the load ended by itself"
-                assert time.monotonic() < until, "the load never began"
-                time.sleep(0.01)
-            time.sleep(after)
-            assert process.poll() is None, "the load ended by itself"
         finally:
             process.kill()
             process.wait()
+    assert process.returncode == -signal.SIGKILL
     return [line.split() for line in told.read_bytes()[start:].decode().splitlines()]
+
+
+def _wait_for_first(process: subprocess.Popen[bytes], told: Path, start: int) -> None:
+    until = time.monotonic() + PATIENCE
+    while told.stat().st_size == start:
+        assert process.poll() is None, "the load ended by itself"
+        assert time.monotonic() < until, "the load never began"
+        time.sleep(0.01)
 
 
 def test_what_was_answered_before_a_kill_is_found_once(tmp_path: Path) -> None:
     path, told = tmp_path / "journal.db", tmp_path / "told"
     chance = random.Random(20260301)  # noqa: S311 - chance, no secret
     settled: dict[str, tuple[str, str]] = {}
-    for seed in range(KILLS):
-        lines = run_and_kill(path, told, seed, chance.uniform(0.1, 0.5))
+    for seed in range(len(KILLS)):
+        lines = run_and_kill(path, told, seed, chance)
         settled |= {receipt: (state, key) for word, receipt, state, key in (w for w in lines if w[0] == "settled")}
         asyncio.run(compare(path, settled, [words[1:] for words in lines if words[0] == "repeated"]))
     states = [state for state, _ in settled.values()]

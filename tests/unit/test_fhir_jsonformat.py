@@ -58,9 +58,9 @@ def test_escaped_text_is_taken() -> None:
     assert fhir.load(b'{"resourceType":"Patient","a":"\\u00e9\\ud83d\\ude00"}')["a"] == "é😀"
 
 
-@pytest.mark.parametrize("number", [float("nan"), Decimal("Infinity")])
+@pytest.mark.parametrize("number", [Decimal("NaN"), Decimal("Infinity")])
 def test_a_number_that_json_lacks_is_not_written(number: object) -> None:
-    with pytest.raises(ValueError, match=r"[Oo]ut of range|JSON|NaN|Infinity"):
+    with pytest.raises(TypeError, match="JSON"):
         fhir.dump({"resourceType": "Patient", "a": number})
 
 

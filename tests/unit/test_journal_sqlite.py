@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import stat
+import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -193,6 +194,7 @@ class TestKeys:
             await journal.settle("r2", accepted("r2"))
             assert await journal.claim(submission("r3")) == Repeat(answer("r2"), "r2")
             assert await journal.unfinished() == ()
+            assert (journal._in_hand, journal._abandoned) == ({}, set())  # nothing of it stays in memory
 
         played(path, play)
 
@@ -268,11 +270,24 @@ class TestCrash:
         played(path, again)
 
     def test_what_is_being_settled_while_it_is_looked_for_is_not_left_over(self, path: Path) -> None:
+        together, read, answer_it = threading.Event(), threading.Event(), threading.Event()
+
+        def answered_late(_: sqlite3.Connection) -> None:
+            read.set()
+            answer_it.wait(10)
+
         async def play(journal: Journal) -> None:
-            for i in range(30):
-                await journal.claim(submission(f"r{i}", key=None))
-                _, left = await asyncio.gather(journal.settle(f"r{i}", accepted(f"r{i}")), journal.unfinished())
-                assert left == ()
+            await journal.claim(submission("r1"))
+            first = journal._reader.submit(lambda _: together.wait(10))
+            looking = asyncio.create_task(journal.unfinished())
+            await asyncio.sleep(0)
+            last = journal._reader.submit(answered_late)  # in one batch with the look, which it so holds back
+            together.set()
+            await asyncio.to_thread(read.wait, 10)
+            await journal.settle("r1", accepted("r1"))
+            answer_it.set()
+            assert await looking == ()
+            await asyncio.gather(first, last)
 
         played(path, play)
 

@@ -98,9 +98,7 @@ def test_a_work_that_fails_before_it_writes_leaves_the_group_as_it_is(tmp_path: 
         def bad() -> int:
             raise LookupError("not this one")
 
-        found = await asyncio.gather(
-            *(b.writer.submit(w) for w in (b.add(1), bad, b.add(2))), return_exceptions=True
-        )
+        found = await asyncio.gather(*(b.writer.submit(w) for w in (b.add(1), bad, b.add(2))), return_exceptions=True)
         assert [found[0], found[2]] == [1, 2]
         assert isinstance(found[1], LookupError)
         assert b.stored() == [1, 2]
@@ -115,9 +113,7 @@ def test_a_work_that_fails_half_way_is_undone_alone(tmp_path: Path) -> None:
             b.add(7)()
             raise LookupError("half-way")
 
-        found = await asyncio.gather(
-            *(b.writer.submit(w) for w in (b.add(1), half, b.add(2))), return_exceptions=True
-        )
+        found = await asyncio.gather(*(b.writer.submit(w) for w in (b.add(1), half, b.add(2))), return_exceptions=True)
         assert [found[0], found[2]] == [1, 2]
         assert isinstance(found[1], LookupError)
         assert b.stored() == [1, 2]
@@ -143,6 +139,25 @@ def test_a_disk_that_can_not_be_written_refuses_the_group_and_recovers(tmp_path:
 
         with pytest.raises(Unwritable):
             await b.writer.submit(broken)
+
+    bench(tmp_path, test)
+
+
+def test_a_fault_of_the_program_reaches_those_who_wait(tmp_path: Path) -> None:
+    async def test(b: Bench) -> None:
+        class Once(list[str]):
+            def append(self, call: str) -> None:
+                if call == "after" and call not in self:
+                    super().append(call)
+                    raise LookupError("before the commit")
+                super().append(call)
+
+        b.calls = Once()
+        with pytest.raises(LookupError):
+            await b.writer.submit(b.add(1))
+        assert b.stored() == []
+        assert await b.writer.submit(b.add(2)) == 2
+        assert b.calls == ["before", "after", "undone", "before", "after"]
 
     bench(tmp_path, test)
 

@@ -118,6 +118,12 @@ def condition(index: Index, type_: str, clause: Clause) -> Sql:
     return Sql(f"r.key {'NOT ' if clause.modifier == 'not' else ''}IN ({rows.text})", rows.values)
 
 
+def narrows(clause: Clause) -> bool:
+    """Whether the index tables name the resources that fit a clause, rather than those that don't."""
+    absent = any(isinstance(value, MissingValue) and value.missing for value in clause.values)
+    return clause.name not in _COLUMNS and clause.modifier != "not" and not absent
+
+
 def _of_value(index: Index, clause: Clause, value: Value) -> Sql:
     match value:
         case StringValue():

@@ -35,6 +35,10 @@ is the target's type for a relative reference, `|version` for a canonical with o
 """
 
 
+BY_RESOURCE = frozenset({"date"})
+"""Index tables in which the values of one resource can be looked up: searches are mostly sorted by a date."""
+
+
 def _index_table(name: str, columns: tuple[str, ...]) -> str:
     names = ", ".join(column.split()[0] for column in columns)
     values = ", ".join(f"{column} NOT NULL" for column in columns)
@@ -57,6 +61,7 @@ _TABLES = (
     "CREATE TABLE state (moment INTEGER NOT NULL, updated INTEGER NOT NULL)",
     "INSERT INTO state VALUES (0, 0)",
     *(_index_table(name, columns) for name, columns in COLUMNS.items()),
+    *(f'CREATE INDEX "{name}_resource" ON "{name}" (resource, parameter)' for name in sorted(BY_RESOURCE)),
 )
 
 

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.query import Query
+from gateway.query import Query, Sort
 from gateway.specs import FhirTables
-from gateway.upstream.store.conditions import Index, Sql, all_of, condition
+from gateway.upstream.store.conditions import Index, Sql, all_of, condition, narrows
 from gateway.upstream.store.refusal import Refusal
-from gateway.upstream.store.schema import COLUMNS
+from gateway.upstream.store.schema import BY_RESOURCE, COLUMNS
 from gateway.upstream.store.versions import Version
 
 PAGE = 50
@@ -117,7 +117,9 @@ def _matches(index: Index, query: Query) -> Sql:
     conditions = tuple(condition(index, query.type, clause) for clause in query.clauses)
     columns = "SELECT r.key, r.id, r.version, r.updated"
     if not index.past:
-        return all_of((Sql(f"{columns}, 0 AS old FROM resource r WHERE r.type = ?", (query.type,)), *conditions))
+        # a plus keeps SQLite from walking through all resources of the type where an index names a few
+        type_ = "+r.type" if any(map(narrows, query.clauses)) and not _by_id(query) else "r.type"
+        return all_of((Sql(f"{columns}, 0 AS old FROM resource r WHERE {type_} = ?", (query.type,)), *conditions))
     still = Sql(f"{columns}, 0 AS old FROM resource r WHERE r.type = ? AND r.since <= ?", (query.type, index.moment))
     before = "SELECT c.key, c.type, c.id, p.version, p.updated FROM past p JOIN resource c ON c.key = p.resource"
     replaced = Sql(
@@ -128,44 +130,58 @@ def _matches(index: Index, query: Query) -> Sql:
     return Sql(f"{one.text} UNION ALL {other.text}", (*one.values, *other.values))
 
 
+def _by_id(query: Query) -> bool:
+    return any(clause.name == "_id" and clause.modifier is None for clause in query.clauses)
+
+
 def _total(connection: sqlite3.Connection, matches: Sql) -> int:
     statement = f"SELECT count(*) FROM ({matches.text})"  # noqa: S608 - text of this module, values bound
     return int(connection.execute(statement, matches.values).fetchone()[0])
 
 
 def _ordered(index: Index, tables: FhirTables, query: Query, matches: Sql, window: Sql) -> list[tuple[Any, ...]]:
-    order, joins, values = [], [], list(matches.values)
+    order: list[str] = []
+    columns, joins = [Sql("SELECT m.*")], [matches]
     for number, key in enumerate(query.sort):
-        direction = "DESC" if key.descending else "ASC"
+        name, direction = f"s{number}", "DESC" if key.descending else "ASC"
         if key.name in _COLUMN_ORDER:
             order.append(f"m.{_COLUMN_ORDER[key.name]} {direction}")
             continue
-        join = _sort_values(index, tables, query.type, key.name, descending=key.descending)
-        joins.append(f"LEFT JOIN ({join.text}) s{number} ON s{number}.resource = m.key")
-        values.extend(join.values)
-        # a resource without the value comes last either way
-        order.append(f"s{number}.value IS NULL, s{number}.value {direction}")
+        table, value = _sort_value(index, tables, query.type, key)
+        if table in BY_RESOURCE:
+            columns.append(Sql(f"({value.text} AND resource = m.key) AS {name}", value.values))
+            order.append(f"{name} IS NULL, {name} {direction}")  # who has no value comes last either way
+        else:
+            joins.append(
+                Sql(f"LEFT JOIN ({value.text} GROUP BY resource) {name} ON {name}.resource = m.key", value.values)
+            )
+            order.append(f"{name}.value IS NULL, {name}.value {direction}")
     statement = (
-        f"SELECT m.* FROM ({matches.text}) m {' '.join(joins)} "  # noqa: S608 - text of this package, values bound
+        f"{', '.join(c.text for c in columns)} FROM ({matches.text}) m {' '.join(j.text for j in joins[1:])} "
         f"ORDER BY {', '.join([*order, 'm.key'])} {window.text}"
     )
-    return index.connection.execute(statement, (*values, *window.values)).fetchall()
+    values = [value for piece in (*columns, *joins, window) for value in piece.values]
+    return index.connection.execute(statement, values).fetchall()
 
 
-def _sort_values(index: Index, tables: FhirTables, type_: str, name: str, *, descending: bool) -> Sql:
-    """A statement for the value that a resource is sorted by: its least, or going down its greatest."""
-    if (type_, name) not in index.parameters:
-        raise Refusal(400, "not-supported", f"_sort by {name} is not offered by the store", "_sort")
-    table = tables.search_parameters[type_, name].type
+def _sort_value(index: Index, tables: FhirTables, type_: str, key: Sort) -> tuple[str, Sql]:
+    """The table of a sort key, and a statement for the value there: the least, or going down the greatest."""
+    if (type_, key.name) not in index.parameters:
+        raise Refusal(400, "not-supported", f"_sort by {key.name} is not offered by the store", "_sort")
+    table = tables.search_parameters[type_, key.name].type
     column = next(c.split()[0] for c in COLUMNS[table])
-    best = "max" if descending else "min"
-    values = f'SELECT resource, {best}({column}) AS value FROM "{table}" WHERE parameter = ?'  # noqa: S608 - the schema's names
-    found = all_of((Sql(values, (index.parameters[type_, name],)), index.at))
-    return Sql(f"{found.text} GROUP BY resource", found.values)
+    found = f"{'max' if key.descending else 'min'}({column}) AS value"
+    # a plus keeps SQLite from walking through all values of the parameter for one resource
+    statement = (
+        f'SELECT {found} FROM "{table}" WHERE +parameter = ?'  # noqa: S608 - the schema's names
+        if table in BY_RESOURCE
+        else f'SELECT resource, {found} FROM "{table}" WHERE parameter = ?'  # noqa: S608 - same
+    )
+    return table, all_of((Sql(statement, (index.parameters[type_, key.name],)), index.at))
 
 
 def _version(connection: sqlite3.Connection, type_: str, row: tuple[Any, ...]) -> Version:
-    key, id_, number, updated, old = row
+    key, id_, number, updated, old, *_ = row
     body: bytes
     if old:
         statement = "SELECT body FROM past WHERE resource = ? AND version = ?"

@@ -81,7 +81,7 @@ class Writer:
             group = [self._waiting.popleft() for _ in range(min(GROUP, len(self._waiting)))]
             try:
                 await self._write(group)
-            except sqlite3.Error as error:
+            except Exception as error:  # noqa: BLE001 - handed to the callers that wait, who would wait for ever
                 self._fail(group, error)
 
     async def _write(self, group: list[_Work[Any]]) -> None:
@@ -128,12 +128,12 @@ class Writer:
             else:
                 return
 
-    def _fail(self, group: list[_Work[Any]], error: sqlite3.Error) -> None:
+    def _fail(self, group: list[_Work[Any]], error: Exception) -> None:
+        for work in group:
+            _settle(work, Unwritable(str(error)) if isinstance(error, sqlite3.Error) else error)
         if self._connection.in_transaction:
             self._connection.rollback()
         self._undone()
-        for work in group:
-            _settle(work, Unwritable(str(error)))
 
 
 def _settle(work: _Work[Any], error: Exception) -> None:
