@@ -22,6 +22,7 @@ from gateway.identity.private_file import create_private, make_folder
 from gateway.interactions.gateway import Documents, Gateway, Target
 from gateway.interactions.order import Order
 from gateway.interactions.paging import Paging
+from gateway.interactions.unchanged import Unchanged
 from gateway.journal import Journal
 from gateway.mapping import Maps
 from gateway.rules import RuleSet, Vocabulary
@@ -142,7 +143,7 @@ async def opened(
             elements=loaded.elements, documents=_documents(settings, loaded), journal=journal, targets=targets,
             issuer=issuer, verifier=verifier,
             paging=Paging(base64.urlsafe_b64encode(kept_secret(keys / "paging.key"))), order=Order(),
-            secret=kept_secret(keys / "hash.key"), clock=now,
+            unchanged=Unchanged(),            secret=kept_secret(keys / "hash.key"), clock=now,
         )  # fmt: skip
 
 

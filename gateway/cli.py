@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
 
-import httpx
 import simplejson
 import typer
 from rich.console import Console
@@ -15,7 +14,7 @@ from rich.table import Table
 
 from gateway import assemble, demo, offline, rules, serve
 from gateway.app import application
-from gateway.client import Credential, CredentialError, GatewayClient, TokenRefused, load_credential
+from gateway.client import Credential, CredentialError, GatewayClient, TokenRefused, Unreachable, load_credential
 from gateway.config import REPOSITORY, ConfigError, Settings, load
 from gateway.fhir import build as fhir_tables
 from gateway.finding import Finding
@@ -74,7 +73,7 @@ def main() -> None:
     except assemble.NotLoaded as fault:
         _show(fault.diagnostics)
         _stop("rules or maps have errors, so nothing is served from them")
-    except httpx.TransportError as fault:
+    except Unreachable as fault:
         _stop(f"no gateway answers there ({type(fault).__name__}): is it running, and is --url right?")
     except FAULTS as fault:
         _stop(str(fault))

@@ -39,6 +39,9 @@ ACCEPTED: Final = frozenset({"AA", "CA"})
 
 Pairs = Iterable[tuple[str, str]]
 
+Unreachable = httpx.TransportError
+"""Raised where no gateway answers: no connection, or it broke."""
+
 
 class CredentialError(Exception):
     """A client credential that can't be used; its words never hold the credential."""

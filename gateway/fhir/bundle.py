@@ -53,14 +53,17 @@ def batch(entries: Sequence[Resource]) -> Resource:
     return _request("batch", entries)
 
 
-def entry_put(resource: Resource, if_match: str | None = None) -> Resource:
+def entry_put(resource: Resource, if_match: str | None = None, *, only_new: bool = False) -> Resource:
     """An entry that writes a resource under its own id.
 
-    Shape: `if_match` is the version id that must stand (`3`, sent as `W/"3"`), None for any or none.
+    Shape: `if_match` is the version id that must stand (`3`, sent as `W/"3"`), None for any or none; with `only_new`
+    none may stand (a server that doesn't know `ifNoneMatch` for PUT writes all the same).
     """
     request = {"method": "PUT", "url": f"{resource['resourceType']}/{resource['id']}"}
     if if_match is not None:
         request["ifMatch"] = f'W/"{if_match}"'
+    if only_new:
+        request["ifNoneMatch"] = "*"
     return {"resource": resource, "request": request}
 
 

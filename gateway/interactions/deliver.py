@@ -10,7 +10,7 @@ import asyncio
 import base64
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,13 +18,14 @@ import simplejson
 import structlog
 
 from gateway import fhir
-from gateway.fhir import Draft
+from gateway.fhir import Draft, Resource
 from gateway.finding import Finding
 from gateway.interactions.gateway import Gateway, Target
 from gateway.interactions.refused import Refused, error
+from gateway.interactions.unchanged import content
 from gateway.journal import JournalUnavailable, Queued, TargetState
 from gateway.rules import Routing
-from gateway.upstream import Answer, FhirServer, TargetDown
+from gateway.upstream import Answer, FhirServer, Name, Standing, TargetDown
 
 MERGES = 4
 LOST_RACE = frozenset({409, 412})
@@ -64,14 +65,14 @@ async def deliver(
     """Hand a parcel to every target of its routes, those that may refuse it first.
 
     Shape: the state of each target, and what is worth telling.
+    The caller holds the turns of their order keys until it has settled.
     Units: `deadline` on the event loop's clock: a target that has not answered by then counts as down.
     Errors: Refused: `failed` where a target answered 4xx, `down` where one is down and its route says reject.
     """
     states: list[TargetState] = []
     told: list[Finding] = []
     for routing in sorted(routings, key=lambda r: r.on_failure != "reject"):
-        async with gateway.order.turn(routing.target, routing.order_key):
-            state, findings = await _one(gateway, routing, parcel, deadline)
+        state, findings = await _one(gateway, routing, parcel, deadline)
         states.append(state)
         told.extend(findings)
     return tuple(states), tuple(told)
@@ -140,23 +141,41 @@ async def _write(gateway: Gateway, server: FhirServer, parcel: Parcel) -> tuple[
     names = [(draft.resource["resourceType"], draft.resource["id"]) for draft in parcel.drafts]
     for _ in range(MERGES):
         standing = await server.read_many(names)
-        entries, findings = [], []
-        for name, draft in zip(names, parcel.drafts, strict=True):
-            stands = standing.get(name)
-            merged = fhir.merge(stands.resource if stands else None, draft, told=parcel.told, elements=gateway.elements)
-            if merged.stale:
-                findings.append(_stale(name[0]))
-            if merged.resource is not None:
-                entries.append(fhir.entry_put(merged.resource, stands.etag if stands else None))
-        if not entries:
-            return tuple(dict.fromkeys(findings))
-        answer = await server.transact(fhir.dump(fhir.transaction(entries)))
+        changes, findings = _merged(gateway, server.name, parcel, standing)
+        if not changes:
+            return findings
+        answer = await server.write(changes)
         if answer.status in LOST_RACE:
             continue
         if answer.status >= 400:  # noqa: PLR2004 - HTTP's first client error
             raise TargetRefused(server.name, _issues(server.name, answer))
-        return tuple(dict.fromkeys(findings))
+        return findings
     raise TargetDown(server.name, f"others changed the same resources {MERGES} times in a row")
+
+
+def _merged(
+    gateway: Gateway, server: str, parcel: Parcel, standing: Mapping[Name, Standing]
+) -> tuple[list[tuple[Resource, str | None]], tuple[Finding, ...]]:
+    """What has to be written, each with the version that it was merged into, and what is worth telling."""
+    changes: list[tuple[Resource, str | None]] = []
+    findings: list[Finding] = []
+    for draft in parcel.drafts:
+        name = draft.resource["resourceType"], draft.resource["id"]
+        stands = standing.get(name)
+        if stands is None:
+            merged = fhir.merge(None, draft, told=parcel.told, elements=gateway.elements)
+        else:
+            key, told = (server, *name, stands.etag), content(draft)
+            if gateway.unchanged.knows(key, told):
+                continue
+            merged = fhir.merge(stands.resource, draft, told=parcel.told, elements=gateway.elements)
+            if merged.resource is None and not merged.stale:
+                gateway.unchanged.learn(key, told)
+        if merged.stale:
+            findings.append(_stale(name[0]))
+        if merged.resource is not None:
+            changes.append((merged.resource, stands.etag if stands else None))
+    return changes, tuple(dict.fromkeys(findings))
 
 
 def _stale(resource_type: str) -> Finding:
@@ -224,7 +243,10 @@ async def attempt(gateway: Gateway, item: Queued) -> None:
     parcel = unpacked(item.payload)
     try:
         target = _target(gateway, item.target)
-        async with gateway.order.turn(item.target, item.order_key), asyncio.timeout(gateway.settings.answer_within):
+        async with (
+            gateway.order.turns([(item.target, item.order_key)]),
+            asyncio.timeout(gateway.settings.answer_within),
+        ):
             await hand_over(gateway, target, parcel)
     except TargetRefused as fault:
         await gateway.journal.attempted(item, dead="; ".join(f.diagnostics for f in fault.findings))

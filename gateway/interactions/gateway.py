@@ -17,6 +17,7 @@ from gateway.fhir import Elements
 from gateway.identity import Issuer, Verifier
 from gateway.interactions.order import Order
 from gateway.interactions.paging import Paging
+from gateway.interactions.unchanged import Unchanged
 from gateway.journal import Journal
 from gateway.mapping import Maps
 from gateway.rules import RuleSet
@@ -54,6 +55,7 @@ class Gateway:
     verifier: Verifier
     paging: Paging
     order: Order
+    unchanged: Unchanged
     secret: bytes
     clock: Callable[[], datetime]
 

@@ -102,6 +102,8 @@ async def settle(gateway: Gateway, case: Case, seen: dict[str, Any]) -> Answer:
     except Refused as refusal:
         return await refused(gateway, case, refusal, seen, claimed=claimed)
     except JournalUnavailable as fault:
+        if claimed:
+            gateway.journal.abandon(case.submission.receipt)
         return _unwritten(gateway, case.sender, fault)
     except BaseException:
         if claimed:
@@ -119,16 +121,17 @@ async def carry_out(gateway: Gateway, case: Case, decision: Decision, seen: dict
         case.submission.receipt, case.submission.body, conversion.drafts, conversion.told,
         case.facts.organisation or "", case.domain.name,
     )  # fmt: skip
-    states, heard = await deliver(gateway, decision.routes, parcel, case.deadline)
-    reason: Reason = "queued" if any(state.state == "queued" for state in states) else "stored"
-    location = f"{gateway.settings.public_url}/$ingest/receipts/{case.submission.receipt}"
-    receipt = Finding("information", "informational", f"receipt {location}")
-    reply = answer(gateway, case.sender, reason, (receipt, *decision.findings, *told, *heard), location)
-    seen.update(outcome=reason, rules=decision.by)
-    await gateway.journal.settle(
-        case.submission.receipt,
-        outcome_of("accepted", reply, audit_row(gateway, case, decision.by, reason), states),
-    )
+    async with gateway.order.turns((routing.target, routing.order_key) for routing in decision.routes):
+        states, heard = await deliver(gateway, decision.routes, parcel, case.deadline)
+        reason: Reason = "queued" if any(state.state == "queued" for state in states) else "stored"
+        location = f"{gateway.settings.public_url}/$ingest/receipts/{case.submission.receipt}"
+        receipt = Finding("information", "informational", f"receipt {location}")
+        reply = answer(gateway, case.sender, reason, (receipt, *decision.findings, *told, *heard), location)
+        seen.update(outcome=reason, rules=decision.by)
+        await gateway.journal.settle(
+            case.submission.receipt,
+            outcome_of("accepted", reply, audit_row(gateway, case, decision.by, reason), states),
+        )
     return reply
 
 

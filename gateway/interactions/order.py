@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
 from weakref import WeakValueDictionary
 
 
@@ -13,14 +13,16 @@ class Order:
 
     def __init__(self) -> None:
         """Start with no key in use."""
-        self._locks: WeakValueDictionary[tuple[str, ...], asyncio.Lock] = WeakValueDictionary()
+        self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
-    async def turn(self, *key: str | None) -> AsyncIterator[None]:
-        """Hold the turn of a key; with a part that is None there is no order to keep."""
-        if None in key:
-            yield
-            return
-        lock = self._locks.setdefault(tuple(str(part) for part in key), asyncio.Lock())
-        async with lock:
+    async def turns(self, keys: Iterable[tuple[str, str | None]]) -> AsyncIterator[None]:
+        """Hold the turn of several keys, taken in one order so that nobody waits in a circle.
+
+        Shape: target and order key; without an order key there is no turn to wait for.
+        """
+        async with AsyncExitStack() as stack:
+            for target, key in sorted({(target, key) for target, key in keys if key is not None}):
+                lock = self._locks.setdefault((target, key), asyncio.Lock())
+                await stack.enter_async_context(lock)
             yield

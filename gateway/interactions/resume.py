@@ -29,7 +29,8 @@ async def resume(gateway: Gateway) -> int:
         deadline = asyncio.get_running_loop().time() + gateway.settings.answer_within
         case = reopened(gateway, submission, deadline)
         if case is None:
-            log.error("resume", why="its principal or domain is no longer declared; it stays in hand", **seen)
+            log.error("resume", why="its principal or domain is no longer declared", **seen)
+            gateway.journal.abandon(submission.receipt)
             continue
         try:
             check_acceptable(case)

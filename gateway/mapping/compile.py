@@ -84,7 +84,6 @@ def _datatype(made: Map, level: int, library: Library) -> Convert:
     if not made.rows:
         return _primitive(target, made.variant.text if made.variant else None, level)
     hand, writer = Cells(level), Writer()
-    writer.line("facts = run.facts")
     writer.line("out = {}")
     writer.line("slots = {}")
     writer.line("got = before is not None and before(out, slots)")
@@ -104,24 +103,21 @@ def _datatype(made: Map, level: int, library: Library) -> Convert:
 
 
 def _unpack(writer: Writer, hand: Cells) -> None:
-    """Cut `raw` into the parts `p1` ... as sent, and the texts `t1` ... of their first leaves."""
+    """Cut `raw` into the parts `p1` ... as sent; `plain` says that each is the text of its only leaf."""
     null, mark = writer.hold(NULL), "run.cut" if hand.level == 0 else "run.subcomponent"
     writer.line("parts = [raw]" if hand.level == DEEPEST else f"parts = raw.split({mark})")
-    if hand.level == 0:
-        writer.line(
-            "texts = parts if run.subcomponent not in raw else [p.split(run.subcomponent, 1)[0] for p in parts]"
-        )
-    else:
-        writer.line("texts = parts")
-    with writer.block(f"if {null} in raw or run.escape in raw:"):
-        writer.line("texts = [run.plain(t) for t in texts]")
+    writer.line(f"plain = run.escape not in raw and run.subcomponent not in raw and {null} not in raw")
+    with writer.block("if not plain:"):
         writer.line(f'parts = ["" if p == {null} else p for p in parts]')
-    for name, kept in (("t", hand.texts), ("p", hand.parts)):
-        if kept:
-            last = max(kept)
-            source = "texts" if name == "t" else "parts"
-            names = ", ".join(f"{name}{i}" for i in range(1, last + 1))
-            writer.line(f"{names}, *_ = [*{source}, *{writer.hold(('',) * last)}]")
+    width = max(hand.read, default=0)
+    if not width:
+        return
+    writer.line("n = len(parts)")
+    with writer.block(f"if n < {width}:"):
+        writer.line(f"parts.extend({writer.hold([('',) * (width - n) for n in range(width)])}[n])")
+    with writer.block(f"elif n > {width}:"):
+        writer.line(f"del parts[{width}:]")
+    writer.line(", ".join(f"p{i}" for i in range(1, width + 1)) + ", = parts")
 
 
 def _finish(writer: Writer, made: Map, hand: Cells, library: Library) -> None:
@@ -171,10 +167,15 @@ def _cell_row(writer: Writer, row: Row | Set, made: Map, hand: Cells, library: L
     source = hand.raw(path)
     tests = [None if source == "raw" else source, placing.free(writer, found), values.condition(writer, row.test, hand)]
     with writer.block(f"if {' and '.join(test for test in tests if test) or 'True'}:"):
-        if hand.level == 0 and path.steps:
+        if hand.level == 0 and path.steps and _may_report(row, found):
             writer.line(f"run.component = {path.steps[0]}")
         with _row_value(writer, row, found, hand, library, path, level=hand.level + len(path.steps)):
-            placing.put(writer, found, "value", ("got = True",))
+            placing.put(writer, found, "value", ("got = True",), known_free=True)
+
+
+def _may_report(row: Row, found: Place) -> bool:
+    """Whether a row may have something to report about its source: any text is a string."""
+    return row.using is not None or row.coded is not None or plain(found.type) not in {"string", "markdown"}
 
 
 @contextmanager
@@ -207,11 +208,10 @@ def _row_value(
 
 def _text(writer: Writer, found: Place, text: str) -> None:
     kind = plain(found.type)
-    writer.line(f"value = {text}")
-    if kind == "string":
-        writer.line("value = value.strip() or None")
+    if kind in {"string", "markdown"}:
+        writer.line(f"value = {text}.strip() or None")
         return
-    writer.line("text, value = value, None")
+    writer.line(f"text, value = {text}, None")
     with writer.block("if text and not text.isspace():"):
         writer.line(f"value = {writer.hold(PRIMITIVES[kind])}(text, run.zone)")
         with writer.block("if value is None:"):
@@ -278,7 +278,6 @@ def segment(made: Map, library: Library) -> SegmentConverter:
     """A segment's map as a converter."""
     writer, base = Writer(), made.target.text
     whole = [row.target.steps[0].name for row in made.rows if isinstance(row, Row) and len(row.target.steps) == 1]
-    writer.line("facts = run.facts")
     writer.line("out = making.resource")
     writer.line("slots = making.slots")
     writer.line("got = before is not None and before(out, slots)")
@@ -307,8 +306,9 @@ def _field_row(writer: Writer, row: Row, made: Map, library: Library, *, alone: 
     with writer.block(f"if {number} <= last and f[{number}]:"):
         writer.line(f"run.field, run.component, reached = {number}, 0, False")
         writer.line(f"reps = f[{number}].split(run.repetition) if run.repetition in f[{number}] else (f[{number}],)")
+        free = placing.free(writer, found)
         writer.line("n = len(reps)")
-        with writer.block("for i, e in enumerate(reps, 1):"):
+        with writer.block("for e in reps:" if free is None else "for i, e in enumerate(reps, 1):"):
             clears = _clears(row, base, found, alone=alone) if not path.steps else None
             with writer.block(f"if e == {writer.hold(NULL)}:"):
                 if clears is not None:
@@ -316,17 +316,16 @@ def _field_row(writer: Writer, row: Row, made: Map, library: Library, *, alone: 
                     writer.line("reached = True")
                 writer.line("continue")
             source = hand.raw(path) if path.steps else "e"
-            tests = [source, values.condition(writer, row.test, hand)]
-            with writer.block(f"if not ({' and '.join(test for test in tests if test)}):"):
+            test = values.condition(writer, row.test, hand)
+            with writer.block(f"if not {source}" + (f" or not {test}:" if test else ":")):
                 writer.line("continue")
-            free = placing.free(writer, found)
             if free is not None:
                 with writer.block(f"if not ({free}):"):
                     with writer.block("if reached:"):
                         writer.line("run.lose(i)")
                     writer.line("continue")
             with _row_value(writer, row, found, hand, library, path, level=len(path.steps)):
-                placing.put(writer, found, "value", ("reached = True",))
+                placing.put(writer, found, "value", ("reached = True",), known_free=True)
         with writer.block("if reached:"):
             writer.line(f"used |= {1 << number}")
 

@@ -29,7 +29,6 @@ _derived = functools.lru_cache(maxsize=65536)(derived_id)
 def identifier(made: Map) -> Identify:
     """The identities of a segment's map as a function."""
     writer = Writer()
-    writer.line("facts = run.facts")
     write(writer, made, SegmentInHand(made.of.text))
     writer.line("return id_")
     function: Callable[..., Any] = writer.function(f"identity of {made.title}", "run, f, out")

@@ -9,8 +9,11 @@ from gateway.mapping.targets import Box, Place
 from gateway.mapping.writer import Writer
 
 
-def put(writer: Writer, place: Place, value: str, then: Sequence[str]) -> None:
-    """Put a value into `out` and, if it could be, go on with `then`; an element that has a value keeps it."""
+def put(writer: Writer, place: Place, value: str, then: Sequence[str], *, known_free: bool = False) -> None:
+    """Put a value into `out` and, if it could be, go on with `then`; an element that has a value keeps it.
+
+    Shape: `known_free` where `free` was asked just before.
+    """
     box = _open(writer, place.boxes)
     leaf = place.leaf
     if leaf is None:
@@ -25,7 +28,7 @@ def put(writer: Writer, place: Place, value: str, then: Sequence[str]) -> None:
             writer.line(f"{items}.append({value})")
         _then(writer, then)
     else:
-        with writer.block(f"if {_free(place, box)}:"):
+        with writer.when(None if known_free and not any(box.new for box in place.boxes) else _free(place, box)):
             writer.line(f'{box}["{leaf}"] = {value}')
             _then(writer, then)
 

@@ -7,9 +7,10 @@ offset that it carries or that its zone had then. Source: HL7 v2.5.1, 2.A (DT, D
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping
-from datetime import date, datetime, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Any
 
@@ -33,6 +34,8 @@ def string(text: str, _: tzinfo) -> str | None:
 
 def code(text: str, _: tzinfo) -> str | None:
     """A code: no blanks at its ends, single ones inside."""
+    if text.isalnum():
+        return text
     return " ".join(text.split()) or None
 
 
@@ -141,9 +144,14 @@ def _carried(offset: str) -> str | None:
 
 def _offset(found: str, clock: str, zone: tzinfo) -> str:
     """The zone's offset then; of an hour that came twice, the first; a leap second is in the minute that it ends."""
-    at = datetime.fromisoformat(f"{found}T{clock[:5]}:00").replace(tzinfo=zone)
-    shift = at.utcoffset()
-    minutes = round(shift.total_seconds() / 60) if shift is not None else 0
+    year, month, dayth = int(found[:4]), int(found[5:7]), int(found[8:])
+    shift = datetime(year, month, dayth, int(clock[:2]), int(clock[3:5]), tzinfo=zone).utcoffset()
+    return _shown(shift) if shift is not None else "+00:00"
+
+
+@functools.lru_cache(maxsize=256)
+def _shown(shift: timedelta) -> str:
+    minutes = round(shift.total_seconds() / 60)
     return f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"
 
 

@@ -173,7 +173,6 @@ class _Compiler:
         if not made or row.using is None:
             return None
         writer, base, hand = Writer(), row.using.target.text, SegmentInHand(row.source.text)
-        writer.line("facts = run.facts")
         writer.line("got = False")
         for assign in made:
             if isinstance(assign.value, Word) and assign.value.text in self.types:
@@ -207,7 +206,6 @@ def _condition(row: Row) -> Callable[[Run, Fields], bool] | None:
     if row.test is None:
         return None
     writer = Writer()
-    writer.line("facts = run.facts")
     writer.line(f"return {values.condition(writer, row.test, SegmentInHand(row.source.text))}")
     return writer.function(f"condition of {row.source.text}", "run, f")
 

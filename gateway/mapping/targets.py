@@ -102,6 +102,8 @@ def _leaf(boxes: tuple[Box, ...], member: Member, siblings: Mapping[str, Member]
 
 def _choice(member: Member, members: Mapping[str, Member]) -> tuple[str, ...]:
     whole = member.definition.path
+    if whole == "Extension.value[x]":  # an extension has its URL, so two rows don't fill one
+        return ()
     return tuple(m.name for m in members.values() if m.definition.path == whole) if whole.endswith("[x]") else ()
 
 

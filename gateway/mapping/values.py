@@ -16,6 +16,9 @@ from gateway.mapping.nodes import Every, Hole, Template, Value
 from gateway.mapping.vocabulary import Path, path_of
 from gateway.mapping.writer import Writer
 
+NOTHING = '""'
+"""The expression of what can't be there."""
+
 
 class Hand(Protocol):
     """What is in hand where something is read, as expressions."""
@@ -35,41 +38,42 @@ class Cells:
     """The components of a data type in hand.
 
     Shape: `level` 0 for a field's repetition, 1 for a component, 2 for a sub-component, whose first part is itself.
-    `texts` and `parts` collect the components that are read, as text and as sent.
+    `read` collects the components that are read; they are `p1`, `p2` ... as sent, and `plain` says that they are texts
+    already.
     """
 
     level: int
-    texts: set[int] = field(default_factory=set)
-    parts: set[int] = field(default_factory=set)
+    read: set[int] = field(default_factory=set)
 
     def text(self, path: Path) -> str:
         """Text of a component, or of a sub-component."""
         component, subcomponent = (*path.steps, 1, 1)[:2]
-        if subcomponent == 1:
-            return self._read(component, self.texts, "t")
-        if self.level:
-            return '""'
-        return f"run.sub({self._read(component, self.parts, 'p')}, {subcomponent})"
+        found = self._part(component)
+        if found == NOTHING or (self.level and subcomponent > 1):
+            return NOTHING
+        return (
+            f"({found} if plain else run.leaf({found}))" if subcomponent == 1 else f"run.sub({found}, {subcomponent})"
+        )
 
     def raw(self, path: Path) -> str:
         """A component, or a sub-component, as it was sent."""
         if not path.steps:
             return "raw"
         component, subcomponent = (*path.steps, 0)[:2]
-        found = self._read(component, self.parts, "p")
-        if not subcomponent or (self.level and subcomponent == 1):
+        found = self._part(component)
+        if not subcomponent or (self.level and subcomponent == 1) or found == NOTHING:
             return found
-        return '""' if self.level else f"run.sub({found}, {subcomponent})"
+        return NOTHING if self.level else f"run.sub({found}, {subcomponent})"
 
     def repetitions(self) -> str:
         """A data type has one."""
         return "1"
 
-    def _read(self, component: int, kept: set[int], name: str) -> str:
+    def _part(self, component: int) -> str:
         if self.level > 1 and component > 1:
-            return '""'
-        kept.add(component)
-        return f"{name}{component}"
+            return NOTHING
+        self.read.add(component)
+        return f"p{component}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,8 +61,10 @@ class Writer:
             yield
 
     def function(self, title: str, arguments: str) -> Callable[..., Any]:
-        """The function. Shape: `title` shows in profiles and tracebacks."""
-        text = f"def made({arguments}):\n" + "\n".join(self.lines or ["    return None"]) + "\n"
+        """The function. Shape: `title` shows in profiles and tracebacks; `facts` are the facts of its `run`."""
+        body = "\n".join(self.lines or ["    return None"])
+        facts = "    facts = run.facts\n" if "facts[" in body else ""
+        text = f"def made({arguments}):\n{facts}{body}\n"
         exec(compile(text, f"<{title}>", "exec"), self.names)  # noqa: S102 - names of ours alone; see the module
         made: Callable[..., Any] = self.names["made"]
         made.__qualname__ = made.__name__ = title

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from gateway.language import messages
 from gateway.language.nodes import Word
-from gateway.rules.nodes import Clause, Said, Statement
+from gateway.rules.nodes import Said, Statement
 from gateway.source import Diagnostic, nearest
 
 C = TypeVar("C")
@@ -29,11 +29,6 @@ class Report:
     def say(self, diagnostic: Diagnostic) -> None:
         """Add a diagnostic."""
         self.diagnostics.append(diagnostic)
-
-    @property
-    def wrong(self) -> bool:
-        """Whether there is an error."""
-        return any(d.severity == "error" for d in self.diagnostics)
 
 
 def every(statement: Statement, kind: type[C]) -> tuple[C, ...]:
@@ -111,8 +106,3 @@ def duration(count: Word, unit: Word, report: Report) -> timedelta | None:
         report.say(messages.BAD_DURATION.at(count.span, word=f"{count.text} {unit.text}"))
         return None
     return timedelta(seconds=int(count.text) * seconds)
-
-
-def clause_kinds(clauses: Iterable[Clause]) -> frozenset[str]:
-    """Names of the clauses that stand there."""
-    return frozenset(clause.kind for clause in clauses)

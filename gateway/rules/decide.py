@@ -59,7 +59,7 @@ class RuleSet:
     served: Mapping[str, str]
     sources: tuple[Source, ...]
     places: Mapping[str, str]
-    ingesting: Mapping[tuple[str, str | None, str | None], Ingesting]
+    ingesting: Mapping[tuple[str | None, str | None, str | None], Ingesting]
     querying: Mapping[tuple[str, str], Querying]
     results: Mapping[tuple[str, str], tuple[Checking, ...]]
     granting: Mapping[str, Granting]
@@ -87,7 +87,7 @@ class RuleSet:
         Shape: a submission's organisation, version and type are known and accepted before; what is not declared here
         is denied all the same.
         """
-        return self._ingest(facts) if facts.action == "ingest" else self._query(facts)
+        return self._query(facts) if facts.action != "ingest" else self._ingest(facts)
 
     def check_result(self, facts: Facts, resources: Sequence[Resource]) -> tuple[Finding, ...]:
         """What the domain's checks `on result` find in the resources that conversion made."""
@@ -122,7 +122,7 @@ class RuleSet:
     # --- submissions -----------------------------------------------------------------------------------------------
 
     def _ingest(self, facts: Facts) -> Decision:
-        rules = self.ingesting.get((facts.domain or "", facts.data_type, facts.type))
+        rules = self.ingesting.get((facts.domain, facts.data_type, facts.type))
         if rules is None:
             return Decision("deny", self.digest, wanting=(_nobody(facts),))
         try:
@@ -132,7 +132,8 @@ class RuleSet:
             every = tuple(p.permit.id for p in rules.permits)
             return Decision("deny", self.digest, erred=every, findings=(_undecided(None),))
         if granted and routes and not findings:
-            return Decision("permit", self.digest, granted, erred, (), routes)
+            # what Decision._make calls: nearly every message ends here
+            return tuple.__new__(Decision, ("permit", self.digest, granted, erred, (), routes, (), (), False))
         if not granted:
             if denied or (erred and not self._only_permits(erred)):
                 return self._forbidden(denied, erred)

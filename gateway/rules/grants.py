@@ -127,7 +127,9 @@ def _when(
     clause = one(statement, Asked, report)
     if clause is None:
         return None, frozenset()
-    scope = ground.scope(on, "spelled", ingest=reach.ingest, resources=reach.types, exempt=exempt)
+    # of any type, what all types have can be read, as `resource. ...`
+    resources = ("Resource",) if reach.any_type else reach.types
+    scope = ground.scope(on, "spelled", ingest=reach.ingest, resources=resources, exempt=exempt)
     checked = check(clause.test, scope)
     report.diagnostics.extend(checked.diagnostics)
     return checked.test, checked.unguarded

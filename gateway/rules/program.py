@@ -20,7 +20,7 @@ from gateway.rules.decision import Routing
 from gateway.rules.declared import Check, Forbid, Route
 from gateway.rules.facts import Facts
 from gateway.rules.flow import possible
-from gateway.rules.reading import RuleReader, components, number_of
+from gateway.rules.reading import RuleReader, number_of, repetitions
 from gateway.rules.telling import UNDECIDED, teller
 
 Judged = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[Finding, ...], tuple[Routing, ...]]
@@ -49,13 +49,16 @@ def program(rules: Applying, name: str) -> Callable[[Facts], Judged]:
     Errors: one of `ERRORS` where the message can't be read at all; a rule that can't be decided is in `erred`.
     """
     code = Code()
-    reader = RuleReader(segments=_segments(rules))
+    shared = _shared(rules)
+    cut = {place: f"cut_{place[0]}_{place[1]}" for place in shared}
+    reader = RuleReader(segments=_segments(rules), cut=cut)
     hoisted = hoist(_tests(rules), reader, code)
-    writer = _Writer(code, reader, hoisted.names)
+    writer = _Writer(code, reader, hoisted.names, shared)
     return function(
         name,
         [
-            *(_assign(place, reader.segment(segment)) for segment, place in reader.segments.items()),
+            *(statement for name in reader.segments for statement in reader.found(name)),
+            *(_assign(cut[place], writer.cut(place)) for place in shared),
             *hoisted.statements,
             *(_assign(part, constant(())) for part in _PARTS),
             *(writer.rule(f.when, "passes", "denied", f.id) for f in rules.forbids),
@@ -79,11 +82,38 @@ def _tests(rules: Applying) -> list[Test]:
     return [test for test in found if test is not None]
 
 
-def _segments(rules: Applying) -> dict[str, str]:
-    """Locals for the segments that whole-message conditions and orders read."""
+def _read(rules: Applying) -> list[Field]:
+    """The paths that whole-message conditions and orders read."""
     read = [leaf for test in _tests(rules) for leaf in leaves(test)]
     read += [route.order for route in rules.routes if route.order is not None]
-    return {name: f"s_{name}" for name in sorted({leaf.segment for leaf in read if isinstance(leaf, Field)})}
+    return [leaf for leaf in read if isinstance(leaf, Field)]
+
+
+def _segments(rules: Applying) -> dict[str, str]:
+    """Locals for the segments that are read."""
+    return {name: f"s_{name}" for name in sorted({leaf.segment for leaf in _read(rules)})}
+
+
+def _shared(rules: Applying) -> dict[tuple[str, int], int]:
+    """The fields that are looped over and read elsewhere too, each with the most components that is asked of it."""
+    looped = {(c.each.segment, c.each.field): c for c in rules.checks if c.each is not None}
+    found: dict[tuple[str, int], int] = {}
+    for leaf in _read(rules):
+        place = (leaf.segment, leaf.field)
+        if place in looped:
+            found[place] = max(found.get(place, 1), leaf.component or 1)
+    for check in rules.checks:
+        each = check.each
+        if each is not None and (each.segment, each.field) in found:
+            place = (each.segment, each.field)
+            found[place] = max(found[place], _least(check))
+    return found
+
+
+def _least(check: Check) -> int:
+    """The last component that a loop reads."""
+    tests = [check.require] if check.each is None or check.each.where is None else [check.each.where, check.require]
+    return max([leaf.component or 1 for test in tests for leaf in leaves(test) if isinstance(leaf, Part)], default=0)
 
 
 def _load(name: str) -> ast.expr:
@@ -109,6 +139,18 @@ class _Writer:
     code: Code
     reader: RuleReader
     hoisted: Mapping[object, str]
+    shared: Mapping[tuple[str, int], int]
+
+    def cut(self, place: tuple[str, int]) -> ast.expr:
+        """Expression for a field of the first segment, cut into repetitions and components."""
+        segment = _load(self.reader.segments[place[0]])
+        made = self.repetitions(segment, place[1], self.shared[place])
+        return ast.IfExp(ast.Compare(segment, [ast.IsNot()], [constant(None)]), made, constant(()))
+
+    def repetitions(self, segment: ast.expr, field: int, least: int) -> ast.expr:
+        """Expression for a field of a segment, cut into repetitions and components."""
+        message = ast.Attribute(context(), "message", ast.Load())
+        return self.code.call(repetitions, segment, constant(field), message, constant(least))
 
     def answer(self) -> ast.stmt:
         """Return what was found so far."""
@@ -151,36 +193,60 @@ class _Writer:
             raise TypeError(check.id)
         segment, number = local(each.variable), local(number_of(each.variable))
         demand = [check.require] if each.where is None else [each.where, check.require]
-        parts = [leaf for test in demand for leaf in leaves(test) if isinstance(leaf, Part)]
-        least = max([leaf.component or 1 for leaf in parts], default=0)
-        reader = RuleReader(self.reader.segments, {each.variable: each.field}, {each.variable: "parts"})
+        reader = RuleReader(
+            self.reader.segments, {each.variable: each.field}, {each.variable: "parts"}, self.reader.cut
+        )
         hoisted = hoist(demand, reader, self.code, prefix=f"r_{segment}_")
         body = body_of(reader, self.code, "passes", {**self.hoisted, **hoisted.names})
         fails: list[ast.expr] = [ast.UnaryOp(ast.Not(), body.test(check.require))]
         if each.where is not None:
             fails.insert(0, body_of(reader, self.code, "false", body.hoisted).test(each.where))
         told = self.code.call(tell, context(), _load(segment), _load(number))
-        cut = self.code.call(
-            components, _load("repetition"), ast.Attribute(context(), "message", ast.Load()), constant(least)
-        )
-        once = [_assign("parts", cut), *hoisted.statements, *_if(fails, [_add("findings", _one(told))])]
-        sent = ast.Attribute(_load("repetition"), "present", ast.Load())
-        fields = ast.Call(ast.Attribute(_load(segment), "field", ast.Load()), [constant(each.field)], [])
-        pair = ast.Tuple([ast.Name(number, ast.Store()), ast.Name("repetition", ast.Store())], ast.Store())
-        repetitions = ast.For(pair, self.code.call(enumerate, fields, constant(1)), [ast.If(sent, once, [])], [])
-        return [ast.For(ast.Name(segment, ast.Store()), self.reader.all(each.segment), [repetitions], [])]
+        once = [*hoisted.statements, *_if(fails, [_add("findings", _one(told))])]
+        sent = self.repetitions(_load(segment), each.field, _least(check))
+        place = (each.segment, each.field)
+        if place in self.reader.cut:
+            first = ast.Compare(_load(segment), [ast.Is()], [_load(self.reader.segments[each.segment])])
+            sent = ast.IfExp(first, _load(self.reader.cut[place]), sent)
+        pair = ast.Tuple([ast.Name(number, ast.Store()), ast.Name("parts", ast.Store())], ast.Store())
+        inner = ast.For(pair, self.code.call(enumerate, sent, constant(1)), [ast.If(_load("parts"), once, [])], [])
+        return [ast.For(ast.Name(segment, ast.Store()), self.reader.all(each.segment), [inner], [])]
 
     def route(self, route: Route) -> ast.stmt:
         """Add where a route leads, if it holds."""
-        made: ast.expr
-        if route.order is None:
-            made = self.code.hold(routings(route)(None))
-        else:
-            # the first repetition, where it repeats
-            leaf = replace(route.order, type=replace(route.order.type, many=False))
-            made = self.code.call(routings(route), self.reader.value(leaf, self.code))
         when = [] if route.when is None else [self.test(route.when, "false")]
-        return self.guarded(_if(when, [_add("routes", made)]), route.id)
+        if route.order is None:
+            places = tuple(Routing(route.id, t.name, t.on_failure, t.hold, None) for t in route.targets)
+            return self.guarded(_if(when, [_add("routes", self.code.hold(places))]), route.id)
+        # the first repetition, where it repeats
+        leaf = replace(route.order, type=replace(route.order.type, many=False))
+        value = self.reader.value(leaf, self.code)
+        order = value if leaf.type.kind == "text" or leaf.type.raw else self.code.call(_shown, value)
+        led = [
+            # what Routing._make calls; it is called for every target of every message
+            self.code.call(
+                tuple.__new__,
+                self.code.hold(Routing),
+                ast.Tuple(
+                    [
+                        constant(route.id),
+                        constant(target.name),
+                        constant(target.on_failure),
+                        self.code.hold(target.hold),
+                        _load("order"),
+                    ],
+                    ast.Load(),
+                ),
+            )
+            for target in route.targets
+        ]
+        statements = [_assign("order", order), _add("routes", ast.Tuple(led, ast.Load()))]
+        return self.guarded(_if(when, statements), route.id)
+
+
+def _shown(value: object) -> str | None:
+    """What messages that keep their order share, as text."""
+    return None if value is None else str(value)
 
 
 def _settled(test: Test | None, message_type: str) -> bool | None:
@@ -208,14 +274,3 @@ def _if(conditions: list[ast.expr], statements: list[ast.stmt]) -> list[ast.stmt
         return statements
     whole = conditions[0] if len(conditions) == 1 else ast.BoolOp(ast.And(), conditions)
     return [ast.If(whole, statements, [])]
-
-
-def routings(route: Route) -> Callable[[object], tuple[Routing, ...]]:
-    """What tells where a route leads, given what messages that keep their order share, or None."""
-    fixed = [(route.id, target.name, target.on_failure, target.hold) for target in route.targets]
-
-    def made(order: object) -> tuple[Routing, ...]:
-        key = None if order is None else str(order)
-        return tuple([Routing(*one, key) for one in fixed])
-
-    return made

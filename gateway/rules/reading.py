@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -113,17 +113,35 @@ def _typed(value: Any, kind: Kind) -> Any:
     return value
 
 
-def components(repetition: Element, message: Message, least: int) -> list[str]:
-    """Texts of the components of a repetition, each to its first leaf, unescaped.
+def repetitions(segment: Segment, field: int, message: Message, least: int) -> Sequence[list[str]]:
+    """Texts of the components of every repetition of a field, each to its first leaf, unescaped.
 
-    Shape: at least `least` of them, empty where nothing was sent. One cut for all, where `Element.at` cuts for each.
+    Shape: a list a repetition, of at least `least` texts, empty where nothing was sent; the list itself is empty for
+    an empty repetition between others. The usual field, without escapes and sub-components, is cut once here, where
+    `Segment.field` and `Element.at` make an object for each part; all else is left to them.
     """
     delimiters = message.delimiters
-    raw = repetition.raw
-    if delimiters.subcomponent not in raw and delimiters.escape not in raw:
-        return (raw + delimiters.component * least).split(delimiters.component)
-    found = [part.text or "" for part in repetition.parts]
-    return found + [""] * (least - len(found))
+    cut = segment.line.split(delimiters.field, field + 1)
+    if segment.name in _HEADERS or (
+        len(cut) > field and (delimiters.escape in cut[field] or delimiters.subcomponent in cut[field])
+    ):
+        return [
+            _padded([part.text or "" for part in r.parts], least) if r.present else [] for r in segment.field(field)
+        ]
+    if len(cut) <= field or not cut[field]:
+        return ()
+    between, blanks = delimiters.component, delimiters.component * least
+    if delimiters.repetition not in cut[field]:
+        return ((cut[field] + blanks).split(between),)
+    return [(raw + blanks).split(between) if raw else [] for raw in cut[field].split(delimiters.repetition)]
+
+
+def _padded(texts: list[str], least: int) -> list[str]:
+    return texts + [""] * (least - len(texts))
+
+
+# they hold the field separator as a field of its own, so cutting by it counts one too few
+_HEADERS = frozenset({"MSH", "FHS", "BHS"})
 
 
 def number_of(variable: str) -> str:
@@ -137,12 +155,14 @@ class RuleReader:
 
     Shape: `segments` are locals that hold the first segment of a name; `fields` the field that each loop variable goes
     over: the variable itself holds the segment, another beside it the number of the repetition; `parts` are locals
-    that hold the texts of its components, as `components` makes them.
+    that hold the texts of its components, as `repetitions` gives them; `cut` are locals that hold that for a whole
+    field of the first segment, by segment and field.
     """
 
     segments: Mapping[str, str] = field(default_factory=dict)
     fields: Mapping[str, int] = field(default_factory=dict)
     parts: Mapping[str, str] = field(default_factory=dict)
+    cut: Mapping[tuple[str, int], str] = field(default_factory=dict)
 
     def value(self, leaf: Leaf, code: Code) -> ast.expr:
         """Expression for the value of a leaf."""
@@ -151,13 +171,15 @@ class RuleReader:
                 return attribute(context(), *PATHS[leaf.name])
             case Field() if leaf.type.many:
                 return _call(code, texts, leaf, leaf.component, leaf.subcomponent)
+            case Field() if leaf.subcomponent in {None, 1} and (leaf.segment, leaf.field) in self.cut:
+                cut = ast.Name(self.cut[leaf.segment, leaf.field], ast.Load())
+                first = ast.Subscript(cut, constant(0), ast.Load())
+                sent = ast.BoolOp(ast.And(), [cut, first])
+                return ast.IfExp(sent, _component(first, leaf.component), constant(None))
             case Field():
                 return self._scalar(leaf)
             case Part() if leaf.subcomponent in {None, 1} and leaf.variable in self.parts:
-                found = ast.Subscript(
-                    ast.Name(self.parts[leaf.variable], ast.Load()), constant((leaf.component or 1) - 1), ast.Load()
-                )
-                return _or_none(ast.BoolOp(ast.Or(), [found, constant(None)]))
+                return _component(ast.Name(self.parts[leaf.variable], ast.Load()), leaf.component)
             case Part():
                 segment, number = self._variable(leaf)
                 position = (self.fields[leaf.variable], leaf.component or 1, leaf.subcomponent or 1)
@@ -180,17 +202,28 @@ class RuleReader:
             case _:
                 return None
 
-    def segment(self, name: str) -> ast.expr:
-        """Expression for the first segment of a name, None where there is none."""
-        return _method(attribute(context(), "message"), "first", constant(name))
+    def found(self, name: str) -> list[ast.stmt]:
+        """Statements that fill the locals of a segment: all of its name, and the first of them or None."""
+        every, first = ast.Name(_every(self.segments[name]), ast.Load()), ast.Name(self.segments[name], ast.Store())
+        one = ast.IfExp(every, ast.Subscript(every, constant(0), ast.Load()), constant(None))
+        return [
+            ast.Assign([ast.Name(every.id, ast.Store())], self._all(name)),
+            ast.Assign([first], one),
+        ]
 
     def all(self, name: str) -> ast.expr:
         """Expression for every segment of a name."""
+        held = self.segments.get(name)
+        return self._all(name) if held is None else ast.Name(_every(held), ast.Load())
+
+    def _all(self, name: str) -> ast.expr:
         return _method(attribute(context(), "message"), "all", constant(name))
 
     def _scalar(self, leaf: Field) -> ast.expr:
         held = self.segments.get(leaf.segment)
-        position = [constant(n) for n in (leaf.field, leaf.component or 1, leaf.subcomponent or 1)]
+        position = [constant(leaf.field)]
+        if (leaf.component or 1, leaf.subcomponent or 1) != (1, 1):
+            position += [constant(leaf.component or 1), constant(leaf.subcomponent or 1)]
         if held is None:
             message = attribute(context(), "message")
             return _or_none(_method(message, "text", constant(leaf.segment), *position))
@@ -201,6 +234,17 @@ class RuleReader:
     def _variable(self, leaf: Part) -> tuple[ast.expr, ast.expr]:
         names = (local(leaf.variable), local(number_of(leaf.variable)))
         return ast.Name(names[0], ast.Load()), ast.Name(names[1], ast.Load())
+
+
+def _component(parts: ast.expr, component: int | None) -> ast.expr:
+    """A component by its number, None where it is empty."""
+    found = ast.Subscript(parts, constant((component or 1) - 1), ast.Load())
+    return _or_none(ast.BoolOp(ast.Or(), [found, constant(None)]))
+
+
+def _every(first: str) -> str:
+    """The local beside that of a first segment, which holds all of its name."""
+    return f"{first}_all"
 
 
 def _or_none(value: ast.expr) -> ast.expr:

@@ -4,7 +4,7 @@ from gateway.upstream.answer import Answer, TargetDown
 from gateway.upstream.connect import AddressError, connect
 from gateway.upstream.folder import FolderTarget
 from gateway.upstream.hl7v2 import Hl7v2Target
-from gateway.upstream.server import FhirServer, Standing
+from gateway.upstream.server import FhirServer, Name, Standing
 
 __all__ = [
     "AddressError",
@@ -12,6 +12,7 @@ __all__ = [
     "FhirServer",
     "FolderTarget",
     "Hl7v2Target",
+    "Name",
     "Standing",
     "TargetDown",
     "connect",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,6 +11,7 @@ from httpx_aiohttp import AiohttpTransport
 
 from gateway.upstream import store
 from gateway.upstream.embedded import Embedded
+from gateway.upstream.embedded_server import EmbeddedServer
 from gateway.upstream.exchange import TIMEOUT
 from gateway.upstream.folder import FolderTarget
 from gateway.upstream.hl7v2 import Hl7v2Target
@@ -38,7 +38,7 @@ def connect(name: str, address: str, *, data: Path) -> FhirServer | Hl7v2Target 
     """
     if address == EMBEDDED:
         app = store.app(data / "store.db", trusted=True)
-        return FhirServer(name, _client(Embedded(app, app.aclose)), _BASE, attempts=1)
+        return EmbeddedServer(name, _client(Embedded(app, app.aclose)), _BASE, app)
     if address.startswith(_FOLDER) and (folder := address.removeprefix(_FOLDER)):
         return FolderTarget(name, data / folder)
     url = urlsplit(address.removeprefix(_HL7V2))
@@ -53,11 +53,11 @@ def connect(name: str, address: str, *, data: Path) -> FhirServer | Hl7v2Target 
 
 
 def _client(transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
-    """A client without the machine's proxies and password file, and without memory for cookies."""
-    no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
-    return httpx.AsyncClient(
-        transport=transport, timeout=TIMEOUT, cookies=no_cookies, trust_env=False, follow_redirects=False
-    )
+    """A client without the machine's proxies and password file.
+
+    A request that is built by hand, as `exchange` does, is sent without the cookies of earlier answers.
+    """
+    return httpx.AsyncClient(transport=transport, timeout=TIMEOUT, trust_env=False, follow_redirects=False)
 
 
 def _session() -> aiohttp.ClientSession:

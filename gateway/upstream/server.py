@@ -35,13 +35,18 @@ Name = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A resource as it stands on a server.
+    """A resource as it stands on a server, read from its bytes only when it is looked at.
 
     Shape: `etag` is the tag without `W/` and quotes, which is the version's id, as `fhir.entry_put` takes it.
     """
 
-    resource: dict[str, Any]
     etag: str | None
+    content: bytes | dict[str, Any]
+
+    @property
+    def resource(self) -> dict[str, Any]:
+        """The resource. Errors: ValueError for bytes that are none."""
+        return self.content if isinstance(self.content, dict) else wire.loads(self.content)
 
 
 class FhirServer:
@@ -91,6 +96,14 @@ class FhirServer:
         Errors: TargetDown: it may have been carried out or not.
         """
         return self._json(await self._exchange.ask("POST", self._at_base, _BODY, bundle, again=False))
+
+    async def write(self, resources: Sequence[tuple[dict[str, Any], str | None]]) -> Answer:
+        """Write resources under their own ids, all or none.
+
+        Shape: each with the version id that must stand, None for any or none.
+        Errors: TargetDown: they may have been written or not.
+        """
+        return await self.transact(fhir.dump(fhir.transaction([fhir.entry_put(*each) for each in resources])))
 
     async def read_many(self, names: Iterable[Name]) -> dict[Name, Standing]:
         """Resources by type and id, read in one exchange; those that there aren't are left out.
@@ -174,4 +187,4 @@ def _standing(entry: dict[str, Any]) -> Standing | None:
     resource = entry["resource"]
     tag = response.get("etag")
     version = tag.removeprefix("W/").strip('"') if tag else resource.get("meta", {}).get("versionId")
-    return Standing(resource, version)
+    return Standing(version, resource)

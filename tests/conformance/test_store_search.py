@@ -15,8 +15,11 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 import pytest
 
+from gateway import query, specs
 from gateway.upstream import store
 from gateway.upstream.embedded import Embedded
+from gateway.upstream.store.schema import open_reader, parameters
+from gateway.upstream.store.search import Searching, search
 
 JSON = {"content-type": "application/fhir+json"}
 NHS = "https://fhir.nhs.uk/Id/nhs-number"
@@ -347,6 +350,41 @@ def test_totals_and_counts(tmp_path: Path) -> None:
         assert (last["total"], len(last["entry"]), len(last["link"])) == (3, 1, 1)
 
     serve(tmp_path, test)
+
+
+def test_a_search_by_an_index_does_not_walk_through_the_type(tmp_path: Path) -> None:
+    async def fill_up(client: httpx.AsyncClient) -> None:
+        entries = [
+            {
+                "resource": {
+                    "resourceType": "Encounter",
+                    "subject": {"reference": f"Patient/x{n % 300}"},
+                    "period": {"start": f"20{n % 90 + 10}"},
+                },
+                "request": {"method": "POST", "url": "Encounter"},
+            }
+            for n in range(900)
+        ]
+        bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+        assert (await client.post("/", json=bundle, headers=JSON)).status_code == 200
+
+    serve(tmp_path, fill_up)
+    tables = specs.fhir()
+    connection = open_reader(tmp_path / "store.db")
+    searching = Searching(tables, parameters(connection), 0)
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    asked = query.parse("Encounter", [("patient", "x7"), ("_sort", "-date")], tables)
+    assert isinstance(asked, query.Query)
+    connection.set_progress_handler(count, 10)
+    assert search(connection, searching, asked).total == 3
+    connection.close()
+    assert steps < 100  # tens of steps of SQLite's machine; walking through the type takes some thousand
 
 
 def test_a_search_that_takes_long_is_finished_in_a_thread(tmp_path: Path) -> None:

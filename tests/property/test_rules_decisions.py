@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.fhir.identity import valid_nhs_number
+from gateway.hl7v2 import Message
 from gateway.language.functions import nhs_number
 from gateway.rules import RuleSet, load_sources
 from gateway.source import Source, render
@@ -56,7 +57,7 @@ def rules(permits: list[str], forbids: list[str], *, turned: bool = False) -> Ru
 
 @BOUNDED
 @given(PERMITS, st.lists(CONDITIONS, max_size=2), MESSAGES)
-def test_order_never_matters(permits: list[str], forbids: list[str], sent) -> None:  # type: ignore[no-untyped-def]  # hypothesis gives it
+def test_order_never_matters(permits: list[str], forbids: list[str], sent: Message) -> None:
     one, other = rules(permits, forbids), rules(permits, forbids, turned=True)
     first, second = one.decide(submission(one, sent)), other.decide(submission(other, sent))
     assert first.effect == second.effect
@@ -66,8 +67,8 @@ def test_order_never_matters(permits: list[str], forbids: list[str], sent) -> No
 
 @BOUNDED
 @given(PERMITS, st.lists(CONDITIONS, max_size=2), CONDITIONS, MESSAGES)
-def test_more_permits_never_deny_and_more_forbids_never_permit(  # type: ignore[no-untyped-def]  # hypothesis gives it
-    permits: list[str], forbids: list[str], more: str, sent
+def test_more_permits_never_deny_and_more_forbids_never_permit(
+    permits: list[str], forbids: list[str], more: str, sent: Message
 ) -> None:
     base, wider, narrower = rules(permits, forbids), rules([*permits, more], forbids), rules(permits, [*forbids, more])
     effect = base.decide(submission(base, sent)).effect
@@ -79,8 +80,8 @@ def test_more_permits_never_deny_and_more_forbids_never_permit(  # type: ignore[
 
 @BOUNDED
 @given(PERMITS, st.lists(CONDITIONS, max_size=2), MESSAGES)
-def test_the_one_function_agrees_with_each_rule_asked_alone(  # type: ignore[no-untyped-def]  # hypothesis gives it
-    permits: list[str], forbids: list[str], sent
+def test_the_one_function_agrees_with_each_rule_asked_alone(
+    permits: list[str], forbids: list[str], sent: Message
 ) -> None:
     whole = rules(permits, forbids)
     decision = whole.decide(submission(whole, sent))
@@ -111,14 +112,12 @@ def test_any_text_is_read_or_diagnosed(text: str) -> None:
         assert (found.rules is None) is any(d.severity == "error" for d in found.diagnostics)
 
 
-WORDS = st.lists(
-    st.sampled_from(
-        "permit forbid check route to ingest search on Hl7v2 result when and or not is present absent in PID-3 id.1 "
-        '"x" ( ) , Patient Patient.name purpose TREAT for each require otherwise error required rows where all of: any '
-        "hide asking because review by 2027-01-01 message.type ADT^A01 set = condition means \n \n".split(" ")
-    ),
-    max_size=25,
+VOCABULARY = (
+    'permit forbid check route to ingest search on Hl7v2 result when and or not is present absent in PID-3 id.1 "x" ( '
+    ") , Patient Patient.name purpose TREAT for each require otherwise error required rows where all of: any hide asking "
+    "because review by 2027-01-01 message.type ADT^A01 set = condition means"
 )
+WORDS = st.lists(st.sampled_from([*VOCABULARY.split(), "\n", "\n ", "\n  "]), max_size=25)
 
 
 @BOUNDED

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.rules import Facts, load
+from gateway.hl7v2 import Message
+from gateway.rules import Caller, Facts, load
 from gateway.rules.load import digest
 from gateway.source import Source, render
 from tests.conformance.rules.support import INGEST, NOW, ROOT, message, read, ruled, submission, vocabulary
@@ -72,8 +73,9 @@ def test_a_second_domain_is_a_file(tmp_path: Path) -> None:
     assert found.rules.domains["minor-injuries"].window == timedelta(days=7)
 
 
-def _to(caller: object, sent: object) -> Facts:
-    return Facts(  # type: ignore[arg-type]  # both are known to be there
+def _to(caller: Caller | None, sent: Message) -> Facts:
+    assert caller is not None
+    return Facts(
         "ingest", caller, "test", NOW, NOW.date(), domain="minor-injuries", organisation="R0D", data_type="Hl7v2",
         message=sent, type="ADT^A01", received=NOW,
     )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sqlite3
@@ -144,13 +145,31 @@ def test_a_refused_write_leaves_no_system_behind_that_others_count_on(tmp_path: 
             bad = {"resourceType": "Observation", "id": "b", "valueQuantity": {"value": 1, "unit": "\ud800"}}
             entries = [{"resource": r, "request": {"method": "PUT", "url": f"{r['resourceType']}/{r['id']}"}}
                        for r in (patient, bad)]  # fmt: skip
+            bundle = json.dumps({"resourceType": "Bundle", "type": "transaction", "entry": entries}).encode()
             with pytest.raises(UnicodeEncodeError):
-                await client.post("/", json={"resourceType": "Bundle", "type": "transaction", "entry": entries})
+                await client.post("/", content=bundle)
             assert (await client.get("/Patient/a")).status_code == 404
             assert (await client.put("/Patient/a", json=patient)).status_code == 201
             assert (await client.get("/Patient?identifier=urn:new|1")).json()["total"] == 1
 
     asyncio.run(run())
+
+
+def test_a_value_that_stays_keeps_its_row(tmp_path: Path) -> None:
+    patient = {"resourceType": "Patient", "id": "a", "name": [{"family": "Fictitious", "given": ["Anne"]}]}
+
+    async def run() -> None:
+        async with client_of(tmp_path / "store.db") as client:
+            await client.put("/Patient/a", json=patient)
+            await client.put("/Patient/a", json=patient | {"name": [{"family": "Fictitious", "given": ["Marie"]}]})
+
+    asyncio.run(run())
+    connection = sqlite3.connect(tmp_path / "store.db")
+    rows = connection.execute(
+        "SELECT exact, since, until FROM string JOIN parameter p ON p.id = parameter WHERE p.code = 'name'"
+    )
+    assert sorted(rows) == [("Anne", 1, 2), ("Fictitious", 1, None), ("Marie", 2, None)]
+    connection.close()
 
 
 def test_two_processes_on_one_file_see_each_other(tmp_path: Path) -> None:

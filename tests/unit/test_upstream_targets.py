@@ -144,7 +144,7 @@ def test_a_folder_that_can_not_be_is_a_target_that_is_down(tmp_path: Path) -> No
 def test_an_address_names_its_kind(tmp_path: Path, address: str, kind: type) -> None:
     async def run() -> None:
         target = connect("x", address, data=tmp_path)
-        assert type(target) is kind
+        assert isinstance(target, kind)
         assert target.name == "x"
         await target.aclose()
 
@@ -172,6 +172,21 @@ def test_the_embedded_store_is_a_fhir_server(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_an_embedded_store_without_its_folder_is_a_target_that_is_down(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+
+    async def run() -> None:
+        async with connected("embedded", tmp_path / "file") as target:
+            with pytest.raises(TargetDown, match="can't be read"):
+                await target.read_many([("Patient", "a")])
+            with pytest.raises(TargetDown, match="can't be written"):
+                await target.write([(PATIENT, None)])
+            with pytest.raises(TargetDown, match="it answered 503"):
+                await target.read("Patient", "a")
+
+    asyncio.run(run())
+
+
 async def exercise(server: FhirServer) -> None:
     """What the gateway does with a FHIR server."""
     await server.ready()
@@ -186,6 +201,12 @@ async def exercise(server: FhirServer) -> None:
         again = await server.transact(fhir.dump(fhir.transaction([fhir.entry_put(changed, standing.etag)])))
         assert again.status == status
     assert (await server.read(*name)).headers["etag"] == 'W/"2"'
+    for version, status in (("1", 412), ("2", 200)):
+        told = await server.write([({**changed, "active": True}, version), ({**PATIENT, "id": "y"}, None)])
+        assert told.status == status
+        assert ("y" in {id_ for _, id_ in await server.read_many([("Patient", "y")])}) == (status == 200)
+    assert (await server.write([({"resourceType": "Nothing", "id": "a"}, None)])).status == 404
+    assert (await server.read(*name)).headers["etag"] == 'W/"3"'
     for post in (False, True):
         found = fhir.load((await server.search("Patient", [("_id", name[1]), ("_count", "1")], post=post)).body)
         assert [e["resource"]["gender"] for e in found["entry"]] == ["female"]
@@ -194,7 +215,7 @@ async def exercise(server: FhirServer) -> None:
     await server.transact(fhir.dump(fhir.transaction([fhir.entry_put(other) for other in others])))
     page = fhir.load((await server.search("Patient", [("family", "fict"), ("_count", "3")])).body)
     following = next(link["url"] for link in page["link"] if link["relation"] == "next")
-    assert len(fhir.load((await server.page(following)).body)["entry"]) == 1
+    assert len(fhir.load((await server.page(following)).body)["entry"]) == 2
 
 
 @contextlib.contextmanager
@@ -298,5 +319,5 @@ def test_cookies_are_not_kept(tmp_path: Path) -> None:
             await server.ready()
 
     with served(app) as address:
-        asyncio.run(run(address))
+        asyncio.run(run(address.replace("127.0.0.1", "localhost")))
     assert seen == [None, None]

@@ -9,7 +9,7 @@ import contextlib
 import http
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -30,6 +30,7 @@ from gateway.upstream.store.engine import Change, Store
 from gateway.upstream.store.refusal import Refusal
 from gateway.upstream.store.requests import ID, checked, criteria, known_type, query
 from gateway.upstream.store.schema import StoreError
+from gateway.upstream.store.versions import Version
 from gateway.upstream.store.writer import Unwritable
 
 BODY_LIMIT = 64 * 1024 * 1024
@@ -38,6 +39,7 @@ _JSON = frozenset({"application/fhir+json", "application/json", "application/jso
 _FORM = "application/x-www-form-urlencoded"
 _ISSUES = {404: "not-found", 405: "not-supported"}
 _LONGEST_NUMBER = 18
+_INSIDE = "http://embedded"
 _LOG = logging.getLogger(__name__)
 
 
@@ -65,7 +67,7 @@ class StoreApp:
     def __init__(self, path: Path, clock: Callable[[], datetime], tables: FhirTables | None, *, trusted: bool) -> None:
         """Open nothing yet."""
         self._path = path
-        self._clock = clock
+        self.clock = clock
         self._tables = tables
         self._load: Callable[[bytes], dict[str, Any]] = wire.loads if trusted else fhir.load
         self._store: Store | None = None
@@ -109,7 +111,7 @@ class StoreApp:
         """
         if self._store is None:
             self._tables = self._tables or specs.fhir()
-            self._store = Store(self._path, self._tables, self._clock)
+            self._store = Store(self._path, self._tables, self.clock)
         return self._store
 
     async def aclose(self) -> None:
@@ -118,6 +120,32 @@ class StoreApp:
         if store is not None:
             await store.aclose()
 
+    def standing(self, names: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Version]:
+        """Standing versions by type and id, for a gateway in this process; those that there aren't are left out.
+
+        Errors: StoreError, sqlite3.Error.
+        """
+        store = self.store()
+        found = {name: store.standing(*name) for name in names}
+        return {name: version for name, version in found.items() if version is not None}
+
+    async def put(self, resources: Sequence[tuple[dict[str, Any], str | None]]) -> None:
+        """Write resources under their own ids, all or none, for a gateway in this process.
+
+        Shape: each with the version id that must stand, None where none may stand.
+        Errors: Refusal, Unwritable, StoreError.
+        """
+        store, changes = self.store(), []
+        for resource, etag in resources:
+            type_, id_ = str(resource["resourceType"]), str(resource["id"])
+            known_type(type_, store.tables)
+            checked(resource, type_, id_)
+            raw = fhir.dump(resource)
+            draft = store.versions.draft(type_, resource, raw, 0, len(raw))
+            if_match = None if etag is None else f'W/"{etag}"'
+            changes.append(Change("PUT", draft, id_, None, if_match, None, etag is None))
+        await store.write(changes, _INSIDE)
+
     async def bundle(self, request: Request) -> Response:
         """Transaction and batch. Source: https://hl7.org/fhir/R4/http.html#transaction."""
         store, raw = self.store(), await _body(request, _JSON)
@@ -125,13 +153,13 @@ class StoreApp:
         if bundle.get("resourceType") != "Bundle":
             raise Refusal(400, "invalid", "only a Bundle is sent to the base address", "resourceType")
         wanted = "return=representation" in request.headers.get("prefer", "")
-        return answers.json_answer(await Bundles(store, self._clock).answer(bundle, raw, _base(request), body=wanted))
+        return answers.json_answer(await Bundles(store, self.clock).answer(bundle, raw, _base(request), body=wanted))
 
     async def metadata(self, request: Request) -> Response:
         """Capabilities. Source: https://hl7.org/fhir/R4/http.html#capabilities."""
         base = _base(request)
         if base != self._stated[0]:
-            self._stated = (base, capability.statement(self.store().tables, base, self._clock()))
+            self._stated = (base, capability.statement(self.store().tables, base, self.clock()))
         return answers.json_answer(self._stated[1])
 
     async def search(self, request: Request) -> Response:
@@ -243,7 +271,7 @@ class StoreApp:
         return self._outcome(500, (Finding("fatal", "exception", "the store failed", None, "STORE-500"),))
 
     def _outcome(self, status: int, findings: tuple[Finding, ...]) -> Response:
-        return answers.json_answer(answers.outcome(findings, self._clock()), status)
+        return answers.json_answer(answers.outcome(findings, self.clock()), status)
 
 
 def _absent(type_: str, id_: str) -> Refusal:

@@ -120,7 +120,8 @@ class Bundles:
         if where.history or not fits:
             raise Refusal(400, "invalid", "PUT goes to Type/id or Type?search, POST to Type", where.type)
         found = None if condition is None else criteria(where.type, tables, condition)
-        return Change(request["method"], draft, where.id, found, _text(request.get("ifMatch")), full_url)
+        only_new = request["method"] == "PUT" and request.get("ifNoneMatch") == "*"
+        return Change(request["method"], draft, where.id, found, _text(request.get("ifMatch")), full_url, only_new)
 
     async def _get(self, url: str, base: str) -> bytes:
         where = address(url, self._store.tables)

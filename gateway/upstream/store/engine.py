@@ -34,7 +34,7 @@ class Change:
     """One write of a transaction.
 
     Shape: `id` is where it goes; else `criteria` finds the one resource it is for (PUT), or that makes it needless
-    (POST); else it is new. `full_url` is what other entries call it.
+    (POST); else it is new. `full_url` is what other entries call it. With `only_new` no resource may stand there.
     """
 
     method: str
@@ -43,6 +43,7 @@ class Change:
     criteria: Query | None = None
     if_match: str | None = None
     full_url: str | None = None
+    only_new: bool = False
 
 
 class _Budget:
@@ -142,6 +143,10 @@ class Store:
             self.versions.replaced(type_, id_, change.if_match)
             for change, (type_, id_) in zip(changes, where, strict=True)
         ]
+        for change, (type_, id_), old in zip(changes, where, replaced, strict=True):
+            if change.only_new and old is not None:
+                words = f"If-None-Match asks for none: version {old[1].version} stands"
+                raise Refusal(412, "conflict", words, f"{type_}/{id_}")
         written = []
         for change, (id_, found), old in zip(changes, placed, replaced, strict=True):
             if found is not None:

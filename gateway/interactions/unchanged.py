@@ -1,0 +1,42 @@
+"""What is known to change nothing: a draft that was laid over a version before, and left it as it was.
+
+An engine tells the same ward, clinician and organisation in message after message. The version is part of what is
+remembered, so that nothing is ever held against a resource that somebody else has changed.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from gateway import fhir
+from gateway.fhir import Draft
+
+CAPACITY = 20_000
+Key = tuple[str, str, str, str | None]
+
+
+class Unchanged:
+    """Remembers the last such draft of each version, for the resources that were told of last."""
+
+    def __init__(self) -> None:
+        """Remember nothing."""
+        self._drafts: OrderedDict[Key, bytes] = OrderedDict()
+
+    def knows(self, key: Key, told: bytes) -> bool:
+        """Whether this content is known to leave this version as it is."""
+        if self._drafts.get(key) != told:
+            return False
+        self._drafts.move_to_end(key)
+        return True
+
+    def learn(self, key: Key, told: bytes) -> None:
+        """Remember it."""
+        self._drafts[key] = told
+        if len(self._drafts) > CAPACITY:
+            self._drafts.popitem(last=False)
+
+
+def content(draft: Draft) -> bytes:
+    """What a draft tells, without the message that it came from."""
+    meta = {name: value for name, value in draft.resource.get("meta", {}).items() if name != "source"}
+    return fhir.dump([{**draft.resource, "meta": meta}, draft.clears])
