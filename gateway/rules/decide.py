@@ -20,7 +20,7 @@ from gateway.rules.program import Judged
 from gateway.rules.queries import allows, names_of, unusable
 from gateway.rules.registry import parts_of
 from gateway.rules.telling import UNDECIDED
-from gateway.rules.wanting import lacking, plain
+from gateway.rules.wanting import nearest_lacks, plain
 from gateway.source import Source
 
 
@@ -137,7 +137,7 @@ class RuleSet:
         if not granted:
             if denied or (erred and not self._only_permits(erred)):
                 return self._forbidden(denied, erred)
-            wanting = tuple(finding for p in rules.permits for finding in lacking(p, facts))
+            wanting = nearest_lacks(rules.permits, facts)
             return Decision("deny", self.digest, erred=erred, wanting=wanting or (_nobody(facts),))
         if refuses(findings):
             refusing = dict.fromkeys(f.rule for f in findings if f.rule is not None and f.severity == "error")
@@ -173,7 +173,7 @@ class RuleSet:
         granted = [p for p in rules.permits if _grants(p, facts, erred)]
         views = [p for p in granted if not searching or allows(p, facts, names)]
         if not views:
-            wanting = tuple(finding for p in rules.permits for finding in lacking(p, facts))
+            wanting = nearest_lacks(rules.permits, facts)
             return Decision("deny", self.digest, erred=tuple(erred), wanting=wanting)
         by = tuple(p.permit.id for p in views)
         return Decision("permit", self.digest, by, tuple(erred), views=tuple(_view(p, facts) for p in views))

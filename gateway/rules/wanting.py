@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from gateway.finding import Finding
 from gateway.language.compile import compile_test, compile_value
@@ -28,6 +29,13 @@ def plain(text: str) -> str:
     Source: the design's page on the HTTP interface, MSA-3.
     """
     return re.sub(r"\s+", " ", re.sub(r'["\\]', "", re.sub(r"[|^~&]", " ", text))).strip()
+
+
+def nearest_lacks(permits: Iterable[Granting], facts: Facts) -> tuple[Finding, ...]:
+    """What the permits that are nearest to granting a request lack: those that lack the fewest things."""
+    lacks = [found for granting in permits if (found := lacking(granting, facts))]
+    fewest = min(map(len, lacks), default=0)
+    return tuple(finding for found in lacks if len(found) == fewest for finding in found)
 
 
 def lacking(granting: Granting, facts: Facts) -> tuple[Finding, ...]:
@@ -80,9 +88,15 @@ def _parts(test: Test | None) -> tuple[Test, ...]:
 
 def _true(part: Test, facts: Facts) -> bool:
     try:
-        return compile_test(part, READER, absent="fails", name="wanting")(facts)
+        return _compiled(part)(facts)
     except ERRORS:
         return False
+
+
+@functools.lru_cache(maxsize=1024)
+def _compiled(part: Test) -> Callable[..., bool]:
+    """One part of a condition as a function; kept, because a caller that is denied asks again."""
+    return compile_test(part, READER, absent="fails", name="wanting")
 
 
 def _value(part: Phrased, facts: Facts) -> str:

@@ -100,10 +100,11 @@ class FhirServer:
     async def write(self, resources: Sequence[tuple[dict[str, Any], str | None]]) -> Answer:
         """Write resources under their own ids, all or none.
 
-        Shape: each with the version id that must stand, None for any or none.
+        Shape: each with the version id that must stand, None where none may stand.
         Errors: TargetDown: they may have been written or not.
         """
-        return await self.transact(fhir.dump(fhir.transaction([fhir.entry_put(*each) for each in resources])))
+        entries = [fhir.entry_put(resource, etag, only_new=etag is None) for resource, etag in resources]
+        return await self.transact(fhir.dump(fhir.transaction(entries)))
 
     async def read_many(self, names: Iterable[Name]) -> dict[Name, Standing]:
         """Resources by type and id, read in one exchange; those that there aren't are left out.

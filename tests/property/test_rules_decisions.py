@@ -114,8 +114,8 @@ def test_any_text_is_read_or_diagnosed(text: str) -> None:
 
 VOCABULARY = (
     'permit forbid check route to ingest search on Hl7v2 result when and or not is present absent in PID-3 id.1 "x" ( '
-    ") , Patient Patient.name purpose TREAT for each require otherwise error required rows where all of: any hide asking "
-    "because review by 2027-01-01 message.type ADT^A01 set = condition means"
+    ") , Patient Patient.name purpose TREAT for each require otherwise error required rows where all of: any hide "
+    "asking because review by 2027-01-01 message.type ADT^A01 set = condition means"
 )
 WORDS = st.lists(st.sampled_from([*VOCABULARY.split(), "\n", "\n ", "\n  "]), max_size=25)
 

@@ -259,3 +259,8 @@ def test_a_forbid_that_errs_denies_a_search() -> None:
     assert rules.decide(facts).effect == "permit"
     decision = rules.decide(replace(facts, now="soon"))  # type: ignore[arg-type]  # what is wrong on purpose
     assert (decision.effect, decision.erred) == ("deny", ("F",))
+
+
+def test_only_the_nearest_permits_are_named() -> None:
+    decision = RULES.decide(question(RULES, "Patient", ("family", "Smith")))
+    assert {f.rule for f in decision.wanting} == {"S"}

@@ -30,7 +30,7 @@ from gateway.upstream.store.engine import Change, Store
 from gateway.upstream.store.refusal import Refusal
 from gateway.upstream.store.requests import ID, checked, criteria, known_type, query
 from gateway.upstream.store.schema import StoreError
-from gateway.upstream.store.versions import Version
+from gateway.upstream.store.versions import Draft, Version
 from gateway.upstream.store.writer import Unwritable
 
 BODY_LIMIT = 64 * 1024 * 1024
@@ -140,8 +140,7 @@ class StoreApp:
             type_, id_ = str(resource["resourceType"]), str(resource["id"])
             known_type(type_, store.tables)
             checked(resource, type_, id_)
-            raw = fhir.dump(resource)
-            draft = store.versions.draft(type_, resource, raw, 0, len(raw))
+            draft = Draft(type_, resource, splice.content_of(resource))
             if_match = None if etag is None else f'W/"{etag}"'
             changes.append(Change("PUT", draft, id_, None, if_match, None, etag is None))
         await store.write(changes, _INSIDE)
