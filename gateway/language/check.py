@@ -36,14 +36,13 @@ from gateway.language.nodes import (
     Text,
     Word,
 )
+from gateway.language.presence import Key, Known, key, presence, shared
 from gateway.language.types import FHIR_PATH, HL7_PATH, Scope, element_of, field_of, part_of
 from gateway.source import Diagnostic, Span, nearest
 
 _CATEGORY = re.compile(r"[A-Z][A-Z0-9]{2}\^[A-Z0-9]{3}")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
-
-Key = tuple[object, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +56,6 @@ class Checked:
     test: Test | None
     diagnostics: tuple[Diagnostic, ...]
     unguarded: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What is known to be present where a condition holds, and where it doesn't."""
-
-    held: frozenset[Key] = frozenset()
-    failed: frozenset[Key] = frozenset()
 
 
 def check(test: Test, scope: Scope, known: Iterable[Key] = ()) -> Checked:
@@ -93,50 +84,6 @@ def check_operand(operand: Operand, scope: Scope) -> Leaf | Diagnostic:
     return messages.UNKNOWN_WORD.at(operand.span, "name a path or a fact", word=shown)
 
 
-def present_in(test: Test) -> frozenset[Key]:
-    """Keys of what is present wherever a resolved condition holds."""
-    return _presence(test).held
-
-
-def key(leaf: Leaf) -> Key:
-    """What a leaf's scalar value is known by: `PID-3` and `PID-3.1.1` are one value."""
-    match leaf:
-        case Field():
-            return ("field", leaf.segment, leaf.field, leaf.component or 1, leaf.subcomponent or 1)
-        case Part():
-            return ("part", leaf.variable, leaf.component or 1, leaf.subcomponent or 1)
-        case Element():
-            return ("element", leaf.resource, leaf.steps)
-        case Fact():
-            return ("fact", leaf.name)
-
-
-def _presence(test: Test) -> _Known:
-    match test:
-        case Present(operand=Fact() | Field() | Part() | Element() as leaf, positive=positive):
-            # of a composite some part is there, not necessarily the first
-            keys = frozenset() if leaf.type.composite else frozenset({key(leaf)})
-            return _Known(keys, frozenset()) if positive else _Known(frozenset(), keys)
-        case Not():
-            inner = _presence(test.part)
-            return _Known(inner.failed, inner.held)
-        case Named(test=meaning) if meaning is not None:
-            return _presence(meaning)
-        case Chain():
-            known = [_presence(part) for part in test.parts]
-            every = frozenset[Key]().union
-            if test.word == "and":
-                return _Known(every(*(k.held for k in known)), _shared([k.failed for k in known]))
-            return _Known(_shared([k.held for k in known]), every(*(k.failed for k in known)))
-        case _:
-            return _Known()
-
-
-def _shared(sets: list[frozenset[Key]]) -> frozenset[Key]:
-    first, *rest = sets
-    return first.intersection(*rest)
-
-
 @dataclass(slots=True)
 class _Checker:
     """One walk over a condition. Collects what is wrong."""
@@ -147,7 +94,7 @@ class _Checker:
 
     # --- conditions ------------------------------------------------------------------------------------------------
 
-    def test(self, test: Test, known: frozenset[Key]) -> tuple[Test | None, _Known]:
+    def test(self, test: Test, known: frozenset[Key]) -> tuple[Test | None, Known]:
         """The resolved condition (None if wrong), and what its outcome tells of presence."""
         match test:
             case Chain():
@@ -155,13 +102,13 @@ class _Checker:
             case Not():
                 part, inner = self.test(test.part, known)
                 resolved = None if part is None else replace(test, part=part)
-                return resolved, _Known(inner.failed, inner.held)
+                return resolved, Known(inner.failed, inner.held)
             case Present():
                 return self._present(test)
             case Named():
                 return self._named(test)
             case _:
-                return self._comparison(test, known), _Known()
+                return self._comparison(test, known), Known()
 
     def _comparison(self, test: Test, known: frozenset[Key]) -> Test | None:
         match test:
@@ -176,9 +123,9 @@ class _Checker:
             case _:
                 return test  # a predicate is resolved already
 
-    def _chain(self, test: Chain, known: frozenset[Key]) -> tuple[Test | None, _Known]:
+    def _chain(self, test: Chain, known: frozenset[Key]) -> tuple[Test | None, Known]:
         resolved: list[Test] = []
-        outcomes: list[_Known] = []
+        outcomes: list[Known] = []
         for part in test.parts:
             found, outcome = self.test(part, known)
             outcomes.append(outcome)
@@ -188,8 +135,8 @@ class _Checker:
         whole = replace(test, parts=tuple(resolved)) if len(resolved) == len(test.parts) else None
         every = frozenset[Key]().union
         if test.word == "and":
-            return whole, _Known(every(*(o.held for o in outcomes)), _shared([o.failed for o in outcomes]))
-        return whole, _Known(_shared([o.held for o in outcomes]), every(*(o.failed for o in outcomes)))
+            return whole, Known(every(*(o.held for o in outcomes)), shared([o.failed for o in outcomes]))
+        return whole, Known(shared([o.held for o in outcomes]), every(*(o.failed for o in outcomes)))
 
     def _equal(self, test: Equal, known: frozenset[Key]) -> Test | None:
         if isinstance(test.right, Word) and test.right.text in PREDICATES:
@@ -209,15 +156,15 @@ class _Checker:
             return None
         return Predicated(left, predicate, test.negated, test.span)
 
-    def _present(self, test: Present) -> tuple[Test | None, _Known]:
+    def _present(self, test: Present) -> tuple[Test | None, Known]:
         leaf = self._leaf(test.operand)
         if leaf is None:
-            return None, _Known()
+            return None, Known()
         if not leaf.type.optional and not leaf.type.many:
             self._say(messages.ALWAYS.at(test.span, word=leaf.span.text))
-            return None, _Known()
+            return None, Known()
         resolved = replace(test, operand=leaf)
-        return resolved, _presence(resolved)
+        return resolved, presence(resolved)
 
     def _member(self, test: Member, known: frozenset[Key]) -> Test | None:
         if len(test.options) == 1 and isinstance(test.options[0], Word):
@@ -296,13 +243,13 @@ class _Checker:
         right = self._against(test.right, wanted, known)
         return None if right is None else replace(test, left=caller, right=right)
 
-    def _named(self, test: Named) -> tuple[Test | None, _Known]:
+    def _named(self, test: Named) -> tuple[Test | None, Known]:
         word = test.word
         if word.text in self.scope.conditions and word.label is None:
             meaning = self.scope.conditions[word.text]
             if meaning is None:
-                return None, _Known()  # what is wrong with it is said where it is declared
-            return replace(test, test=meaning), _presence(meaning)
+                return None, Known()  # what is wrong with it is said where it is declared
+            return replace(test, test=meaning), presence(meaning)
         if self._is_path(word):
             if self._leaf(word) is not None:
                 self._say(messages.NO_CONDITION.at(word.span, word=word.text))
@@ -310,7 +257,7 @@ class _Checker:
             near = nearest(word.text, self.scope.conditions)
             hint = f"did you mean `{near}`?" if near else None
             self._say(messages.UNDECLARED.at(word.span, hint, kind="condition", word=word.text))
-        return None, _Known()
+        return None, Known()
 
     # --- operands --------------------------------------------------------------------------------------------------
 

@@ -8,10 +8,11 @@ from dataclasses import replace
 
 from gateway.language import messages
 from gateway.language.check import check as check_test
-from gateway.language.check import check_operand, present_in
+from gateway.language.check import check_operand
 from gateway.language.nodes import Chain, Equal, Field, Leaf, Member, Named, Not, Test, Text, Word
 from gateway.language.nodes import Fact as FactLeaf
 from gateway.language.nodes import Literal as LiteralNode
+from gateway.language.presence import present_in
 from gateway.language.types import Bound, Scope
 from gateway.rules.clauses import Report, choose, declared, duration, every, missing, one, said
 from gateway.rules.declared import Applies, Check, Each, Route, RouteTarget, Severity

@@ -13,11 +13,12 @@ from lark import Tree
 
 from gateway.language import compile as compiling
 from gateway.language import parse
-from gateway.language.check import check, check_operand, key
+from gateway.language.check import check, check_operand
 from gateway.language.compile import Absent, Code, compile_test, compile_value
 from gateway.language.functions import ERRORS
 from gateway.language.kinds import Type
 from gateway.language.nodes import Chain, Fact, Leaf, Literal, Member, Named, Predicated, Test, Text, Word
+from gateway.language.presence import key
 from gateway.language.types import Bound, NamedSet, Scope
 from gateway.source import Diagnostic, Source, Span
 from tests.conformance.rules.support import vocabulary
