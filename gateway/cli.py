@@ -107,6 +107,7 @@ def serve_command(
 
     Example: `gateway serve --demo --data data --port 8000`
     """
+    serve.load_without_pauses()
     script = demo.script(load(data=data).rules) if with_demo else None
     if script is not None:
         demo.prepare(data, host or "127.0.0.1", script)

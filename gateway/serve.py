@@ -34,6 +34,7 @@ class _Server(uvicorn.Server):
             gc.collect()
             gc.freeze()
             gc.set_threshold(*COLLECT)
+            gc.enable()
             self._told()
 
 
@@ -53,6 +54,11 @@ def log_as_json() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+
+
+def load_without_pauses() -> None:
+    """Keep the collector out of the way while what stays for good is loaded; `run` starts it again."""
+    gc.disable()
 
 
 def run(

@@ -58,10 +58,10 @@ class Running:
             self.tokens[principal] = reply.json()["access_token"]
         return self.tokens[principal]
 
-    def headers(self, principal: str = "demo-engine", **changed: str | None) -> dict[str, str]:
+    def headers(self, **changed: str | None) -> dict[str, str]:
         """Headers of a submission; `changed` by name with underscores, None leaves one out."""
         usual: dict[str, str | None] = {
-            "Authorization": f"Bearer {self.token(principal)}",
+            "Authorization": f"Bearer {self.token('demo-engine')}",
             "source-domain": "emergency-care",
             "organisation-code": "r0d",
             "data-type": "Hl7v2",
@@ -74,14 +74,16 @@ class Running:
 
     def send(self, body: bytes, *, query: str = "", **changed: str | None) -> Response:
         """Submit a body."""
-        return self.http.post(f"/$ingest{query}", content=body, headers=self.headers(**changed))
+        reply: Response = self.http.post(f"/$ingest{query}", content=body, headers=self.headers(**changed))
+        return reply
 
     def search(self, address: str, *, purpose: str | None = "TREAT", principal: str = "demo-partner") -> Response:
         """Ask as a partner."""
         headers = {"Authorization": f"Bearer {self.token(principal)}"}
         if purpose is not None:
             headers["purpose-of-use"] = purpose
-        return self.http.get(address, headers=headers)
+        answer: Response = self.http.get(address, headers=headers)
+        return answer
 
 
 def acknowledged(reply: Response) -> Acknowledged:

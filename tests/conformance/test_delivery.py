@@ -1,4 +1,4 @@
-"""What happens when targets are down, refuse, or come back: `http-interface.md` "Targets", `rules-language.md` point 8."""
+"""Targets that are down, refuse, or come back: `http-interface.md` "Targets", `rules-language.md` point 8."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway import assemble
-from tests.running import NHS_NUMBER, NOW, Running, issues, message, running
+from tests.running import NHS_NUMBER, Running, issues, message, running
 from tests.traffic import admissions
 
 DIAGNOSIS = "DG1|1||29857009^Chest pain^SCT||20261122101000|A"
@@ -199,4 +199,3 @@ def test_metadata_documents_and_health_need_no_token(gateway: Running) -> None:
     ready = gateway.http.get("/_health/ready")
     assert ready.status_code == 200, ready.text
     assert ready.json()["parts"]["target record"] == "ready"
-    assert NOW
