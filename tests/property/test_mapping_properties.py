@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -42,13 +43,20 @@ leaves = st.one_of(
     ),
     st.text(st.characters(exclude_characters="|^~&\r\n\\", exclude_categories=["Cs"]), max_size=8),
 )  # fmt: skip
-components = st.lists(leaves, max_size=4).map("&".join)
-repetitions = st.lists(components, max_size=16).map("^".join)
-fields = st.lists(repetitions, max_size=3).map("~".join)
+# few parts in wide places: a draw costs more than a conversion
+components = st.lists(leaves, max_size=2).map("&".join)
+
+
+def spread(parts: dict[int, str], cut: str) -> str:
+    return cut.join(parts.get(number, "") for number in range(max(parts, default=0) + 1))
+
+
+repetitions = st.dictionaries(st.integers(0, 14), components, max_size=4).map(lambda parts: spread(parts, "^"))
+fields = st.lists(repetitions, max_size=2).map("~".join)
 segments = st.builds(
-    lambda name, found: "|".join([name, *found]),
+    lambda name, found: f"{name}|{spread(found, '|')}",
     st.sampled_from(["EVN", "PID", "PD1", "NK1", "PV1", "PV2", "AL1", "DG1", "ZZZ", "OBX"]),
-    st.lists(fields, max_size=54),
+    st.dictionaries(st.integers(0, 53), fields, max_size=6),
 )
 headers = st.sampled_from(["A01", "A03", "A04", "A08"]).map(
     lambda event: f"MSH|^~\\&|PAS|R0D|DEX|QVV|20260501103000||ADT^{event}|C1|P|2.5.1"
@@ -57,7 +65,7 @@ made_up = st.builds(
     lambda header, identified, found: "\r".join([header, *(["PID|1||X1^^^R0D^MR"] if identified else []), *found]),
     headers,
     st.booleans(),
-    st.lists(segments, max_size=6),
+    st.lists(segments, max_size=4),
 )
 
 
@@ -96,7 +104,7 @@ def test_every_populated_field_is_accounted_for_once(text: str) -> None:
         len([f for f in segment.line.split(message.delimiters.field)[1:] if f]) + (segment.name == "MSH")
         for segment in message.segments
     )
-    whole = [path for path in loss.unmapped if "." not in path and not path.endswith("]")]
+    whole = [path for path in loss.unmapped if re.search(r"-\d+\Z", path)]
     assert loss.mapped + loss.ignored <= populated
     assert loss.mapped + loss.ignored + len(whole) >= populated
 

@@ -260,7 +260,11 @@ class Counting(Decoys):
         return super().key(algorithm)
 
 
-@pytest.mark.parametrize(("algorithm", "kid"), [("ES384", "unknown"), ("RS384", CLIENT_KEY["kid"]), ("RS512", "x")])
+@pytest.mark.parametrize(
+    ("algorithm", "kid"),
+    [("ES384", "unknown"), ("RS384", CLIENT_KEY["kid"]), ("RS512", "x")],
+    ids=["unknown", "another algorithm", "no key"],
+)
 @pytest.mark.parametrize("client", ["demo-engine", "nobody"])
 def test_a_signature_is_checked_even_without_a_key(bench: Bench, algorithm: str, kid: str, client: str) -> None:
     decoys = Counting()

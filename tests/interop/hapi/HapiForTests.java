@@ -140,7 +140,7 @@ public class HapiForTests {
 
     @Bean
     @Primary
-    JpaTransactionManager transactions(EntityManagerFactory factory) {
+    JpaTransactionManager transactionManager(EntityManagerFactory factory) {
         return new JpaTransactionManager(factory);
     }
 

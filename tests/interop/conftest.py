@@ -1,0 +1,72 @@
+"""The real peers that these tests need: each skips its tests with a reason, or fails them where it is required."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from tests.interop.hapi.launch import start_hapi
+from tests.traffic import Server, start_gateway
+
+REQUIRED = os.environ.get("GATEWAY_INTEROP") == "required"
+
+
+def missing(reason: str) -> NoReturn:
+    """Skip, or fail where `GATEWAY_INTEROP=required` says that every peer is there."""
+    if REQUIRED:
+        pytest.fail(f"GATEWAY_INTEROP=required, but: {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+def needs(*names: str) -> str:
+    """Path of the first of these programs that is installed."""
+    for name in names:
+        if (found := shutil.which(name)) is not None:
+            return found
+    missing(f"needs {names[0]}, which is not installed")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The browser."""
+    return needs("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="session")
+def java() -> str:
+    """Java that runs a source file, which takes the compiler too."""
+    needs("javac")
+    return needs("java")
+
+
+@pytest.fixture(scope="session")
+def hapi(java: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A HAPI FHIR server, started for these tests; building it takes minutes, so that it has to be asked for."""
+    assert java
+    needs("mvn")
+    if not REQUIRED:
+        pytest.skip("HAPI FHIR is built and started by `make interop` alone, which takes minutes")
+    server = start_hapi(tmp_path_factory.mktemp("hapi"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A demo gateway in a process of its own, one for a module's tests."""
+    server = start_gateway(tmp_path_factory.mktemp("demo") / "data")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def artifacts(tmp_path: Path) -> Path:
+    """Where pictures go: `GATEWAY_ARTIFACTS`, else a folder of the test."""
+    folder = Path(os.environ.get("GATEWAY_ARTIFACTS") or tmp_path)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
