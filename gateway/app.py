@@ -19,12 +19,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.finding import Finding
 from gateway.interactions import body, respond
 from gateway.interactions.access_log import AccessLog
-from gateway.interactions.deliver import work_off
 from gateway.interactions.documents import openapi, page
 from gateway.interactions.gateway import Gateway, of
 from gateway.interactions.health import live, ready
 from gateway.interactions.ingest import ingest
 from gateway.interactions.metadata import metadata
+from gateway.interactions.queue import work_off
 from gateway.interactions.read import read
 from gateway.interactions.receipt import receipt
 from gateway.interactions.refused import Refused, error
@@ -100,6 +100,7 @@ def application(opened: Opened) -> Starlette:
             await resume(gateway)
             worker = asyncio.create_task(work_off(gateway), name="queue")
             worker.add_done_callback(_worker_ended)
+            app.state.worker = worker
             yield
             worker.cancel()
             await asyncio.gather(worker, return_exceptions=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from gateway import documents, fhir, mapping, rules, specs, upstream
 from gateway.config import ConfigError, Settings
-from gateway.hl7v2.dictionary import Dictionaries
+from gateway.hl7v2 import dictionary
 from gateway.identity import Credentials, Issuer, Verifier, built_in, signing_keys
 from gateway.identity.private_file import create_private, make_folder
 from gateway.interactions.gateway import Documents, Gateway, Target
@@ -61,7 +61,7 @@ def vocabulary(root: Path) -> Vocabulary:
     """
     tables = specs.fhir(root)
     return Vocabulary(
-        dictionaries=Dictionaries(root), elements=fhir.Elements(tables), tables=tables, layouts=frozenset(),
+        dictionaries=dictionary.Dictionaries(root), elements=fhir.Elements(tables), tables=tables, layouts=frozenset(),
         maps=frozenset(),
     )  # fmt: skip
 
@@ -139,12 +139,23 @@ async def opened(
             token_address=settings.token_address,
         )  # fmt: skip
         yield Gateway(
-            settings=settings, rules=loaded.rules, maps=loaded.maps, tables=loaded.tables,
-            elements=loaded.elements, documents=_documents(settings, loaded), journal=journal, targets=targets,
-            issuer=issuer, verifier=verifier,
-            paging=Paging(base64.urlsafe_b64encode(kept_secret(keys / "paging.key"))), order=Order(),
-            unchanged=Unchanged(),            secret=kept_secret(keys / "hash.key"), clock=now,
-        )  # fmt: skip
+            settings=settings,
+            rules=loaded.rules,
+            maps=loaded.maps,
+            tables=loaded.tables,
+            elements=loaded.elements,
+            versions=dictionary.versions(settings.specs),
+            documents=_documents(settings, loaded, now),
+            journal=journal,
+            targets=targets,
+            issuer=issuer,
+            verifier=verifier,
+            paging=Paging(base64.urlsafe_b64encode(kept_secret(keys / "paging.key"))),
+            order=Order(),
+            unchanged=Unchanged(),
+            secret=kept_secret(keys / "hash.key"),
+            clock=now,
+        )
 
 
 def addresses(settings: Settings, ruleset: RuleSet) -> dict[str, str]:
@@ -167,9 +178,9 @@ def addresses(settings: Settings, ruleset: RuleSet) -> dict[str, str]:
     return {**embedded, **given}
 
 
-def _documents(settings: Settings, loaded: Decisions) -> Documents:
+def _documents(settings: Settings, loaded: Decisions, clock: Callable[[], datetime]) -> Documents:
     statement = documents.capability_statement(
-        loaded.rules, published(settings), loaded.tables, date=datetime.now(UTC).date().isoformat()
+        loaded.rules, published(settings), loaded.tables, date=clock().date().isoformat()
     )
     return Documents(openapi_text(loaded, settings).encode(), fhir.dump(statement))
 

@@ -89,10 +89,6 @@ def _show(diagnostics: tuple[Diagnostic, ...]) -> None:
         err.print(render(diagnostic) + "\n")
 
 
-def _settings(**flags: object) -> Settings:
-    return load(**flags)
-
-
 @app.command("serve")
 def serve_command(
     data: Data = DATA,
@@ -108,10 +104,12 @@ def serve_command(
     Example: `gateway serve --demo --data data --port 8000`
     """
     serve.load_without_pauses()
-    script = demo.script(load(data=data).rules) if with_demo else None
+    settings = load(data=data, host=host, port=port)
+    script = demo.script(settings.rules) if with_demo else None
     if script is not None:
-        demo.prepare(data, host or "127.0.0.1", script)
-    settings = _settings(data=data, host=host, port=port)
+        # what it writes into the data folder is settings too; the host may come from any place that settings come from
+        demo.prepare(data, settings.host, script)
+        settings = load(data=data, host=host, port=port)
     loaded = assemble.decisions(settings.rules, settings.specs)
     _show(loaded.warnings)
     serve.log_as_json()
@@ -340,7 +338,7 @@ def serve_store(
 
     Example: `gateway store serve --port 8090 --data store`
     """
-    data.mkdir(parents=True, exist_ok=True)
+    make_folder(data)
     serve.log_as_json()
     address = f"http://127.0.0.1:{port}"
     if not serve.run(store.app(data / "store.db"), "127.0.0.1", port, lambda: err.print(f"the store serves {address}")):

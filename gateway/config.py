@@ -1,21 +1,20 @@
 """Settings: what a site decides outside of the rules.
 
 A setting comes, in this order, from a command-line flag, an environment variable `GATEWAY_NAME`, the file
-`gateway.toml` in the data folder, or its default here. Rules never read configuration but for `environment`, and
-configuration never says who may do what.
+`gateway.toml` in the data folder, or its default here; `targets` does so target by target. Rules never read
+configuration but for `environment`, and configuration never says who may do what.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict, SettingsError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PREFIX = "GATEWAY_"
@@ -83,20 +82,19 @@ def load(**flags: Any) -> Settings:
     """Read the settings.
 
     Shape: `flags` are those given on the command line, by field name; one that is None was not given.
-    Errors: ConfigError for an unreadable file, an unknown name or a value that doesn't fit.
+    Errors: ConfigError for an unreadable file, an unknown name, a value that doesn't fit, or values that don't fit
+    together: plain HTTP and client secrets are for loopback hosts alone.
     """
     given = {name: value for name, value in flags.items() if value is not None}
-    data = Path(given.get("data") or os.environ.get(f"{PREFIX}DATA") or Settings.model_fields["data"].default)
+    spoken = _environment()
+    data = Path(given.get("data") or spoken.get("data") or Settings.model_fields["data"].default)
     file = data / FILE
+    stored = _stored(file)
+    above = {**spoken, **given}
     try:
-        stored = tomllib.loads(file.read_text("utf-8")) if file.exists() else {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{file} can't be read as TOML: {error}") from error
-    stored = {name: value for name, value in stored.items() if f"{PREFIX}{name.upper()}" not in os.environ}
-    try:
-        settings = Settings(**{**stored, **given, "data": data})
+        settings = Settings(**{**stored, **above, **_targets(stored, above), "data": data})
     except ValidationError as error:
-        raise ConfigError(_words(error, file, stored)) from error
+        raise ConfigError(_words(error, file, stored, above)) from error
     if "public_url" not in settings.model_fields_set:
         settings = settings.model_copy(update={"public_url": f"http://localhost:{settings.port}"})
     if bool(settings.tls_certificate) != bool(settings.tls_key):
@@ -106,13 +104,58 @@ def load(**flags: Any) -> Settings:
             f"host {settings.host} is not a loopback address, and plain HTTP is served on loopback alone: "
             f"give tls_certificate and tls_key in {file}, or leave host at 127.0.0.1"
         )
+    if settings.client_secrets and not is_loopback(settings.host):
+        raise ConfigError(
+            f"client_secrets is on and host {settings.host} is not a loopback address: secrets are for loopback alone. "
+            "Enrol every principal with a key (`gateway principals enrol NAME --jwks FILE`) and set "
+            "client_secrets = false, or leave host at 127.0.0.1"
+        )
     return settings
 
 
-def _words(error: ValidationError, file: Path, stored: dict[str, Any]) -> str:
+def _environment() -> dict[str, Any]:
+    """What environment variables say, by field name, whatever the case of their names.
+
+    Errors: ConfigError for a variable that takes JSON and has none.
+    """
+    try:
+        return EnvSettingsSource(Settings)()
+    except SettingsError as error:
+        raise ConfigError(f"an environment variable can't be read: {error}; a table takes JSON") from error
+
+
+def _stored(file: Path) -> dict[str, Any]:
+    """What the file says; nothing where there is none.
+
+    Errors: ConfigError.
+    """
+    try:
+        return tomllib.loads(file.read_text("utf-8")) if file.exists() else {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{file} can't be read as TOML: {error}") from error
+
+
+def _targets(stored: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """The setting `targets`, target by target: what stands above the file takes the place of the file's.
+
+    Shape: nothing where either isn't a table; then what is higher says all of it.
+    """
+    low, high = stored.get("targets"), above.get("targets")
+    return {"targets": {**low, **high}} if isinstance(low, dict) and isinstance(high, dict) else {}
+
+
+def _has(values: Any, place: tuple[int | str, ...]) -> bool:
+    """Whether there is anything at a place in nested tables."""
+    if not place:
+        return True
+    return isinstance(values, dict) and place[0] in values and _has(values[place[0]], place[1:])
+
+
+def _words(error: ValidationError, file: Path, stored: dict[str, Any], above: dict[str, Any]) -> str:
     rows = []
     for fault in error.errors():
         name = ".".join(str(part) for part in fault["loc"])
-        place = str(file) if str(fault["loc"][0] if fault["loc"] else "") in stored else "flag or environment variable"
+        in_file = _has(stored, fault["loc"]) and not _has(above, fault["loc"])
+        place = str(file) if in_file else "flag or environment variable"
         rows.append(f"setting `{name}` ({place}): {fault['msg']}")
     return "\n".join(rows)

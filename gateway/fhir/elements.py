@@ -12,6 +12,20 @@ from gateway.specs import ElementDefinition, FhirTables, TypeRef
 _INLINE = frozenset({"Element", "BackboneElement"})
 
 
+def means(element: str, name: str) -> bool:
+    """Whether a JSON member is an element of that name; `deceased[x]` is each of its choices.
+
+    Shape: `name` without the `_` of a primitive's extensions; `deceasedBoolean` is that one choice alone. Told by
+    spelling, without tables: where a sibling is spelt like a choice (R4 has eleven, such as `amountType` beside
+    `amount[x]` of SubstanceAmount), it counts as one.
+    Source: https://hl7.org/fhir/R4/formats.html#choice
+    """
+    if not element.endswith("[x]"):
+        return name == element
+    stem = element.removesuffix("[x]")
+    return name.startswith(stem) and name[len(stem) : len(stem) + 1].isupper()
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """What a JSON member of an object means.

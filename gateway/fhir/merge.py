@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from gateway.fhir.elements import Elements
+from gateway.fhir.elements import Elements, means
 from gateway.fhir.jsonformat import JsonError, Resource, canonical, dump, load
 from gateway.fhir.marks import DEFAULT, Marks, instant, merged_meta, told_at, united, without_history
 
@@ -136,10 +136,7 @@ class _Part(NamedTuple):
 
     def means(self, name: str) -> bool:
         """Whether a JSON member is this element; `deceased[x]` is each of its choices."""
-        if not self.name.endswith("[x]"):
-            return name == self.name
-        stem = self.name[:-3]
-        return name.startswith(stem) and name[len(stem) : len(stem) + 1].isupper()
+        return means(self.name, name)
 
 
 def _parts_of(draft: Draft, elements: Elements) -> list[list[_Part]]:

@@ -5,9 +5,11 @@ Source: https://hl7.org/fhir/R4/operationoutcome.html; the limits and the shape 
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Sequence
 
+from gateway import specs
 from gateway.fhir.jsonformat import Resource, dump
 from gateway.finding import Finding, Severity
 
@@ -15,6 +17,8 @@ MAX_ISSUES = 20
 MAX_BYTES = 8192
 _LONGEST_DIAGNOSTICS = 1000
 _LONGEST_EXPRESSION = 200
+_ISSUE_TYPES = specs.VALUE_SETS + "issue-type"
+_OTHER_TYPE = "processing"
 _SEVERITIES: tuple[Severity, ...] = ("fatal", "error", "warning", "information")
 
 # Readable stand-ins for what an engine that doesn't unescape HL7, or JSON, would stumble over.
@@ -50,8 +54,9 @@ def operation_outcome(
 ) -> Resource:
     """OperationOutcome of the findings, the gravest first; those that don't fit are counted in a last issue.
 
-    Shape: `details.coding[0].code` is the rule's id, `expression[0]` the place. Without findings one issue says so, as
-    the standard asks for one. Units: `max_bytes` of compact UTF-8 JSON; one issue stays whatever its size.
+    Shape: `details.coding[0].code` is the rule's id, `expression[0]` the place; a code that R4 doesn't know becomes
+    `processing`. Without findings one issue says so, as the standard asks for one.
+    Units: `max_bytes` of compact UTF-8 JSON; one issue stays whatever its size.
     """
     ordered = sorted(findings, key=lambda finding: _SEVERITIES.index(finding.severity))
     issues = [_issue(finding) for finding in ordered]
@@ -77,7 +82,7 @@ def _outcome(issues: list[Resource], identifier: str, last_updated: str) -> Reso
 
 
 def _issue(finding: Finding) -> Resource:
-    issue: Resource = {"severity": finding.severity, "code": finding.code}
+    issue: Resource = {"severity": finding.severity, "code": _issue_type(finding.code)}
     if finding.rule is not None:
         issue["details"] = {"coding": [{"code": _bounded(finding.rule, _LONGEST_EXPRESSION)}]}
     if finding.expression:
@@ -85,6 +90,16 @@ def _issue(finding: Finding) -> Resource:
     if finding.diagnostics:
         issue["diagnostics"] = _bounded(finding.diagnostics, _LONGEST_DIAGNOSTICS)
     return issue
+
+
+def _issue_type(code: str) -> str:
+    """An issue type of R4; `processing` for what is none, since targets send what they like."""
+    return code if code in _issue_types() else _OTHER_TYPE
+
+
+@functools.cache
+def _issue_types() -> frozenset[str]:
+    return specs.fhir(specs.ROOT).codes[_ISSUE_TYPES]
 
 
 def _bounded(text: str, longest: int) -> str:

@@ -9,15 +9,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from gateway.fhir.elements import means
+
+_WHOLE = frozenset({"text", "_text", "contained"})
+"""Members that may tell what is hidden elsewhere: the narrative, and resources that nobody has judged.
+
+A reference to a contained resource (`#1`) stays and leads nowhere, as one to a resource that may not be read does.
+"""
+
 SUBSETTED = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
 
 
 def redact(resource: dict[str, Any], hide: Iterable[str]) -> dict[str, Any]:
-    """Copy of a resource without the hidden elements and without its narrative, tagged `SUBSETTED`.
+    """Copy of a resource without the hidden elements, its narrative and what it contains, tagged `SUBSETTED`.
 
-    Shape: `hide` holds paths such as `Patient.telecom`; the resource that is handed in is left as it is.
+    Shape: `hide` holds paths such as `Patient.telecom`, as rule files write them: `Patient.deceased[x]` hides whichever
+    choice there is, `Patient.deceasedBoolean` that one alone; paths of other types hide nothing here. The resource that
+    is handed in is left as it is.
     """
-    shown = {key: value for key, value in resource.items() if key not in {"text", "_text"}}
+    shown = {key: value for key, value in resource.items() if key not in _WHOLE}
     for path in hide:
         resource_type, _, rest = path.partition(".")
         if resource_type == resource["resourceType"]:
@@ -28,12 +38,16 @@ def redact(resource: dict[str, Any], hide: Iterable[str]) -> dict[str, Any]:
 
 
 def _without(node: Any, steps: list[str]) -> Any:
-    """Copy of a JSON node without what stands at the end of the steps, in every repetition."""
+    """Copy of a JSON node without what stands at the end of the steps, in every repetition.
+
+    A primitive's extensions (`_birthDate`) belong to the element as its value does.
+    """
     if isinstance(node, list):
         return [_without(item, steps) for item in node]
     if not isinstance(node, dict):
         return node
     first, *rest = steps
+    meant = {key for key in node if means(first, key.removeprefix("_"))}
     if not rest:
-        return {key: value for key, value in node.items() if key not in {first, f"_{first}"}}
-    return {key: _without(value, rest) if key == first else value for key, value in node.items()}
+        return {key: value for key, value in node.items() if key not in meant}
+    return {key: _without(value, rest) if key in meant else value for key, value in node.items()}

@@ -65,12 +65,24 @@ def permitted(gateway: Gateway, facts: Facts) -> Decision:
     return decision
 
 
-def released(gateway: Gateway, facts: Facts, decision: Decision, resource: dict[str, Any]) -> dict[str, Any] | None:
-    """Resource as this caller may see it, or nothing where no view releases it."""
+def released(
+    gateway: Gateway, facts: Facts, decision: Decision, by: set[str], resource: dict[str, Any]
+) -> dict[str, Any] | None:
+    """Resource as this caller may see it, or nothing where no view releases it; `by` gathers the rules that decided."""
     release = gateway.rules.release(facts, decision, resource)
+    by.update(release.by)
     if not release.released:
         return None
     return fhir.redact(resource, release.hide) if release.hide else resource
+
+
+async def refused(
+    request: Request, gateway: Gateway, asking: Asking, action: str, what: str, refusal: Refused
+) -> None:  # fmt: skip
+    """Write the audit row of a request that is refused, whatever for."""
+    request.state.log.update(rules=refusal.rules)
+    outcome = "denied" if refusal.reason == "denied" else "refused"
+    await record(gateway, asking, action, what, rules=refusal.rules, outcome=outcome)
 
 
 async def record(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers
@@ -84,7 +85,7 @@ async def read(request: Request, limit: int, *, empty: bool = False) -> bytes:
     inflate = zlib.decompressobj(wbits=31) if encoding != "identity" else None
     pieces: list[bytes] = []
     sent = size = 0
-    async for chunk in request.stream():
+    async for chunk in _arriving(request):
         sent += len(chunk)
         piece = chunk if inflate is None else _inflated(inflate, chunk, limit + 1 - size)
         size += len(piece)
@@ -104,6 +105,16 @@ async def read(request: Request, limit: int, *, empty: bool = False) -> bytes:
             "(with curl: --data-binary @file)", None, "HTTP-B03",
         ))  # fmt: skip
     return b"".join(pieces)
+
+
+async def _arriving(request: Request) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in request.stream():
+            yield chunk
+    except ClientDisconnect as gone:
+        raise Refused("unreadable", error(
+            "incomplete", "the connection was closed before the whole body had come", None, "HTTP-B04"
+        )) from gone  # fmt: skip
 
 
 def _inflated(inflate: zlib._Decompress, chunk: bytes, room: int) -> bytes:

@@ -1,4 +1,4 @@
-"""What is handed to targets: at once for an ingest, and later for what the journal queued.
+"""What is handed to targets: at once for an ingest, and later for what the journal queued (`queue.py`).
 
 The order for a FHIR target: read what stands, merge, write in one transaction with `If-Match`; a lost race is merged
 again. Source: `conversion.md` of the design, "Update"; `http-interface.md`, "Targets".
@@ -9,29 +9,23 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-
-import simplejson
-import structlog
+from dataclasses import dataclass, replace
 
 from gateway import fhir
 from gateway.fhir import Draft, Resource
 from gateway.finding import Finding
 from gateway.interactions.gateway import Gateway, Target
 from gateway.interactions.refused import Refused, error
+from gateway.interactions.target_issues import issues
 from gateway.interactions.unchanged import content
-from gateway.journal import JournalUnavailable, Queued, TargetState
+from gateway.journal import TargetState
 from gateway.rules import Routing
-from gateway.upstream import Answer, FhirServer, Name, Standing, TargetDown
+from gateway.upstream import FhirServer, Name, Standing, TargetDown
 
 MERGES = 4
 LOST_RACE = frozenset({409, 412})
-LONGEST_PAUSE = 300.0
-IDLE = 1.0
-log = structlog.get_logger()
+LATE = "it did not answer in time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +43,26 @@ class Parcel:
     domain: str
 
 
+def packed(parcel: Parcel) -> bytes:
+    """Parcel as the queue keeps it."""
+    around = {
+        "receipt": parcel.receipt,
+        "raw": base64.b64encode(parcel.raw).decode(),
+        "drafts": fhir.drafts_to_json(parcel.drafts, told=parcel.told).decode(),
+        "organisation": parcel.organisation,
+        "domain": parcel.domain,
+    }
+    return json.dumps(around).encode()
+
+
+def unpacked(payload: bytes) -> Parcel:
+    """Parcel from the queue."""
+    around = json.loads(payload)
+    drafts, told = fhir.drafts_from_json(around["drafts"].encode())
+    raw = base64.b64decode(around["raw"])
+    return Parcel(around["receipt"], raw, drafts, told, around["organisation"], around["domain"])
+
+
 class TargetRefused(Exception):  # noqa: N818 - a target's answer, passed on, not an error of the program
     """A target answered 4xx; its issues are `findings`."""
 
@@ -64,46 +78,61 @@ async def deliver(
 ) -> tuple[tuple[TargetState, ...], tuple[Finding, ...]]:
     """Hand a parcel to every target of its routes, those that may refuse it first.
 
-    Shape: the state of each target, and what is worth telling.
-    The caller holds the turns of their order keys until it has settled.
-    Units: `deadline` on the event loop's clock: a target that has not answered by then counts as down.
-    Errors: Refused: `failed` where a target answered 4xx, `down` where one is down and its route says reject.
+    Shape: the state of each target, and what is worth telling. The caller holds the turns of their order keys until it
+    has settled. Units: `deadline` on the event loop's clock: a target that has not answered by then counts as down.
+    Errors: Refused: `failed` where a target answered 4xx, `down` where one is down and its route says reject; with the
+    states of those that had taken it.
     """
     states: list[TargetState] = []
     told: list[Finding] = []
     for routing in sorted(routings, key=lambda r: r.on_failure != "reject"):
-        state, findings = await _one(gateway, routing, parcel, deadline)
+        state, findings = await _one(gateway, routing, parcel, deadline, tuple(states))
         states.append(state)
         told.extend(findings)
     return tuple(states), tuple(told)
 
 
 async def _one(
-    gateway: Gateway, routing: Routing, parcel: Parcel, deadline: float
+    gateway: Gateway, routing: Routing, parcel: Parcel, deadline: float, before: tuple[TargetState, ...]
 ) -> tuple[TargetState, tuple[Finding, ...]]:
-    key = routing.order_key
     try:
         await _check_turn(gateway, routing)
-        target = _target(gateway, routing.target)
+        target = target_of(gateway, routing.target)
         async with asyncio.timeout_at(deadline):
             findings = await hand_over(gateway, target, parcel)
     except TargetRefused as fault:
-        raise Refused("failed", *fault.findings, rules=(routing.rule,)) from fault
+        return _rejected(routing, fault, before)
     except (TargetDown, TimeoutError) as fault:
-        why = fault.why if isinstance(fault, TargetDown) else "it did not answer in time"
-        if routing.on_failure == "reject" or routing.hold is None:
-            raise Refused(
-                "down",
-                error("transient", f"target {routing.target} is down: {why}; send the message again later",
-                      rule=routing.rule),
-                headers={"Retry-After": "10"},
-                rules=(routing.rule,),
-            ) from fault  # fmt: skip
-        until = gateway.clock() + routing.hold
-        waits = Finding("information", "informational",
-                        f"queued for target {routing.target}, which is down: {why}", rule=routing.rule)  # fmt: skip
-        return _queued(routing.target, parcel, key, until, why), (waits,)
-    return TargetState(routing.target, "delivered", None, key, None, None), findings
+        why = fault.why if isinstance(fault, TargetDown) else LATE
+        return _put_off(gateway, routing, parcel, why, before)
+    return TargetState(routing.target, "delivered", None, routing.order_key, None, None), findings
+
+
+def _rejected(
+    routing: Routing, fault: TargetRefused, before: tuple[TargetState, ...]
+) -> tuple[TargetState, tuple[Finding, ...]]:
+    """What a target's 4xx means: the message is refused, unless others took it and this one may fail later anyway."""
+    why = "; ".join(finding.diagnostics for finding in fault.findings)
+    state = TargetState(routing.target, "rejected", None, routing.order_key, None, why)
+    if routing.on_failure == "queue" and before:
+        return state, tuple(replace(finding, severity="warning") for finding in fault.findings)
+    raise Refused("failed", *fault.findings, rules=(routing.rule,), states=(*before, state)) from fault
+
+
+def _put_off(
+    gateway: Gateway, routing: Routing, parcel: Parcel, why: str, before: tuple[TargetState, ...]
+) -> tuple[TargetState, tuple[Finding, ...]]:
+    """What a target that is down means, by its route."""
+    if routing.on_failure == "reject" or routing.hold is None:
+        words = f"target {routing.target} is down: {why}; send the message again later"
+        raise Refused(
+            "down", error("transient", words, rule=routing.rule), headers={"Retry-After": "10"}, rules=(routing.rule,),
+            states=before,
+        )  # fmt: skip
+    until = (gateway.clock() + routing.hold).isoformat()
+    words = f"queued for target {routing.target}, which is down: {why}"
+    waits = Finding("information", "informational", words, rule=routing.rule)
+    return TargetState(routing.target, "queued", packed(parcel), routing.order_key, until, why), (waits,)
 
 
 async def _check_turn(gateway: Gateway, routing: Routing) -> None:
@@ -112,15 +141,15 @@ async def _check_turn(gateway: Gateway, routing: Routing) -> None:
         raise TargetDown(routing.target, "earlier messages with the same order key are still waiting for it")
 
 
-def _target(gateway: Gateway, name: str) -> Target:
+def target_of(gateway: Gateway, name: str) -> Target:
+    """A target by its name.
+
+    Errors: TargetDown for one without an address.
+    """
     target = gateway.targets.get(name)
     if target is None:
         raise TargetDown(name, "no address is configured for it")
     return target
-
-
-def _queued(target: str, parcel: Parcel, key: str | None, deadline: datetime, why: str) -> TargetState:
-    return TargetState(target, "queued", packed(parcel), key, deadline.isoformat(), why)
 
 
 async def hand_over(gateway: Gateway, target: Target, parcel: Parcel) -> tuple[Finding, ...]:
@@ -132,7 +161,7 @@ async def hand_over(gateway: Gateway, target: Target, parcel: Parcel) -> tuple[F
         return await _write(gateway, target, parcel)
     answer = await target.deliver(parcel.raw, parcel.receipt)
     if answer.status >= 400:  # noqa: PLR2004 - HTTP's first client error
-        raise TargetRefused(target.name, _issues(target.name, answer))
+        raise TargetRefused(target.name, issues(target.name, answer))
     return ()
 
 
@@ -148,7 +177,7 @@ async def _write(gateway: Gateway, server: FhirServer, parcel: Parcel) -> tuple[
         if answer.status in LOST_RACE:
             continue
         if answer.status >= 400:  # noqa: PLR2004 - HTTP's first client error
-            raise TargetRefused(server.name, _issues(server.name, answer))
+            raise TargetRefused(server.name, issues(server.name, answer))
         return findings
     raise TargetDown(server.name, f"others changed the same resources {MERGES} times in a row")
 
@@ -183,86 +212,3 @@ def _stale(resource_type: str) -> Finding:
         "information", "informational",
         f"the stored {resource_type} was told of by a later message, so this one left it as it is", resource_type,
     )  # fmt: skip
-
-
-def _issues(target: str, answer: Answer) -> tuple[Finding, ...]:
-    """A target's own issues, each with the target's name before it."""
-    try:
-        body = simplejson.loads(answer.body)
-        issues = body.get("issue", []) if isinstance(body, dict) else []
-    except ValueError:
-        issues = []
-    found = tuple(
-        error(str(issue.get("code", "processing")),
-              f"target {target}: {issue.get('diagnostics') or issue.get('details', {}).get('text') or 'no words'}",
-              next(iter(issue.get("expression") or ()), None))
-        for issue in issues if isinstance(issue, dict) and issue.get("severity") in {"error", "fatal"}
-    )  # fmt: skip
-    return found or (error("processing", f"target {target} refused it with status {answer.status}"),)
-
-
-def packed(parcel: Parcel) -> bytes:
-    """Parcel as the queue keeps it."""
-    around = {
-        "receipt": parcel.receipt,
-        "raw": base64.b64encode(parcel.raw).decode(),
-        "drafts": fhir.drafts_to_json(parcel.drafts, told=parcel.told).decode(),
-        "organisation": parcel.organisation,
-        "domain": parcel.domain,
-    }
-    return json.dumps(around).encode()
-
-
-def unpacked(payload: bytes) -> Parcel:
-    """Parcel from the queue."""
-    around = json.loads(payload)
-    drafts, told = fhir.drafts_from_json(around["drafts"].encode())
-    raw = base64.b64decode(around["raw"])
-    return Parcel(around["receipt"], raw, drafts, told, around["organisation"], around["domain"])
-
-
-async def work_off(gateway: Gateway) -> None:
-    """Deliver what is queued, for as long as the gateway runs: one worker, in order of each key.
-
-    A target that is down is tried again with back-off until the route's time is over, then its item is dead; a target
-    that refuses makes it dead at once.
-    """
-    while True:
-        try:
-            item = await gateway.journal.due(gateway.clock())
-            if item is not None:
-                await attempt(gateway, item)
-                continue
-        except JournalUnavailable as fault:
-            log.error("queue", why=str(fault))
-        await asyncio.sleep(IDLE)
-
-
-async def attempt(gateway: Gateway, item: Queued) -> None:
-    """Try one queued item once, and tell the journal how it went."""
-    parcel = unpacked(item.payload)
-    try:
-        target = _target(gateway, item.target)
-        async with (
-            gateway.order.turns([(item.target, item.order_key)]),
-            asyncio.timeout(gateway.settings.answer_within),
-        ):
-            await hand_over(gateway, target, parcel)
-    except TargetRefused as fault:
-        await gateway.journal.attempted(item, dead="; ".join(f.diagnostics for f in fault.findings))
-    except (TargetDown, TimeoutError) as fault:
-        why = fault.why if isinstance(fault, TargetDown) else "it did not answer in time"
-        await _again(gateway, item, why)
-    else:
-        await gateway.journal.attempted(item, delivered=True)
-    log.info("queue", receipt=item.receipt, target=item.target, attempts=item.attempts + 1)
-
-
-async def _again(gateway: Gateway, item: Queued, why: str) -> None:
-    now = gateway.clock()
-    deadline = datetime.fromisoformat(item.deadline) if item.deadline else now
-    if now >= deadline:
-        await gateway.journal.attempted(item, dead=f"{why}; the time that its route gives was over")
-        return
-    pause = min(2.0 ** min(item.attempts, 16), LONGEST_PAUSE) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
-    await gateway.journal.attempted(item, failed=why, next_at=min(now + timedelta(seconds=pause), deadline))

@@ -40,7 +40,8 @@ class Documents:
 class Gateway:
     """Everything that a request may touch.
 
-    Shape: `clock` answers the moment with its offset; `secret` keys the hashes that stand for patients' ids.
+    Shape: `versions` are all of HL7's, oldest first; `clock` answers the moment with its offset; `secret` keys the
+    hashes that stand for patients' ids.
     """
 
     settings: Settings
@@ -48,6 +49,7 @@ class Gateway:
     maps: Maps
     tables: FhirTables
     elements: Elements
+    versions: tuple[str, ...]
     documents: Documents
     journal: Journal
     targets: Mapping[str, Target]

@@ -43,7 +43,12 @@ def once(headers: Headers, name: str) -> tuple[str | None, Finding | None]:
         return values[0], error(
             "invalid", f"header {name} was sent {len(values)} times; send it exactly once", name, "HTTP-H02"
         )
-    return (values[0].strip() if values else None), None
+    return (trimmed(values[0]) if values else None), None
+
+
+def trimmed(value: str) -> str:
+    """Value without the blanks around it, of HTTP's two kinds alone. Source: RFC 9110 section 5.5."""
+    return value.strip(" \t")
 
 
 def optional_faults(headers: Headers) -> tuple[Finding, ...]:

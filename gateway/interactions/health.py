@@ -20,12 +20,13 @@ async def live(_request: Request) -> Response:
 
 
 async def ready(request: Request) -> Response:
-    """Answer with the state of rules, journal and every declared target; 503 unless all are well."""
+    """Answer with the state of rules, queue, journal and every declared target; 503 unless all are well."""
     gateway = of(request)
     names = sorted(gateway.rules.registry.targets)
     states = await asyncio.gather(*(_target(gateway.targets.get(name)) for name in names))
     parts = {
         "rules": "ready",
+        "queue": "ready" if not request.app.state.worker.done() else "ended",
         "journal": "ready" if await gateway.journal.writable() else "can't be written",
         **{f"target {name}": state for name, state in zip(names, states, strict=True)},
     }

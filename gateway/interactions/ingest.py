@@ -20,7 +20,7 @@ from gateway.interactions.gateway import Gateway, of
 from gateway.interactions.identify import Asking, identify
 from gateway.interactions.refused import Reason, Refused, error
 from gateway.interactions.scopes import check_ingest
-from gateway.interactions.submission import Case, Envelope, check_acceptable, opened
+from gateway.interactions.submission import Case, Envelope, check_acceptable, known_type, opened
 from gateway.journal import (
     Answer,
     AuditRow,
@@ -36,6 +36,7 @@ from gateway.mapping import Context, Conversion
 from gateway.rules import Decision
 
 PATIENCE = 20.0
+MARGIN = 1.0  # what is left of the time to answer for writing the answer down
 STATES: dict[Reason, State] = {"denied": "denied", "down": "failed", "busy": "failed"}
 SHOWN_LOSS = 40
 log = structlog.get_logger()
@@ -47,22 +48,26 @@ async def ingest(request: Request) -> Response:
     Errors: none are raised; each is an answer, by the table of outcomes in `http-interface.md`.
     """
     gateway = of(request)
-    sent = request.headers
-    sender = Sender(sent.get(headers.DATA_TYPE, ""), sent.get(headers.DOMAIN, ""), sent.get(headers.ORGANISATION, ""))
+    deadline = asyncio.get_running_loop().time() + gateway.settings.answer_within - MARGIN
+    data_type, domain, organisation = (
+        headers.trimmed(request.headers.get(name, ""))
+        for name in (headers.DATA_TYPE, headers.DOMAIN, headers.ORGANISATION)
+    )
+    sender = Sender(data_type, domain, organisation)
     asking: Asking | None = None
     try:
         asking = await identify(request, gateway)
         check_ingest(asking.scopes)
-        envelope = _envelope(request, gateway, sender)
+        envelope = _envelope(request, gateway, sender, deadline)
         raw = await body.read(request, gateway.settings.body_limit)
     except Refused as refusal:
         return await _turned_away(request, gateway, sender, asking, refusal)
     case = opened(gateway, asking, envelope, raw)
-    request.state.log.update(receipt=case.submission.receipt, type=case.submission.type, domain=case.domain.name)
+    request.state.log.update(receipt=case.submission.receipt, type=known_type(case), domain=case.domain.name)
     return _response(await settle(gateway, case, request.state.log))
 
 
-def _envelope(request: Request, gateway: Gateway, sender: Sender) -> Envelope:
+def _envelope(request: Request, gateway: Gateway, sender: Sender, deadline: float) -> Envelope:
     """Judge headers and options, in the order in which their faults are answered."""
     domains = {name: domain for name, domain in gateway.rules.domains.items() if domain.accepts}
     said = headers.ingest(request.headers, domains, gateway.rules.registry.organisations)
@@ -77,7 +82,6 @@ def _envelope(request: Request, gateway: Gateway, sender: Sender) -> Envelope:
             headers.DATA_TYPE, "HTTP-H04",
         ))  # fmt: skip
     media = body.media_type(request.headers, sender.data_type)
-    deadline = asyncio.get_running_loop().time() + gateway.settings.answer_within
     return Envelope(sender, domain, media.charset, options.read(request.query_params), deadline)
 
 
@@ -88,11 +92,12 @@ async def settle(gateway: Gateway, case: Case, seen: dict[str, Any]) -> Answer:
     """
     claimed = False
     try:
-        check_acceptable(case)
+        check_acceptable(case, gateway.versions)
         decision = judge(gateway, case)
         if case.options.dry_run:
             return await _rehearsed(gateway, case, decision, seen)
-        claim = await gateway.journal.claim(case.submission, PATIENCE)
+        patience = case.deadline - asyncio.get_running_loop().time()
+        claim = await gateway.journal.claim(case.submission, max(0.0, min(PATIENCE, patience)))
         if isinstance(claim, Repeat):
             seen.update(outcome="repeat", receipt=claim.receipt)
             return claim.answer
@@ -105,6 +110,12 @@ async def settle(gateway: Gateway, case: Case, seen: dict[str, Any]) -> Answer:
         if claimed:
             gateway.journal.abandon(case.submission.receipt)
         return _unwritten(gateway, case.sender, fault)
+    except Exception as fault:
+        if claimed:
+            gateway.journal.abandon(case.submission.receipt)
+        seen.update(outcome="fault")
+        log.error("fault", receipt=case.submission.receipt, error=type(fault).__name__, exc_info=fault)
+        return answer(gateway, case.sender, "down", (_fault(case),))
     except BaseException:
         if claimed:
             gateway.journal.abandon(case.submission.receipt)
@@ -121,7 +132,8 @@ async def carry_out(gateway: Gateway, case: Case, decision: Decision, seen: dict
         case.submission.receipt, case.submission.body, conversion.drafts, conversion.told,
         case.facts.organisation or "", case.domain.name,
     )  # fmt: skip
-    async with gateway.order.turns((routing.target, routing.order_key) for routing in decision.routes):
+    keys = [(routing.target, routing.order_key) for routing in decision.routes]
+    async with gateway.order.turns(keys, case.deadline):
         states, heard = await deliver(gateway, decision.routes, parcel, case.deadline)
         reason: Reason = "queued" if any(state.state == "queued" for state in states) else "stored"
         location = f"{gateway.settings.public_url}/$ingest/receipts/{case.submission.receipt}"
@@ -167,7 +179,6 @@ def check_own(case: Case, claim: object) -> None:
             "busy",
             error("lock-error", f"the same message, control id {control_id}, is still in hand; send it again", "MSH-10",
                   "HL7-K02"),
-            headers={"Retry-After": "5"},
         )  # fmt: skip
 
 
@@ -218,7 +229,7 @@ async def refused(gateway: Gateway, case: Case, refusal: Refused, seen: dict[str
     reply = answer(gateway, case.sender, refusal.reason, refusal.findings)
     state = STATES.get(refusal.reason, "refused")
     audit = audit_row(gateway, case, refusal.rules, refusal.reason)
-    outcome = outcome_of(state, reply, audit, ())
+    outcome = outcome_of(state, reply, audit, refusal.states)
     try:
         if case.options.dry_run:
             await gateway.journal.audit(audit)
@@ -245,11 +256,17 @@ def audit_row(gateway: Gateway, case: Case, rules: tuple[str, ...], outcome: str
         user=submission.user,
         purpose=submission.purpose,
         action="ingest",
-        what=f"{submission.domain} {submission.organisation} {submission.data_type} {submission.type} "
+        what=f"{submission.domain} {submission.organisation} {submission.data_type} {known_type(case)} "
         f"receipt {submission.receipt}",
         rules=rules,
         outcome=outcome,
         digest=gateway.rules.digest,
+    )
+
+
+def _fault(case: Case) -> Finding:
+    return error(
+        "exception", f"the gateway failed on this message; name receipt {case.submission.receipt} to its operator"
     )
 
 

@@ -8,11 +8,25 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from cryptography.fernet import Fernet, InvalidToken
 
 LIFETIME = 600
-Pairs = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page begins.
+
+    Shape: `address` is the upstream's page, None for its first; `skip` counts what was released of it before.
+    """
+
+    address: str | None = None
+    skip: int = 0
+
+
+START = Place()
 
 
 class Paging:
@@ -22,18 +36,18 @@ class Paging:
         """Take a key of 32 bytes in URL-safe base64."""
         self._fernet = Fernet(key)
 
-    def token(self, caller: str, resource_type: str, pairs: Pairs, upstream: str) -> str:
-        """Token for the page at `upstream` of a caller's query."""
-        return self._fernet.encrypt(json.dumps([_bound(caller, resource_type, pairs), upstream]).encode()).decode()
+    def token(self, bound: Sequence[object], place: Place) -> str:
+        """Token for a place, good for whoever is bound to the same things: caller, purpose, query, rules."""
+        return self._fernet.encrypt(json.dumps([_digest(bound), place.address, place.skip]).encode()).decode()
 
-    def upstream(self, token: str, caller: str, resource_type: str, pairs: Pairs) -> str | None:
-        """Upstream address of a token, or nothing where it is another's, another query's, forged or too old."""
+    def place(self, token: str, bound: Sequence[object]) -> Place | None:
+        """Place of a token, or nothing where it is another's, another query's, forged or too old."""
         try:
-            bound, address = json.loads(self._fernet.decrypt(token.encode(), ttl=LIFETIME))
+            digest, address, skip = json.loads(self._fernet.decrypt(token.encode(), ttl=LIFETIME))
         except (InvalidToken, ValueError):
             return None
-        return str(address) if bound == _bound(caller, resource_type, pairs) else None
+        return Place(address, skip) if digest == _digest(bound) else None
 
 
-def _bound(caller: str, resource_type: str, pairs: Pairs) -> str:
-    return hashlib.sha256(json.dumps([caller, resource_type, sorted(pairs)]).encode()).hexdigest()
+def _digest(bound: Sequence[object]) -> str:
+    return hashlib.sha256(json.dumps(bound).encode()).hexdigest()

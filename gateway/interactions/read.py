@@ -10,7 +10,8 @@ from starlette.responses import Response
 
 from gateway import fhir
 from gateway.interactions import respond
-from gateway.interactions.access import check_format, permitted, record, released, served
+from gateway.interactions.access import check_format, permitted, record, refused, released, served
+from gateway.interactions.filling import loaded
 from gateway.interactions.gateway import of
 from gateway.interactions.identify import identify
 from gateway.interactions.refused import Refused, error
@@ -30,21 +31,23 @@ async def read(request: Request) -> Response:
     asking = await identify(request, gateway)
     check_format(request)
     resource_type, resource_id = request.path_params["type"], request.path_params["id"]
-    server = served(gateway, resource_type)
-    facts = asking.facts(gateway, "read", type=resource_type)
     name = f"{resource_type}/{resource_id}"
     try:
+        server = served(gateway, resource_type)
         check_access(asking.scopes, "read", resource_type)
+        facts = asking.facts(gateway, "read", type=resource_type)
         decision = permitted(gateway, facts)
     except Refused as refusal:
-        await record(gateway, asking, "read", resource_type, rules=refusal.rules, outcome="denied", seen=(name,))
+        await refused(request, gateway, asking, "read", resource_type, refusal)
         raise
     answer = await server.read(resource_type, resource_id)
-    stored = fhir.load(answer.body) if answer.status == FOUND else None
-    seen = released(gateway, facts, decision, stored) if stored is not None else None
-    request.state.log.update(rules=decision.by, outcome="permit" if seen else "not-found")
-    outcome = "permit" if seen is not None else "not-found"
-    await record(gateway, asking, "read", resource_type, rules=decision.by, outcome=outcome, seen=(name,))
+    stored = loaded(server, answer) if answer.status == FOUND else None
+    by: set[str] = set()
+    seen = released(gateway, facts, decision, by, stored) if stored is not None else None
+    rules = tuple(sorted({*decision.by, *by}))
+    outcome = "not-found" if seen is None else "permit"
+    request.state.log.update(rules=rules, outcome=outcome)
+    await record(gateway, asking, "read", resource_type, rules=rules, outcome=outcome, seen=(name,))
     if seen is None:
         raise Refused("unreadable", error("not-found", f"there is no such {resource_type}"), status=404)
     headers = {key: value for key in KEPT if (value := answer.headers.get(key))}

@@ -9,6 +9,7 @@ from gateway.interactions.gateway import of
 from gateway.interactions.identify import identify
 from gateway.interactions.refused import Refused, error
 from gateway.interactions.respond import NO_STORE
+from gateway.interactions.scopes import check_ingest
 
 
 async def receipt(request: Request) -> Response:
@@ -18,6 +19,7 @@ async def receipt(request: Request) -> Response:
     """
     gateway = of(request)
     asking = await identify(request, gateway)
+    check_ingest(asking.scopes)
     found = await gateway.journal.find(request.path_params["id"])
     if found is None or found.principal != asking.caller.name:
         raise Refused("unreadable", error("not-found", "there is no such receipt of yours"), status=404)

@@ -6,6 +6,7 @@ from typing import Literal
 
 from gateway.documents.outcomes import BY_NAME
 from gateway.finding import Finding
+from gateway.journal import TargetState
 
 Reason = Literal[
     "stored", "queued", "conflict", "unreadable", "no-domain", "denied", "failed", "down",
@@ -16,7 +17,8 @@ Reason = Literal[
 class Refused(Exception):  # noqa: N818 - a refusal is an answer, not an error of the program
     """Nothing more is done for this request; `findings` say why.
 
-    Shape: `reason` picks the status; `headers` are added to the answer; `rules` are the ids that decided.
+    Shape: `reason` picks the status; `headers` are added to the answer; `rules` are the ids that decided; `states` is
+    what became of it at the targets that were reached before.
     """
 
     def __init__(
@@ -25,6 +27,7 @@ class Refused(Exception):  # noqa: N818 - a refusal is an answer, not an error o
         *findings: Finding,
         headers: dict[str, str] | None = None,
         rules: tuple[str, ...] = (),
+        states: tuple[TargetState, ...] = (),
         status: int | None = None,
     ) -> None:
         """Keep what the answer needs."""
@@ -33,6 +36,7 @@ class Refused(Exception):  # noqa: N818 - a refusal is an answer, not an error o
         self.findings = findings
         self.headers = headers or {}
         self.rules = rules
+        self.states = states
         self._status = status
 
     @property

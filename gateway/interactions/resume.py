@@ -11,9 +11,11 @@ import structlog
 
 from gateway.interactions.gateway import Gateway
 from gateway.interactions.ingest import carry_out, judge, refused
-from gateway.interactions.refused import Refused
+from gateway.interactions.refused import Refused, error
 from gateway.interactions.submission import check_acceptable, reopened
+from gateway.journal import JournalUnavailable
 
+WITHIN = 2.0
 log = structlog.get_logger()
 
 
@@ -21,21 +23,28 @@ async def resume(gateway: Gateway) -> int:
     """Carry out what a stopped process left in hand, in the order of arrival.
 
     Shape: how many there were. Their senders got no answer; one that sends again gets the answer made here.
+    Units: all of them together get 2 s; a target that is slower counts as down.
     Errors: JournalUnavailable, for a gateway that can't write must not start.
     """
     unfinished = await gateway.journal.unfinished()
+    deadline = asyncio.get_running_loop().time() + WITHIN
     for submission in unfinished:
         seen: dict[str, object] = {"receipt": submission.receipt}
-        deadline = asyncio.get_running_loop().time() + gateway.settings.answer_within
         case = reopened(gateway, submission, deadline)
         if case is None:
             log.error("resume", why="its principal or domain is no longer declared", **seen)
             gateway.journal.abandon(submission.receipt)
             continue
         try:
-            check_acceptable(case)
+            check_acceptable(case, gateway.versions)
             await carry_out(gateway, case, judge(gateway, case), seen)
         except Refused as refusal:
             await refused(gateway, case, refusal, seen, claimed=True)
+        except JournalUnavailable:
+            raise
+        except Exception as fault:
+            log.error("resume", error=type(fault).__name__, exc_info=fault, **seen)
+            words = error("exception", "the gateway failed on this message when it took it up again")
+            await refused(gateway, case, Refused("down", words), seen, claimed=True)
         log.info("resumed", **seen)
     return len(unfinished)

@@ -5,8 +5,10 @@ Source: "The way of one search" in `architecture.md` of the design; https://hl7.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from functools import partial
+from typing import Literal
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.requests import Request
@@ -14,9 +16,11 @@ from starlette.responses import Response
 
 from gateway import fhir, query
 from gateway.interactions import body, respond
-from gateway.interactions.access import check_format, permitted, record, released, served
+from gateway.interactions.access import check_format, permitted, record, refused, released, served
+from gateway.interactions.filling import Page, filled
 from gateway.interactions.gateway import Gateway, of
-from gateway.interactions.identify import Asking, identify
+from gateway.interactions.identify import identify
+from gateway.interactions.paging import START, Place
 from gateway.interactions.refused import Refused, error
 from gateway.interactions.scopes import check_access
 from gateway.rules import Decision, Facts
@@ -37,28 +41,44 @@ async def search(request: Request) -> Response:
     asking = await identify(request, gateway)
     check_format(request)
     resource_type = request.path_params["type"]
-    server = served(gateway, resource_type)
-    token, pairs = await _parameters(request, gateway)
-    asked = _parsed(gateway, resource_type, pairs)
-    facts = _facts(gateway, asking, resource_type, asked)
+    by: set[str] = set()
     try:
+        server = served(gateway, resource_type)
+        token, pairs = await _parameters(request, gateway)
+        asked = _parsed(gateway, resource_type, pairs)
         check_access(asking.scopes, "search", resource_type)
+        facts = asking.facts(gateway, "search", type=resource_type, query=asked)
         decision = permitted(gateway, facts)
-        address = _page(gateway, asking, resource_type, pairs, token)
+        bound = (asking.caller.name, asking.purpose, resource_type, sorted(pairs), gateway.rules.digest, decision.by)
+        page = await _page(gateway, server, facts, decision, asked, _place(gateway, token, bound), by)
     except Refused as refusal:
-        request.state.log.update(rules=refusal.rules)
-        await record(gateway, asking, "search", _what(asked), rules=refusal.rules, outcome="denied")
+        await refused(request, gateway, asking, "search", f"{resource_type}?", refusal)
         raise
-    bundle, upstream_next = await _fetched(server, _narrowed(gateway, decision, asked), address)
-    resources = _released(gateway, facts, decision, bundle)
-    total = _total(decision, bundle, resources, whole=upstream_next is None and address is None)
-    links = _links(gateway, asking, resource_type, pairs, token, upstream_next)
-    request.state.log.update(rules=decision.by, resources=len(resources), outcome="permit")
-    names = tuple(f"{resource['resourceType']}/{resource['id']}" for resource in resources)
-    await record(gateway, asking, "search", _what(asked), rules=decision.by, outcome="permit", seen=names)
+    names = tuple(f"{resource['resourceType']}/{resource['id']}" for resource in page.resources)
+    rules = tuple(sorted({*decision.by, *by}))
+    request.state.log.update(rules=rules, resources=len(names), outcome="permit")
+    await record(gateway, asking, "search", _what(asked), rules=rules, outcome="permit", seen=names)
     base = gateway.settings.public_url
-    entries = [(f"{base}/{name}", resource, MATCH) for name, resource in zip(names, resources, strict=True)]
-    return respond.resource(fhir.dump(fhir.searchset(entries, links=links, total=total)))
+    entries = [(f"{base}/{name}", resource, MATCH) for name, resource in zip(names, page.resources, strict=True)]
+    following = None if page.following is None else gateway.paging.token(bound, page.following)
+    links = _links(f"{base}/{resource_type}", pairs, token, following)
+    return respond.resource(fhir.dump(fhir.searchset(entries, links=links, total=page.total)))
+
+
+async def _page(
+    gateway: Gateway,
+    server: FhirServer,
+    facts: Facts,
+    decision: Decision,
+    asked: query.Query,
+    place: Place,
+    by: set[str],
+) -> Page:
+    narrowed = _narrowed(gateway, decision, asked)
+    if narrowed is None:
+        return Page()
+    release = partial(released, gateway, facts, decision, by)
+    return await filled(server, narrowed, place, release, judged=decision.judged)
 
 
 async def _parameters(request: Request, gateway: Gateway) -> tuple[str | None, Pairs]:
@@ -87,6 +107,8 @@ def _parsed(gateway: Gateway, resource_type: str, pairs: Pairs) -> query.Query:
     parsed = query.parse(resource_type, pairs, gateway.tables)
     if not isinstance(parsed, query.Query):
         raise Refused("unreadable", *parsed)
+    if parsed.count == 0:
+        raise Refused("unreadable", error("value", "_count is at least 1 here", "_count", "HTTP-F09"))
     if parsed.summary or parsed.elements:
         raise Refused("unreadable", error(
             "not-supported", "_summary and _elements are not offered here; ask for whole resources", None, "HTTP-F08"
@@ -94,20 +116,16 @@ def _parsed(gateway: Gateway, resource_type: str, pairs: Pairs) -> query.Query:
     return parsed
 
 
-def _facts(gateway: Gateway, asking: Asking, resource_type: str, asked: query.Query) -> Facts:
-    return asking.facts(gateway, "search", type=resource_type, query=asked)
-
-
-def _page(gateway: Gateway, asking: Asking, resource_type: str, pairs: Pairs, token: str | None) -> str | None:
+def _place(gateway: Gateway, token: str | None, bound: Sequence[object]) -> Place:
     if token is None:
-        return None
-    address = gateway.paging.upstream(token, asking.caller.name, resource_type, pairs)
-    if address is None:
+        return START
+    place = gateway.paging.place(token, bound)
+    if place is None:
         raise Refused("unreadable", error(
             "expired", f"{PAGE} is not a page of this search for this caller, or is too old; search again without it",
             PAGE, "HTTP-F07",
         ))  # fmt: skip
-    return address
+    return place
 
 
 def _narrowed(gateway: Gateway, decision: Decision, asked: query.Query) -> query.Query | None:
@@ -125,40 +143,9 @@ def _narrowed(gateway: Gateway, decision: Decision, asked: query.Query) -> query
     return replace(asked, count=count, format=None, pretty=None, page=None)
 
 
-def _total(decision: Decision, bundle: dict[str, Any], resources: list[dict[str, Any]], *, whole: bool) -> int | None:
-    """What the caller may see of all pages: upstream's count where no row is judged here, or the one page's own."""
-    if whole:
-        return len(resources)
-    return bundle.get("total") if all(view.rows is None for view in decision.views) else None
-
-
-async def _fetched(
-    server: FhirServer, asked: query.Query | None, address: str | None
-) -> tuple[dict[str, Any], str | None]:
-    """Bundle from upstream, and its own address of the next page."""
-    if asked is None:
-        return {"total": 0}, None
-    answer = await (server.search(asked.type, query.render(asked)) if address is None else server.page(address))
-    if answer.status >= 400:  # noqa: PLR2004 - HTTP's first client error
-        raise Refused("failed", error("processing", "the FHIR server did not take this search"), status=400)
-    bundle = fhir.load(answer.body)
-    following = next((link["url"] for link in bundle.get("link", ()) if link.get("relation") == "next"), None)
-    return bundle, following
-
-
-def _released(gateway: Gateway, facts: Facts, decision: Decision, bundle: dict[str, Any]) -> list[dict[str, Any]]:
-    found = (entry.get("resource") for entry in bundle.get("entry", ()))
-    seen = (released(gateway, facts, decision, resource) for resource in found if resource is not None)
-    return [resource for resource in seen if resource is not None]
-
-
-def _links(
-    gateway: Gateway, asking: Asking, resource_type: str, pairs: Pairs, token: str | None, upstream_next: str | None
-) -> dict[str, str]:
-    base = f"{gateway.settings.public_url}/{resource_type}"
+def _links(base: str, pairs: Pairs, token: str | None, following: str | None) -> dict[str, str]:
     links = {"self": _address(base, pairs, token)}
-    if upstream_next is not None:
-        following = gateway.paging.token(asking.caller.name, resource_type, pairs, upstream_next)
+    if following is not None:
         links["next"] = _address(base, pairs, following)
     return links
 

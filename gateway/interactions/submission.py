@@ -23,6 +23,8 @@ from gateway.journal import Submission
 from gateway.rules import Facts
 from gateway.rules.declared import Domain
 
+LONGEST_CONTROL_ID = 199  # HL7 v2.5.1 chapter 2.A.74: the longest ST
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -122,14 +124,25 @@ def _key(organisation: str, domain: Domain, message: hl7v2.Message, digest: str)
     return json.dumps(parts)
 
 
-def check_acceptable(case: Case) -> None:
+def known_type(case: Case) -> str:
+    """Type of a message as logs and the audit may hold it: one that its domain accepts, for others hold any text."""
+    accepted = {name for accept in case.domain.accepts for name in accept.types}
+    return case.submission.type if case.submission.type in accepted else "other"
+
+
+def check_acceptable(case: Case, versions: tuple[str, ...]) -> None:
     """Whether the message can be read and is of a type and version that its domain accepts.
 
+    Shape: `versions` are all of HL7's, oldest first.
     Errors: Refused (unreadable), with the reader's findings or the accepted values.
     """
     message = case.message
     if refuses(message.findings):
         raise Refused("unreadable", *message.findings)
+    if len(case.submission.control_id) > LONGEST_CONTROL_ID:
+        raise Refused("unreadable", error(
+            "too-long", f"MSH-10 has more than {LONGEST_CONTROL_ID} characters", "MSH-10", "HL7-A03"
+        ))  # fmt: skip
     offers = [accept for accept in case.domain.accepts if accept.data_type == case.submission.data_type]
     types = tuple(sorted({name for accept in offers for name in accept.types}))
     fitting = [accept for accept in offers if message.type in accept.types]
@@ -140,7 +153,7 @@ def check_acceptable(case: Case) -> None:
             f"it accepts {listed(tuple(name.replace('^', ' ') for name in types))}",
             "MSH-9", "HL7-A01",
         ))  # fmt: skip
-    if not any(_within(message.version, accept.versions) for accept in fitting):
+    if not any(_within(message.version, accept.versions, versions) for accept in fitting):
         ranges = ", ".join(f"{accept.versions[0]} to {accept.versions[1]}" for accept in fitting if accept.versions)
         raise Refused("unreadable", error(
             "not-supported",
@@ -150,11 +163,9 @@ def check_acceptable(case: Case) -> None:
         ))  # fmt: skip
 
 
-def _within(version: str | None, versions: tuple[str, str] | None) -> bool:
-    if versions is None:
-        return True
-    try:
-        low, high, told = (tuple(int(part) for part in text.split(".")) for text in (*versions, version or ""))
-    except ValueError:
-        return False
-    return low <= told <= high
+def _within(version: str | None, accepted: tuple[str, str] | None, known: tuple[str, ...]) -> bool:
+    """Whether a version is one of HL7's, as HL7 writes it, and between the two that are accepted."""
+    if version not in known or accepted is None:
+        return version in known
+    low, high = (known.index(one) for one in accepted)
+    return low <= known.index(version) <= high

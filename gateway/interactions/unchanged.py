@@ -6,6 +6,7 @@ remembered, so that nothing is ever held against a resource that somebody else h
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 
 from gateway import fhir
@@ -37,6 +38,6 @@ class Unchanged:
 
 
 def content(draft: Draft) -> bytes:
-    """What a draft tells, without the message that it came from."""
+    """Digest of what a draft tells, without the message that it came from."""
     meta = {name: value for name, value in draft.resource.get("meta", {}).items() if name != "source"}
-    return fhir.dump([{**draft.resource, "meta": meta}, draft.clears])
+    return hashlib.sha256(fhir.dump([{**draft.resource, "meta": meta}, draft.clears])).digest()

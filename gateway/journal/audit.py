@@ -11,7 +11,7 @@ class AuditRow:
     """Who did what as whom, by which rules, and how it ended.
 
     Shape: `principal` is who was authenticated, `user` and `purpose` what it asserted (None: nothing), `action` the
-    rules' word (`send`, `search`, `read`), `what` a type, domain or receipt but never a patient's id in the clear,
+    rules' word (`ingest`, `search`, `read`), `what` a type, domain or receipt but never a patient's id in the clear,
     `rules` the ids of the rules that decided, `outcome` their effect, `digest` that of the rule set in force.
     Units: `at` is an ISO 8601 instant with its offset; without one it is taken for UTC.
     """

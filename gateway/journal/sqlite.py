@@ -6,6 +6,7 @@ Source: "Journal" in `trust.md` and "Keys" in `http-interface.md` of the design.
 from __future__ import annotations
 
 import asyncio
+import os
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Self
 from gateway.journal import tables
 from gateway.journal.audit import AuditRow
 from gateway.journal.lane import Lane, commit_together, read_each
+from gateway.journal.lock import only_holder
 from gateway.journal.model import (
     Busy,
     Claim,
@@ -35,8 +37,8 @@ _LOOK_AGAIN = 0.1
 class Journal:
     """Durable log of submissions, their deliveries, the queue and the audit.
 
-    Shape: `path` is the file, made at the first opening. One process writes a file; all calls of one journal come
-    from one event loop. Between `claim` and `settle` a submission is "in hand".
+    Shape: `path` is the file, made at the first opening. One process writes a file, which a lock beside it holds; all
+    calls of one journal come from one event loop. Between `claim` and `settle` a submission is "in hand".
     Errors: every method raises JournalUnavailable where the storage fails, or before `open`; what failed is not
     stored, and the next call tries the storage afresh.
     """
@@ -45,14 +47,17 @@ class Journal:
         """Make a journal that is not open yet."""
         self._writer = Lane("journal-writer", partial(tables.connect, path), commit_together)
         self._reader = Lane("journal-reader", partial(tables.connect_to_read, path), read_each)
+        self._path = path
+        self._lock: int | None = None
         self._in_hand: dict[str, asyncio.Future[None]] = {}
         self._abandoned: set[str] = set()
 
     async def open(self) -> None:
         """Start, making the file or bringing it up to date; once in a journal's life.
 
-        Errors: JournalUnavailable, closed again.
+        Errors: JournalUnavailable, closed again; also where another gateway has it open.
         """
+        self._lock = only_holder(self._path)
         self._writer.start()
         self._reader.start()
         try:
@@ -67,6 +72,9 @@ class Journal:
         """Finish what was handed over, and stop."""
         await self._reader.stop()
         await self._writer.stop()  # the last connection to close folds the write-ahead log into the file
+        if self._lock is not None:
+            os.close(self._lock)  # which gives the lock back
+            self._lock = None
 
     async def __aenter__(self) -> Self:
         """Open."""

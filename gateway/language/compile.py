@@ -15,28 +15,8 @@ from decimal import Decimal
 from typing import Any, Protocol
 from typing import Literal as Choice
 
-from gateway.language import functions
+from gateway.language import functions, nodes
 from gateway.language.functions import PHRASES, PREDICATES, EvaluationError
-from gateway.language.nodes import (
-    Chain,
-    Element,
-    Equal,
-    Fact,
-    Field,
-    Leaf,
-    Literal,
-    Member,
-    Named,
-    Not,
-    Operand,
-    Ordered,
-    Part,
-    Phrased,
-    Predicated,
-    Present,
-    Test,
-    leaves,
-)
 
 ARGUMENT = "c"
 """The name of a compiled function's first argument, the context."""
@@ -45,10 +25,10 @@ ARGUMENT = "c"
 class Reader(Protocol):
     """How leaves are read from the context."""
 
-    def value(self, leaf: Leaf, code: Code) -> ast.expr:
+    def value(self, leaf: nodes.Leaf, code: Code) -> ast.expr:
         """Expression for the value: None where it is absent; of a `many` leaf, a tuple or list of its values."""
 
-    def present(self, leaf: Leaf, code: Code) -> ast.expr | None:
+    def present(self, leaf: nodes.Leaf, code: Code) -> ast.expr | None:
         """Expression for whether there is any value; None where `value(...) is not None` says it."""
 
 
@@ -100,7 +80,7 @@ Absent = Choice["false", "passes", "fails"]
 
 
 def compile_test(
-    test: Test,
+    test: nodes.Test,
     reader: Reader,
     *,
     absent: Absent = "false",
@@ -121,7 +101,7 @@ def compile_test(
 
 
 def compile_value(
-    leaf: Leaf, reader: Reader, *, variables: Iterable[str] = (), name: str = "value"
+    leaf: nodes.Leaf, reader: Reader, *, variables: Iterable[str] = (), name: str = "value"
 ) -> Callable[..., Any]:
     """A leaf as a function that reads it."""
     code = Code()
@@ -153,17 +133,17 @@ class Hoisted:
     names: Mapping[object, str]
 
 
-def hoist(tests: Iterable[Test], reader: Reader, code: Code, prefix: str = "h") -> Hoisted:
+def hoist(tests: Iterable[nodes.Test], reader: Reader, code: Code, prefix: str = "h") -> Hoisted:
     """Read what several tests of one function read more than once into locals.
 
     HL7 paths alone: reading one can't fail, so it may be read where a condition before it would have stopped. A fact
     is an attribute, a local would cost as much; reading an element may fail.
     """
     counts: Counter[object] = Counter()
-    first: dict[object, Leaf] = {}
+    first: dict[object, nodes.Leaf] = {}
     for test in tests:
         for leaf in _values(test, reader, code):
-            if isinstance(leaf, Field | Part):
+            if isinstance(leaf, nodes.Field | nodes.Part):
                 counts[_identity(leaf)] += 1
                 first.setdefault(_identity(leaf), leaf)
     statements: list[ast.stmt] = []
@@ -191,83 +171,83 @@ class Body:
     absent: bool
     hoisted: Mapping[object, str]
 
-    def test(self, test: Test) -> ast.expr:
+    def test(self, test: nodes.Test) -> ast.expr:
         """A condition as an expression."""
         return _TESTS[type(test)](self, test)
 
-    def value(self, operand: Operand) -> ast.expr:
+    def value(self, operand: nodes.Operand) -> ast.expr:
         """An operand as an expression."""
-        if isinstance(operand, Literal):
+        if isinstance(operand, nodes.Literal):
             return self.literal(operand)
         leaf = _leaf(operand)
         name = self.hoisted.get(_identity(leaf))
         return self.reader.value(leaf, self.code) if name is None else ast.Name(name, ast.Load())
 
-    def literal(self, literal: Literal) -> ast.expr:
+    def literal(self, literal: nodes.Literal) -> ast.expr:
         """A constant; a date or a decimal is held as an object."""
         value = literal.value
         return self.code.hold(value) if isinstance(value, date | Decimal) else constant(value)
 
-    def converted(self, operand: Operand, convert: Callable[[Any], Any] | None) -> ast.expr:
+    def converted(self, operand: nodes.Operand, convert: Callable[[Any], Any] | None) -> ast.expr:
         """An operand read as number, day or instant."""
         found = self.value(operand)
-        if convert is None or isinstance(operand, Literal):
+        if convert is None or isinstance(operand, nodes.Literal):
             return found
         return self.code.call(convert, found)
 
 
-def _leaf(operand: Operand) -> Leaf:
-    if not isinstance(operand, Fact | Field | Part | Element):
+def _leaf(operand: nodes.Operand) -> nodes.Leaf:
+    if not isinstance(operand, nodes.Fact | nodes.Field | nodes.Part | nodes.Element):
         raise TypeError(operand)  # the checker resolves every operand first
     return operand
 
 
-def _identity(leaf: Leaf) -> object:
+def _identity(leaf: nodes.Leaf) -> object:
     """Two leaves that read the same, wherever they stand."""
     return (type(leaf), *(getattr(leaf, name) for name in leaf.__slots__ if name != "span"))
 
 
-def _values(test: Test, reader: Reader, code: Code) -> Iterable[Leaf]:
+def _values(test: nodes.Test, reader: Reader, code: Code) -> Iterable[nodes.Leaf]:
     """The leaves whose value is read, without those that are only asked for presence in another way."""
     asked = {
         id(t.operand)
         for t in _all(test)
-        if isinstance(t, Present) and reader.present(_leaf(t.operand), code) is not None
+        if isinstance(t, nodes.Present) and reader.present(_leaf(t.operand), code) is not None
     }
-    return (leaf for leaf in leaves(test) if id(leaf) not in asked)
+    return (leaf for leaf in nodes.leaves(test) if id(leaf) not in asked)
 
 
-def _all(test: Test) -> Iterable[Test]:
+def _all(test: nodes.Test) -> Iterable[nodes.Test]:
     yield test
     match test:
-        case Chain():
+        case nodes.Chain():
             for part in test.parts:
                 yield from _all(part)
-        case Not():
+        case nodes.Not():
             yield from _all(test.part)
-        case Named(test=inner) if inner is not None:
+        case nodes.Named(test=inner) if inner is not None:
             yield from _all(inner)
         case _:
             return
 
 
-def _optional(operand: Operand) -> bool:
-    return not isinstance(operand, Literal) and _leaf(operand).type.optional
+def _optional(operand: nodes.Operand) -> bool:
+    return not isinstance(operand, nodes.Literal) and _leaf(operand).type.optional
 
 
-def _chain(body: Body, test: Chain) -> ast.expr:
+def _chain(body: Body, test: nodes.Chain) -> ast.expr:
     values = [body.test(part) for part in test.parts]
     return ast.BoolOp(ast.And() if test.word == "and" else ast.Or(), values) if len(values) > 1 else values[0]
 
 
-def _negation(body: Body, test: Not) -> ast.expr:
+def _negation(body: Body, test: nodes.Not) -> ast.expr:
     inner = replace(body, absent=not body.absent) if body.turns else body
     return ast.UnaryOp(ast.Not(), inner.test(test.part))
 
 
-def _converter(left: Operand, right: Operand) -> Callable[[Any], Any] | None:
+def _converter(left: nodes.Operand, right: nodes.Operand) -> Callable[[Any], Any] | None:
     """As what two sides are compared: as they are, unless both have an order."""
-    kinds = {o.type.kind for o in (left, right) if isinstance(o, Literal | Fact | Field | Part | Element)}
+    kinds = {o.type.kind if isinstance(o, nodes.Literal) else _leaf(o).type.kind for o in (left, right)}
     if kinds == {"number"}:
         return functions.number
     if kinds == {"instant"}:
@@ -277,7 +257,7 @@ def _converter(left: Operand, right: Operand) -> Callable[[Any], Any] | None:
     return None
 
 
-def _guarded(body: Body, operands: tuple[Operand, ...], result: ast.expr) -> ast.expr:
+def _guarded(body: Body, operands: tuple[nodes.Operand, ...], result: ast.expr) -> ast.expr:
     """A comparison, and what it says where a value is absent."""
     asked = [body.value(o) for o in operands if _optional(o)]
     if not asked:
@@ -287,7 +267,7 @@ def _guarded(body: Body, operands: tuple[Operand, ...], result: ast.expr) -> ast
     return ast.BoolOp(ast.Or() if body.absent else ast.And(), [*tests, result])
 
 
-def _equal(body: Body, test: Equal) -> ast.expr:
+def _equal(body: Body, test: nodes.Equal) -> ast.expr:
     convert = _converter(test.left, test.right)
     left, right = body.converted(test.left, convert), body.converted(test.right, convert)
     comparison = ast.Compare(left, [ast.NotEq() if test.negated else ast.Eq()], [right])
@@ -296,7 +276,7 @@ def _equal(body: Body, test: Equal) -> ast.expr:
     return _guarded(body, (test.left, test.right), comparison)
 
 
-def _present(body: Body, test: Present) -> ast.expr:
+def _present(body: Body, test: nodes.Present) -> ast.expr:
     leaf = _leaf(test.operand)
     own = body.reader.present(leaf, body.code)
     if own is not None:
@@ -308,12 +288,12 @@ def _present(body: Body, test: Present) -> ast.expr:
     return ast.Compare(value, [ast.IsNot() if test.positive else ast.Is()], [ast.Constant(None)])
 
 
-def _member(body: Body, test: Member) -> ast.expr:
+def _member(body: Body, test: nodes.Member) -> ast.expr:
     only = test.options[0]
-    if not isinstance(only, Literal):
+    if not isinstance(only, nodes.Literal):
         found = ast.Compare(body.value(test.left), [ast.In()], [body.value(only)])
         return _guarded(body, (test.left,), found)
-    literals = [o for o in test.options if isinstance(o, Literal)]
+    literals = [o for o in test.options if isinstance(o, nodes.Literal)]
     convert = _converter(test.left, only)
     values = frozenset(o.value for o in literals)
     options = constant(values) if convert is None else body.code.hold(values)
@@ -324,13 +304,13 @@ def _member(body: Body, test: Member) -> ast.expr:
 _SIGNS: Mapping[str, type[ast.cmpop]] = {"<": ast.Lt, "<=": ast.LtE, ">": ast.Gt, ">=": ast.GtE}
 
 
-def _ordered(body: Body, test: Ordered) -> ast.expr:
+def _ordered(body: Body, test: nodes.Ordered) -> ast.expr:
     convert = _converter(test.left, test.right)
     left, right = body.converted(test.left, convert), body.converted(test.right, convert)
     return _guarded(body, (test.left, test.right), ast.Compare(left, [_SIGNS[test.sign]()], [right]))
 
 
-def _phrased(body: Body, test: Phrased) -> ast.expr:
+def _phrased(body: Body, test: nodes.Phrased) -> ast.expr:
     phrase = PHRASES[test.phrase]
     among: ast.expr = attribute(body.value(test.left), phrase.attribute)
     if phrase.by is not None:
@@ -339,25 +319,25 @@ def _phrased(body: Body, test: Phrased) -> ast.expr:
     return _guarded(body, (test.right,), ast.Compare(body.value(test.right), [ast.In()], [among]))
 
 
-def _predicated(body: Body, test: Predicated) -> ast.expr:
+def _predicated(body: Body, test: nodes.Predicated) -> ast.expr:
     call = body.code.call(PREDICATES[test.predicate], body.value(test.operand))
     return _guarded(body, (test.operand,), ast.UnaryOp(ast.Not(), call) if test.negated else call)
 
 
-def _named(body: Body, test: Named) -> ast.expr:
+def _named(body: Body, test: nodes.Named) -> ast.expr:
     if test.test is None:
         raise EvaluationError("a condition that was not checked")
     return body.test(test.test)
 
 
 _TESTS: Mapping[type, Callable[[Body, Any], ast.expr]] = {
-    Chain: _chain,
-    Not: _negation,
-    Equal: _equal,
-    Present: _present,
-    Member: _member,
-    Ordered: _ordered,
-    Phrased: _phrased,
-    Predicated: _predicated,
-    Named: _named,
+    nodes.Chain: _chain,
+    nodes.Not: _negation,
+    nodes.Equal: _equal,
+    nodes.Present: _present,
+    nodes.Member: _member,
+    nodes.Ordered: _ordered,
+    nodes.Phrased: _phrased,
+    nodes.Predicated: _predicated,
+    nodes.Named: _named,
 }

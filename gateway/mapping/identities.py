@@ -22,8 +22,19 @@ from gateway.mapping.writer import Writer
 Identify = Callable[[Run, Fields, Json], "str | None"]
 """Id of the resource that a segment makes, from its fields and from what was made of them."""
 
+_LONGEST_KEPT = 64
+
 # wards, practitioners and organisations come again and again
-_derived = functools.lru_cache(maxsize=65536)(derived_id)
+_kept = functools.lru_cache(maxsize=8192)(derived_id)
+
+
+def _derived(resource_type: str, authority: str, value: str) -> str:
+    """Derived id, kept for the next time unless the sender's texts are so long that keeping them is a burden.
+
+    Units: kept up to 64 characters each.
+    """
+    short = len(authority) <= _LONGEST_KEPT >= len(value)
+    return _kept(resource_type, authority, value) if short else derived_id(resource_type, authority, value)
 
 
 def identifier(made: Map) -> Identify:

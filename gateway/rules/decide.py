@@ -133,7 +133,7 @@ class RuleSet:
             return Decision("deny", self.digest, erred=every, findings=(_undecided(None),))
         if granted and routes and not findings:
             # what Decision._make calls: nearly every message ends here
-            return tuple.__new__(Decision, ("permit", self.digest, granted, erred, (), routes, (), (), False))
+            return tuple.__new__(Decision, ("permit", self.digest, granted, erred, (), routes, (), (), False, False))
         if not granted:
             if denied or (erred and not self._only_permits(erred)):
                 return self._forbidden(denied, erred)
@@ -176,7 +176,9 @@ class RuleSet:
             wanting = nearest_lacks(rules.permits, facts)
             return Decision("deny", self.digest, erred=tuple(erred), wanting=wanting)
         by = tuple(p.permit.id for p in views)
-        return Decision("permit", self.digest, by, tuple(erred), views=tuple(_view(p, facts) for p in views))
+        shown = tuple(_view(p, facts) for p in views)
+        judged = bool(rules.each) or any(view.rows is not None for view in shown)
+        return Decision("permit", self.digest, by, tuple(erred), views=shown, judged=judged)
 
 
 def _holds(test: Callable[..., bool] | None, rule: str, erred: list[str], *arguments: Any) -> bool:

@@ -49,7 +49,8 @@ class Decision(NamedTuple):
     Shape: `by` are the ids of the rules that decided, `erred` of those that could not be decided; on `permit`
     `findings` are warnings and information, on `refuse` what the checks found, on `deny` which forbids hold; `wanting`
     is what a denied caller lacks and a request that would work; `unusable` says that a parameter is one that nobody
-    may use; `digest` is that of the rule set.
+    may use; `judged` that resources are judged one by one, so that not all that is found may be released; `digest` is
+    that of the rule set.
     """
 
     effect: Literal["permit", "deny", "refuse"]
@@ -61,6 +62,7 @@ class Decision(NamedTuple):
     views: tuple[View, ...] = ()
     wanting: tuple[Finding, ...] = ()
     unusable: bool = False
+    judged: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,8 @@
-"""A folder as a target: each message a file, for demonstrations and for engines that read file drops."""
+"""A folder as a target: each message a file, for demonstrations and for engines that read file drops.
+
+The files hold patient data: they are for the gateway's own account, and so is a folder that the gateway makes. An
+engine of another account reads a folder that its administrator made with a default ACL for it.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,8 @@ from pathlib import Path
 
 from gateway.upstream.answer import Answer, TargetDown
 
+_FILE_MODE = 0o600
+_FOLDER_MODE = 0o700
 _RECEIPT = re.compile(r"[A-Za-z0-9_\-]{1,100}")
 
 
@@ -39,7 +45,7 @@ class FolderTarget:
         Errors: TargetDown.
         """
         try:
-            await asyncio.to_thread(self._folder.mkdir, parents=True, exist_ok=True)
+            await asyncio.to_thread(_make, self._folder)
         except OSError as error:
             raise TargetDown(self.name, f"its folder can't be made: {error.strerror}") from error
 
@@ -47,11 +53,17 @@ class FolderTarget:
         """Nothing is open."""
 
 
+def _make(folder: Path) -> None:
+    folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+
+
 def _write(folder: Path, name: str, raw: bytes) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+    _make(folder)
     # a reader of the folder that looks for *.hl7 never sees the half-written file
     unfinished = folder / f".{name}.part"
-    with unfinished.open("wb") as file:
+    unfinished.unlink(missing_ok=True)  # left by a crash, whatever its mode
+    handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
+    with os.fdopen(handle, "wb") as file:
         file.write(raw)
         file.flush()
         os.fsync(file.fileno())

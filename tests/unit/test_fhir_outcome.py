@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway import fhir
+from gateway import fhir, specs
 from gateway.finding import Finding, Severity
 
 AT = "2024-02-13T14:49:32.581+00:00"
@@ -72,3 +72,21 @@ def test_the_limits_are_parameters_and_one_issue_always_stays() -> None:
     assert [i["severity"] for i in found["issue"]] == ["error", "information"]
     long = outcome(Finding("error", "value", "", "P" * 500))
     assert len(long["issue"][0]["expression"][0]) == 200
+
+
+@pytest.mark.parametrize("code", ["BAD\r|^code", "", "success", "HAPI-0389", "Processing", "x" * 100_000])
+def test_a_code_that_r4_does_not_know_becomes_processing(code: str) -> None:
+    assert outcome(Finding("error", code, "a target's words"))["issue"] == [
+        {"severity": "error", "code": "processing", "diagnostics": "a target's words"}
+    ]
+
+
+def test_every_issue_type_of_r4_stays() -> None:
+    codes = specs.fhir(specs.ROOT).codes["http://hl7.org/fhir/ValueSet/issue-type"]
+    assert len(codes) == 31
+    assert {outcome(Finding("error", code, ""))["issue"][0]["code"] for code in codes} == codes
+
+
+def test_an_expression_is_bounded() -> None:
+    expression = outcome(Finding("error", "value", "", "P" * 100_000))["issue"][0]["expression"][0]
+    assert expression == "P" * 197 + "..."

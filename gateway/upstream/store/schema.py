@@ -79,6 +79,7 @@ def open_writer(path: Path, tables: FhirTables) -> sqlite3.Connection:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)  # it holds patient data; SQLite gives its other files the same mode
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
         _prepare(connection, path, tables)
     except (OSError, sqlite3.Error) as error:
