@@ -20,6 +20,7 @@ from gateway.finding import Finding
 from gateway.interactions import body, respond
 from gateway.interactions.access_log import AccessLog
 from gateway.interactions.documents import openapi, page
+from gateway.interactions.faults import trace
 from gateway.interactions.gateway import Gateway, of
 from gateway.interactions.health import live, ready
 from gateway.interactions.ingest import ingest
@@ -112,12 +113,14 @@ def application(opened: Opened) -> Starlette:
         HTTPException: _http,
         Exception: _fault,
     }
-    return Starlette(
+    web = Starlette(
         routes=ROUTES,
         lifespan=lifespan,
         middleware=[Middleware(AccessLog), Middleware(PlainPaths)],
         exception_handlers=handlers,  # type: ignore[arg-type]  # Starlette's type takes handlers of Exception alone
     )
+    web.router.redirect_slashes = False  # it would send the path, a patient's id in it, to whatever Host said
+    return web
 
 
 class PlainPaths:
@@ -165,7 +168,7 @@ async def _http(request: Request, fault: HTTPException) -> Response:
 
 
 async def _fault(request: Request, fault: Exception) -> Response:
-    log.error("fault", error=type(fault).__name__, request=request.state.log.get("request"), exc_info=fault)
+    log.error("fault", request=request.state.log.get("request"), **trace(fault))
     words = error("exception", f"the gateway failed; name request {request.state.log.get('request')} to its operator")
     return respond.outcome((words,), 500, of(request).clock())
 
@@ -180,4 +183,4 @@ async def _told(request: Request, findings: tuple[Finding, ...], status: int, he
 
 def _worker_ended(worker: asyncio.Task[None]) -> None:
     if not worker.cancelled() and (fault := worker.exception()) is not None:
-        log.error("queue worker ended", error=type(fault).__name__, exc_info=fault)
+        log.error("queue worker ended", **trace(fault))

@@ -31,7 +31,7 @@ from gateway.identity import (
 )  # fmt: skip
 from gateway.identity.private_file import make_folder, write_private
 from gateway.journal import JournalUnavailable
-from gateway.source import Diagnostic, render
+from gateway.source import Diagnostic, nearest, render
 from gateway.specs import SpecsError
 from gateway.upstream import store
 
@@ -150,6 +150,7 @@ def enrol(
     """
     if sum((jwks is not None, secret, new_key)) != 1:
         _stop("give exactly one of --jwks FILE, --secret and --new-key")
+    _check_declared(name, load(data=data).rules)
     credentials = Credentials(data / assemble.CREDENTIALS)
     if jwks is not None:
         credentials.enrol(name, keys=jwks.read_bytes())
@@ -166,6 +167,15 @@ def enrol(
         write_private(path, simplejson.dumps(private).encode())
         err.print(f"private key in {path}")
     err.print(f"enrolled {name}; the rules say what it may do")
+
+
+def _check_declared(name: str, folder: Path) -> None:
+    """Stop where no rule file declares a principal: what is misspelt here would only be found out by its 403."""
+    ruleset = rules.load(folder, assemble.vocabulary(load().specs)).rules
+    if ruleset is not None and name not in ruleset.registry.principals:
+        near = nearest(name, ruleset.registry.principals)
+        hint = f"did you mean {near}?" if near else f"declare it there first: principal {name} ..."
+        _stop(f"no rule file in {folder} declares a principal of the name {name}; {hint}")
 
 
 @principals.command("list")
@@ -274,17 +284,26 @@ def convert(
     settings = load()
     loaded = assemble.decisions(settings.rules, settings.specs)
     out_folder.mkdir(parents=True, exist_ok=True)
-    faulty = 0
+    faulty, made = 0, set[str]()
     for file in track(files, description="converting", console=err, transient=True):
-        made = offline.convert(
-            file.read_bytes(), loaded.maps, organisation=organisation, rules_digest=loaded.rules.digest
-        )
-        for finding in made.findings:
+        name = f"{file.stem}.fhir.json"
+        try:
+            if name in made:
+                raise OSError(f"another file of this run is {name} already; convert it into a folder of its own")
+            converted = offline.convert(
+                file.read_bytes(), loaded.maps, organisation=organisation, rules_digest=loaded.rules.digest
+            )
+        except OSError as fault:
+            err.print(f"{file}: {fault.strerror or fault}")
+            faulty += 1
+            continue
+        for finding in converted.findings:
             err.print(f"{file}: {_words(finding)}")
-        if made.bundle is None:
+        if converted.bundle is None:
             faulty += 1
         else:
-            (out_folder / f"{file.stem}.fhir.json").write_bytes(made.bundle)
+            made.add(name)
+            (out_folder / name).write_bytes(converted.bundle)
     if faulty:
         _stop(f"{faulty} of {len(files)} could not be converted")
 

@@ -121,7 +121,7 @@ The gateway serves {url}
   in a browser   {url}/swagger/index.html
   to sign in     {demo.engine.principal} (sends)     secret {secret_of(data, demo.engine.principal)}
                  {demo.partner.principal} (searches) secret {secret_of(data, demo.partner.principal)}
-  everything     make demo    (in a second terminal)
+  everything     make demo DATA={data} PORT={url.rpartition(":")[2]}    (in a second terminal)
   by hand        curl -i -H "Authorization: Bearer $({tool} {demo.engine.principal} | tail -1)" \\
                    -H 'source-domain: {demo.engine.domain}' -H 'organisation-code: {demo.engine.organisation}' \\
                    -H 'data-type: Hl7v2' -H 'Content-Type: text/plain' --data-binary @{shown} '{url}/$ingest'

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import re
 import socket
 import sys
 from collections.abc import Callable
@@ -15,9 +16,30 @@ from pathlib import Path
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 GRACE = 20
+_OFFER = re.compile(
+    rb"\r\n(?:upgrade:[ \t]*h2c|http2-settings:[^\r]*|connection:[ \t]*upgrade[^\r]*)(?=\r\n|\Z)", re.IGNORECASE
+)
 COLLECT = (20_000, 20, 100)  # a message makes thousands of short-lived objects and hardly a cycle
+
+
+class _Protocol(HttpToolsProtocol):
+    """HTTP/1.1 that leaves an offer of h2c alone.
+
+    A Java client offers it in its first request; the parser would stop there for an upgrade that never comes, and the
+    body would be lost. Source: RFC 9110 section 7.8: a server may ignore `Upgrade`.
+    """
+
+    def data_received(self, data: bytes) -> None:
+        """Take what arrived; a request's head begins where no request is under way."""
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.response_complete:
+            head, blank, rest = data.partition(b"\r\n\r\n")
+            if _OFFER.search(head):
+                data = _OFFER.sub(b"", head) + blank + rest
+        super().data_received(data)
 
 
 class _Server(uvicorn.Server):
@@ -71,8 +93,8 @@ def run(
     """
     certificate, key = tls or (None, None)
     config = uvicorn.Config(
-        app, host=host, port=port, http="httptools", loop="uvloop", lifespan="on", access_log=False, log_config=None,
-        server_header=False, timeout_graceful_shutdown=GRACE, backlog=2048, ws="none",
+        app, host=host, port=port, http=_Protocol, loop="uvloop", lifespan="on", access_log=False, log_config=None,
+        server_header=False, proxy_headers=False, timeout_graceful_shutdown=GRACE, backlog=2048, ws="none",
         ssl_certfile=certificate, ssl_keyfile=key,
     )  # fmt: skip
     server = _Server(config, started)

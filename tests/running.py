@@ -29,12 +29,13 @@ def message(
     *, kind: str = "ADT^A01", control_id: str = "C-1", nhs_number: str = NHS_NUMBER, version: str = "2.4",
     name: str = "MARLOW^EDITH", visit: str = "V-1", sent: str = "20261122101500", extra: str = "",
 ) -> bytes:  # fmt: skip
-    """An admission of an invented patient."""
+    """An admission of an invented patient, or what `kind` says; a discharge carries its time."""
+    discharge = f"|{sent}" if kind == "ADT^A03" else ""
     segments = [
         f"MSH|^~\\&|PAS|R0D|DEX|QVV|{sent}||{kind}|{control_id}|P|{version}",
         f"EVN|{kind[-3:]}|{sent}",
         f"PID|1||{nhs_number}^^^NHS^NH~L-{nhs_number}^^^R0D^MR||{name}||19800214|F|||1 Quay Lane^^Poole^^BH15 1AA",
-        f"PV1|1|E|ED^^^R0D||||^Okafor^Ada{'|' * 12}{visit}^^^R0D^VN{'|' * 25}{sent}",
+        f"PV1|1|E|ED^^^R0D||||^Okafor^Ada{'|' * 12}{visit}^^^R0D^VN{'|' * 25}{sent}{discharge}",
     ]
     return "\r".join([*segments, *([extra] if extra else [])]).encode() + b"\r"
 

@@ -61,7 +61,8 @@ def permitted(gateway: Gateway, facts: Facts) -> Decision:
     decision = gateway.rules.decide(facts)
     if decision.effect != "permit":
         findings = (*decision.findings, *decision.wanting)
-        raise Refused("unreadable" if decision.unusable else "denied", *findings, rules=decision.by)
+        ids = decision.by or tuple(dict.fromkeys(finding.rule for finding in findings if finding.rule))
+        raise Refused("unreadable" if decision.unusable else "denied", *findings, rules=ids)
     return decision
 
 

@@ -16,6 +16,7 @@ from gateway.finding import Finding, refuses
 from gateway.interactions import body, headers, options
 from gateway.interactions.acknowledge import Sender, answer
 from gateway.interactions.deliver import Parcel, deliver
+from gateway.interactions.faults import trace
 from gateway.interactions.gateway import Gateway, of
 from gateway.interactions.identify import Asking, identify
 from gateway.interactions.refused import Reason, Refused, error
@@ -110,11 +111,11 @@ async def settle(gateway: Gateway, case: Case, seen: dict[str, Any]) -> Answer:
         if claimed:
             gateway.journal.abandon(case.submission.receipt)
         return _unwritten(gateway, case.sender, fault)
-    except Exception as fault:
+    except Exception as fault:  # noqa: BLE001 - an engine stumbles over anything but an acknowledgement
         if claimed:
             gateway.journal.abandon(case.submission.receipt)
         seen.update(outcome="fault")
-        log.error("fault", receipt=case.submission.receipt, error=type(fault).__name__, exc_info=fault)
+        log.error("fault", receipt=case.submission.receipt, **trace(fault))
         return answer(gateway, case.sender, "down", (_fault(case),))
     except BaseException:
         if claimed:
@@ -138,7 +139,8 @@ async def carry_out(gateway: Gateway, case: Case, decision: Decision, seen: dict
         reason: Reason = "queued" if any(state.state == "queued" for state in states) else "stored"
         location = f"{gateway.settings.public_url}/$ingest/receipts/{case.submission.receipt}"
         receipt = Finding("information", "informational", f"receipt {location}")
-        reply = answer(gateway, case.sender, reason, (receipt, *decision.findings, *told, *heard), location)
+        findings = (receipt, *case.message.findings, *decision.findings, *told, *heard)
+        reply = answer(gateway, case.sender, reason, findings, location)
         seen.update(outcome=reason, rules=decision.by)
         await gateway.journal.settle(
             case.submission.receipt,
@@ -155,10 +157,16 @@ def judge(gateway: Gateway, case: Case) -> Decision:
     """
     decision = gateway.rules.decide(case.facts)
     if decision.effect == "deny":
-        raise Refused("denied", *(decision.findings or decision.wanting), rules=decision.by)
+        findings = decision.findings or decision.wanting
+        raise Refused("denied", *findings, rules=decision.by or named(findings))
     if decision.effect == "refuse":
         raise Refused("failed", *decision.findings, rules=decision.by)
     return decision
+
+
+def named(findings: tuple[Finding, ...]) -> tuple[str, ...]:
+    """Rules that findings name, each once."""
+    return tuple(dict.fromkeys(finding.rule for finding in findings if finding.rule))
 
 
 def check_own(case: Case, claim: object) -> None:
@@ -216,11 +224,13 @@ def _loss(conversion: Conversion) -> tuple[Finding, ...]:
 
 async def _rehearsed(gateway: Gateway, case: Case, decision: Decision, seen: dict[str, Any]) -> Answer:
     """Answer a dry run: everything but the claim, the delivery and the record; one audit row."""
+    before = await gateway.journal.look(case.submission)
+    check_own(case, before)
     _, told = convert(gateway, case)
     seen.update(outcome="dry-run", rules=decision.by)
     await gateway.journal.audit(audit_row(gateway, case, decision.by, "dry-run"))
     dry = Finding("information", "informational", "dry run: this would be accepted; nothing was stored")
-    return answer(gateway, case.sender, "stored", (dry, *decision.findings, *told))
+    return answer(gateway, case.sender, "stored", (dry, *case.message.findings, *decision.findings, *told))
 
 
 async def refused(gateway: Gateway, case: Case, refusal: Refused, seen: dict[str, Any], *, claimed: bool) -> Answer:

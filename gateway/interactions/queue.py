@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from gateway.interactions.deliver import LATE, TargetRefused, hand_over, target_of, unpacked
+from gateway.interactions.faults import trace
 from gateway.interactions.gateway import Gateway
 from gateway.journal import JournalUnavailable, NotInHand, Queued
 from gateway.upstream import TargetDown
@@ -44,8 +45,8 @@ async def _safely(gateway: Gateway, item: Queued) -> None:
         await attempt(gateway, item)
     except (JournalUnavailable, NotInHand):
         raise
-    except Exception as fault:
-        log.error("queue", receipt=item.receipt, target=item.target, error=type(fault).__name__, exc_info=fault)
+    except Exception as fault:  # noqa: BLE001 - one item must not hold up all others
+        log.error("queue", receipt=item.receipt, target=item.target, **trace(fault))
         await _again(gateway, item, "the gateway failed on it")
 
 

@@ -9,6 +9,7 @@ import asyncio
 
 import structlog
 
+from gateway.interactions.faults import trace
 from gateway.interactions.gateway import Gateway
 from gateway.interactions.ingest import carry_out, judge, refused
 from gateway.interactions.refused import Refused, error
@@ -42,8 +43,8 @@ async def resume(gateway: Gateway) -> int:
             await refused(gateway, case, refusal, seen, claimed=True)
         except JournalUnavailable:
             raise
-        except Exception as fault:
-            log.error("resume", error=type(fault).__name__, exc_info=fault, **seen)
+        except Exception as fault:  # noqa: BLE001 - one message must not keep the gateway from starting
+            log.error("resume", **trace(fault), **seen)
             words = error("exception", "the gateway failed on this message when it took it up again")
             await refused(gateway, case, Refused("down", words), seen, claimed=True)
         log.info("resumed", **seen)

@@ -20,12 +20,14 @@ from gateway.journal.lock import only_holder
 from gateway.journal.model import (
     Busy,
     Claim,
+    Conflict,
     Fresh,
     Held,
     JournalUnavailable,
     Outcome,
     Queued,
     Receipt,
+    Repeat,
     Submission,
     instant,
 )
@@ -107,6 +109,10 @@ class Journal:
             if not isinstance(claim, Fresh):
                 self._let_go(receipt)
         return claim
+
+    async def look(self, submission: Submission) -> Repeat | Conflict | None:
+        """What a claim would meet at an accepted submission under the same key; nothing is taken."""
+        return await self._reader.submit(partial(tables.look, submission=submission))
 
     async def _claim(self, submission: Submission, patience: float) -> Claim:
         loop = asyncio.get_running_loop()

@@ -205,6 +205,19 @@ def claim(connection: sqlite3.Connection, submission: Submission, supersedes: st
     return Fresh()
 
 
+def look(connection: sqlite3.Connection, submission: Submission) -> Repeat | Conflict | None:
+    """What holds the key of a submission, where it was accepted and its window is not over."""
+    holder = connection.execute(_HOLDER, (submission.key,)).fetchone()
+    if holder is None:
+        return None
+    receipt, body_hash, expires, in_hand = holder
+    if in_hand or instant(submission.received) >= expires:
+        return None
+    if body_hash != submission.body_hash:
+        return Conflict(receipt)
+    return Repeat(Answer(*connection.execute(_ANSWER, (receipt,)).fetchone()), receipt)
+
+
 def _insert(connection: sqlite3.Connection, s: Submission) -> int | None:
     return connection.execute(_INSERT_SUBMISSION, (
         s.receipt, s.received, s.principal, s.user, s.purpose, s.organisation, s.domain, s.data_type,

@@ -1,4 +1,4 @@
-"""Pages of a search whose resources are judged one by one tell nothing of what is held back: `rules-language.md` 9, 10."""
+"""Pages whose resources are judged one by one tell nothing of what is held back: `rules-language.md` 9 and 10."""
 
 from __future__ import annotations
 

@@ -22,8 +22,7 @@ pytestmark = [pytest.mark.interop, pytest.mark.xdist_group("process")]
 SEND = ROOT / "tests" / "interop" / "Send.java"
 WITHIN = 60.0
 NO_ANSWER = 3
-LOST = "the server loses a body that follows `Upgrade: h2c`, which the JDK's client sends over plain HTTP by default"
-VERSIONS = ["HTTP_1_1", pytest.param("HTTP_2", marks=pytest.mark.xfail(reason=LOST, strict=False))]
+VERSIONS = ["HTTP_1_1", "HTTP_2"]
 BIG = 500_000
 KEY = "java-client"
 NUMBERS = itertools.count()

@@ -23,6 +23,8 @@ function readable(response) {
 window.addEventListener("DOMContentLoaded", () => {
   const ui = window.SwaggerUIBundle({
     url: "v1/swagger.json",
+    // A browser that holds no credentials of its own shows the page's words for a refusal, not its own login prompt.
+    requestInterceptor: (request) => Object.assign(request, { credentials: "omit" }),
     dom_id: "#swagger-ui",
     deepLinking: true,
     docExpansion: "list",
