@@ -287,9 +287,11 @@ def convert(
     faulty, made = 0, set[str]()
     for file in track(files, description="converting", console=err, transient=True):
         name = f"{file.stem}.fhir.json"
+        if name in made:
+            err.print(f"{file}: another file of this run is {name} already; convert it into a folder of its own")
+            faulty += 1
+            continue
         try:
-            if name in made:
-                raise OSError(f"another file of this run is {name} already; convert it into a folder of its own")
             converted = offline.convert(
                 file.read_bytes(), loaded.maps, organisation=organisation, rules_digest=loaded.rules.digest
             )

@@ -18,11 +18,6 @@ RESULT_PARAMETERS: Mapping[str, tuple[Json, str]] = {
     "_count": ({"type": "integer", "minimum": 1}, "How many matches a page holds."),
     "_sort": ({"type": "string"}, "Parameters to sort by, separated by commas; `-` before one turns it round."),
     "_total": ({"type": "string", "enum": ["none", "estimate", "accurate"]}, "Whether a total is wanted."),
-    "_summary": (
-        {"type": "string", "enum": ["true", "text", "data", "count", "false"]},
-        "Which part of each resource is wanted.",
-    ),
-    "_elements": ({"type": "string"}, "Elements wanted, right below the type, separated by commas."),
     "_format": ({"type": "string"}, "`json` or `application/fhir+json`."),
     "_pretty": ({"type": "boolean"}, "Whether the answer is to be indented."),
     "_page": ({"type": "string"}, "Token of a page, as a `next` link gives it; it expires."),

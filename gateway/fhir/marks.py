@@ -7,10 +7,10 @@ Source: https://hl7.org/fhir/R4/resource.html#meta; the gateway's design (conver
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from gateway.fhir.jsonformat import Resource
 
@@ -109,8 +109,16 @@ def instant(text: str) -> datetime:
 
 def united(first: Iterable[Any], second: Iterable[Any]) -> list[Any]:
     """Entries of both in order, each once."""
-    found: list[Any] = []
+    found: dict[Hashable, Any] = {}
     for entry in (*first, *second):
-        if entry not in found:
-            found.append(entry)
-    return found
+        found.setdefault(frozen(entry), entry)
+    return list(found.values())
+
+
+def frozen(value: Any) -> Hashable:
+    """A key of a JSON value: two values have the same where they are equal."""
+    if isinstance(value, dict):
+        return (dict, frozenset((name, frozen(each)) for name, each in value.items()))
+    if isinstance(value, list):
+        return (list, tuple(frozen(each) for each in value))
+    return cast("Hashable", value)

@@ -10,13 +10,15 @@ Source: the gateway's design (conversion, update)
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any, NamedTuple, Protocol
 
 from gateway.fhir.elements import Elements, means
 from gateway.fhir.jsonformat import JsonError, Resource, canonical, dump, load
-from gateway.fhir.marks import DEFAULT, Marks, instant, merged_meta, told_at, united, without_history
+from gateway.fhir.marks import DEFAULT, Marks, frozen, instant, merged_meta, told_at, united, without_history
 
 SHARED = frozenset({"Patient", "Practitioner", "PractitionerRole", "Organization", "Location"})
 """Types that several senders tell of; resources of other types are replaced whole by their own sender."""
@@ -166,7 +168,8 @@ def _cleared(value: Resource, parts: Sequence[_Part], told: Resource) -> Resourc
             continue
         entries = child if isinstance(child, list) else [child]
         again = told.get(name) if isinstance(child, list) else None
-        kept = [_cleared_entry(entry, part, rest, again if isinstance(again, list) else []) for entry in entries]
+        own = _Told(again if isinstance(again, list) else ())
+        kept = [_cleared_entry(entry, part, rest, own) for entry in entries]
         kept = [entry for entry in kept if entry not in (None, {})]
         if kept:
             result[name] = kept if isinstance(child, list) else kept[0]
@@ -175,74 +178,102 @@ def _cleared(value: Resource, parts: Sequence[_Part], told: Resource) -> Resourc
     return {name: child for name, child in result.items() if name not in gone}
 
 
-def _cleared_entry(entry: Any, part: _Part, rest: Sequence[_Part], told: Sequence[Any]) -> Any:
+def _cleared_entry(entry: Any, part: _Part, rest: Sequence[_Part], told: _Told) -> Any:
     if not isinstance(entry, dict):
         return entry if part.member is not None else None
     if part.member is not None and entry.get(part.member) != part.value:
         return entry
     # An entry that the same message tells stays, or a second look at the message would take it out and put it last.
-    own = max((t for t in told if isinstance(t, dict) and t.items() <= entry.items()), key=len, default=None)
+    own = told.within(entry)
     if rest:
         return {**_cleared(entry, rest, {}), **(own or {})}
     return entry if own is not None else None
 
 
 class _Rule(Protocol):
-    """How entries of one datatype meet in a list."""
+    """How entries of one datatype meet in a list, by keys: lists may be long.
 
-    def same(self, standing: Resource, told: Resource) -> bool:
-        """Whether both are the same entry: the told one is laid over the standing one."""
+    A told entry is laid over the standing one that has the same `key`. It takes the place of a standing one where one
+    of the places that it `takes` is one that the standing one `holds`, unless both have the same `unlike`.
+    """
 
-    def superseded(self, standing: Resource, told: Resource) -> bool:
-        """Whether the told entry takes the place of the standing one."""
+    unlike: str | None
+
+    def key(self, entry: Resource) -> Hashable:
+        """The same for entries that are one."""
+
+    def takes(self, told: Resource) -> Iterable[Hashable]:
+        """Places that a told entry takes."""
+
+    def holds(self, standing: Resource) -> Iterable[Hashable]:
+        """Places that a standing entry has, of which a told one may take each."""
 
 
 class _ByUse:
-    """Names and addresses: one that is not old takes the place of all of its use."""
+    """Names and addresses: one that is not old takes the place of all of its use.
 
-    def same(self, standing: Resource, told: Resource) -> bool:
-        return standing == told
+    One without a use takes the place of those without a use, and stands beside the others: that a sender leaves the use
+    out doesn't say that it is the official one.
+    """
 
-    def superseded(self, standing: Resource, told: Resource) -> bool:
-        return standing.get("use") == told.get("use") != "old"
+    unlike = None
+
+    def key(self, entry: Resource) -> Hashable:
+        return frozen(entry)
+
+    def takes(self, told: Resource) -> Iterable[Hashable]:
+        return () if told.get("use") == "old" else (frozen(told.get("use")),)
+
+    holds = takes
 
 
 class _ByUrl:
     """Extensions: one takes the place of all of its URL."""
 
-    def same(self, standing: Resource, told: Resource) -> bool:
-        return standing == told
+    unlike = None
 
-    def superseded(self, standing: Resource, told: Resource) -> bool:
-        return bool(standing.get("url") == told.get("url"))
+    def key(self, entry: Resource) -> Hashable:
+        return frozen(entry)
+
+    def takes(self, told: Resource) -> Iterable[Hashable]:
+        return (frozen(told.get("url")),)
+
+    holds = takes
 
 
 class _ByValue:
     """Contact points: the same system and value are the same; another value stands beside."""
 
-    def same(self, standing: Resource, told: Resource) -> bool:
-        return (standing.get("system"), standing.get("value")) == (told.get("system"), told.get("value"))
+    unlike = None
 
-    def superseded(self, standing: Resource, told: Resource) -> bool:  # noqa: ARG002  the rule's interface
-        return False
+    def key(self, entry: Resource) -> Hashable:
+        return frozen([entry.get("system"), entry.get("value")])
+
+    def takes(self, told: Resource) -> Iterable[Hashable]:  # noqa: ARG002  the rule's interface
+        return ()
+
+    holds = takes
 
 
 class _BySystem:
     """Identifiers: another value of the same system, and type where both have one, takes the place."""
 
-    def same(self, standing: Resource, told: Resource) -> bool:
-        both = (standing, told)
-        return len({entry.get("system") for entry in both}) == 1 == len({entry.get("value") for entry in both})
+    unlike = "value"
 
-    def superseded(self, standing: Resource, told: Resource) -> bool:
-        types = _type_codes(standing), _type_codes(told)
-        return (
-            standing.get("system") is not None
-            and standing.get("system") == told.get("system")
-            and standing.get("value") != told.get("value")
-            and "old" not in {standing.get("use"), told.get("use")}
-            and (not types[0] or not types[1] or bool(types[0] & types[1]))
-        )
+    def key(self, entry: Resource) -> Hashable:
+        return frozen([entry.get("system"), entry.get("value")])
+
+    def takes(self, told: Resource) -> Iterable[Hashable]:
+        return self._places(told, ("of any type", "of no type"), ("of any type",))
+
+    def holds(self, standing: Resource) -> Iterable[Hashable]:
+        return self._places(standing, ("of any type",), ("of no type",))
+
+    def _places(self, entry: Resource, untyped: tuple[str, ...], typed: tuple[str, ...]) -> Iterable[Hashable]:
+        system, types = entry.get("system"), _type_codes(entry)
+        if system is None or entry.get("use") == "old":
+            return ()
+        return [(frozen(system), kind) for kind in ((*typed, *types) if types else untyped)]
 
 
 _LISTS: Mapping[str, _Rule] = {
@@ -254,35 +285,138 @@ _LISTS: Mapping[str, _Rule] = {
 }
 
 
-def _type_codes(identifier: Resource) -> set[tuple[Any, Any]]:
-    return {(c.get("system"), c.get("code")) for c in identifier.get("type", {}).get("coding", ())}
+def _type_codes(identifier: Resource) -> list[Hashable]:
+    codings = identifier.get("type", {}).get("coding", ())
+    return list(dict.fromkeys(frozen([c.get("system"), c.get("code")]) for c in codings))
 
 
 def _merged_list(standing: Sequence[Resource], told: Sequence[Resource], rule: _Rule) -> list[Resource]:
     """Entries of both: standing ones in their places, new ones where those stood whose place they take, or last."""
     told = united(told, ())
+    same: dict[Hashable, _Alike] = {}
+    for i, entry in enumerate(standing):
+        same.setdefault(rule.key(entry), _Alike({})).add(i, entry)
     pairs: dict[int, Resource] = {}
-    waiting: list[Resource] = []
-    for entry in told:
-        candidates = [i for i, s in enumerate(standing) if i not in pairs and rule.same(s, entry)]
-        if candidates:
-            # of several the most alike, so that laying the same over it again changes nothing
-            best = max(candidates, key=[_alike(s, entry) for s in standing].__getitem__)
-            pairs[best] = entry
-        else:
-            waiting.append(entry)
+    places = _Places(rule)
+    for number, entry in enumerate(told):
+        alike = same.get(rule.key(entry))
+        found = alike.take(entry) if alike is not None else None
+        if found is not None:
+            pairs[found] = entry
+        places.tell(number, entry, waiting=found is None)
     result: list[Resource] = []
     for i, entry in enumerate(standing):
         if i in pairs:
             result.append({**entry, **pairs[i]})
-        elif any(rule.superseded(entry, new) for new in told):
-            result.extend(new for new in waiting if rule.superseded(entry, new))
-            waiting = [new for new in waiting if not rule.superseded(entry, new)]
+        elif places.taken(entry):
+            result.extend(places.place(entry))
         else:
             result.append(entry)
-    return [*result, *waiting]
+    return [*result, *places.waiting.values()]
+
+
+@dataclass(slots=True)
+class _Alike:
+    """Standing entries of one key, by number; each may be laid over once."""
+
+    entries: dict[int, Resource]
+    indexes: dict[tuple[str, ...], dict[Hashable, deque[int]]] = field(default_factory=dict)
+
+    def add(self, number: int, entry: Resource) -> None:
+        """One more."""
+        self.entries[number] = entry
+
+    def take(self, told: Resource) -> int | None:
+        """The one most like the told entry, so that laying the same over it again changes nothing; the first of several."""
+        if len(self.entries) <= _FEW:
+            found = max(self.entries, key=lambda i: _alike(self.entries[i], told), default=None)
+        else:
+            found = self._most_alike(told)
+        if found is not None:
+            del self.entries[found]
+        return found
+
+    def _most_alike(self, told: Resource) -> int | None:
+        """Most alike is what has all of the told members, else all but one, and so on: each set of them is looked up."""
+        names = sorted(told)
+        for size in range(len(names), 0, -1):
+            firsts = [self._first(chosen, told) for chosen in combinations(names, size)]
+            found = min((first for first in firsts if first is not None), default=None)
+            if found is not None:
+                return found
+        return next(iter(self.entries))
+
+    def _first(self, names: tuple[str, ...], told: Resource) -> int | None:
+        index = self.indexes.get(names)
+        if index is None:
+            index = self.indexes[names] = {}
+            for number, entry in self.entries.items():
+                index.setdefault(_values(entry, names), deque()).append(number)
+        numbers = index.get(_values(told, names), deque())
+        while numbers and numbers[0] not in self.entries:
+            numbers.popleft()
+        return numbers[0] if numbers else None
+
+
+_FEW = 8
+"""So many entries are compared one by one; of more an index is made."""
+
+
+def _values(entry: Resource, names: Iterable[str]) -> Hashable:
+    return tuple(frozen(entry.get(name)) for name in names)
 
 
 def _alike(standing: Resource, told: Resource) -> int:
     """How many parts of the told entry the standing one has already."""
     return sum(standing.get(name) == value for name, value in told.items())
+
+
+class _Places:
+    """Which places the told entries take, and those of them that wait for theirs, by number."""
+
+    def __init__(self, rule: _Rule) -> None:
+        self.rule = rule
+        self.waiting: dict[int, Resource] = {}
+        self._values: dict[Hashable, set[Hashable]] = {}
+        self._numbers: dict[Hashable, list[int]] = {}
+
+    def tell(self, number: int, entry: Resource, *, waiting: bool) -> None:
+        """One more told entry."""
+        for place in self.rule.takes(entry):
+            self._values.setdefault(place, set()).add(self._value(entry))
+            if waiting:
+                self._numbers.setdefault(place, []).append(number)
+        if waiting:
+            self.waiting[number] = entry
+
+    def taken(self, standing: Resource) -> bool:
+        """Whether any told entry takes the place of a standing one."""
+        told = [self._values.get(place, set()) for place in self.rule.holds(standing)]
+        own = self._value(standing)
+        return any(len(values) > 1 or (values and (self.rule.unlike is None or own not in values)) for values in told)
+
+    def place(self, standing: Resource) -> list[Resource]:
+        """Those that wait for the place of a standing one, in order. None has its key, or it would be laid over it."""
+        numbers = {n for place in self.rule.holds(standing) for n in self._numbers.pop(place, ())}
+        return [self.waiting.pop(n) for n in sorted(numbers) if n in self.waiting]
+
+    def _value(self, entry: Resource) -> Hashable:
+        return None if self.rule.unlike is None else frozen(entry.get(self.rule.unlike))
+
+
+class _Told:
+    """The told entries of a list, to look up the longest that is part of a standing one."""
+
+    def __init__(self, entries: Iterable[Any]) -> None:
+        self._shapes: dict[tuple[str, ...], dict[Hashable, tuple[int, Resource]]] = {}
+        for number, entry in enumerate(entries):
+            if isinstance(entry, dict):
+                names = tuple(sorted(entry))
+                self._shapes.setdefault(names, {}).setdefault(_values(entry, names), (number, entry))
+
+    def within(self, standing: Resource) -> Resource | None:
+        """The longest told entry that the standing one has all of; the first of several."""
+        shapes = [names for names in self._shapes if standing.keys() >= set(names)]
+        found = [self._shapes[names].get(_values(standing, names)) for names in shapes]
+        best = min((f for f in found if f is not None), key=lambda f: (-len(f[1]), f[0]), default=None)
+        return best[1] if best is not None else None

@@ -197,6 +197,7 @@ def _merged(
             key, told = (server, *name, stands.etag), content(draft)
             if gateway.unchanged.knows(key, told):
                 continue
+            _check_subject(server, stands.resource, draft.resource)
             merged = fhir.merge(stands.resource, draft, told=parcel.told, elements=gateway.elements)
             if merged.resource is None and not merged.stale:
                 gateway.unchanged.learn(key, told)
@@ -205,6 +206,19 @@ def _merged(
         if merged.resource is not None:
             changes.append((merged.resource, stands.etag if stands else None))
     return changes, tuple(dict.fromkeys(findings))
+
+
+def _check_subject(server: str, standing: Resource, told: Resource) -> None:
+    """Whether a resource still speaks of the same patient; one that moved would be lost to the first.
+
+    Errors: TargetRefused.
+    """
+    for element in ("subject", "patient"):
+        old, new = (resource.get(element, {}).get("reference") for resource in (standing, told))
+        if old is not None and new is not None and old != new:
+            kind = told["resourceType"]
+            words = f"the stored {kind} with this identifier is of another patient; give each its own, or merge the two"
+            raise TargetRefused(server, (error("conflict", words, f"{kind}.{element}", "DLV-01"),))
 
 
 def _stale(resource_type: str) -> Finding:

@@ -1,11 +1,11 @@
-"""Paging tokens: encrypted, bound to the caller and the query, and short-lived; an upstream's address never shows.
+"""Paging tokens: encrypted, bound to the caller, carrying the query, and short-lived.
 
+An upstream's address never shows, and neither do the values of a search that came as a form.
 Source: `facade.md` of the design, "Links"; Fernet as the `cryptography` package specifies it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from cryptography.fernet import Fernet, InvalidToken
 
 LIFETIME = 600
+Pairs = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,21 @@ class Place:
 START = Place()
 
 
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What a token holds.
+
+    Shape: `pairs` is the query; `view` names what decided it: where the rules decide otherwise now, it has ended.
+    """
+
+    caller: str
+    purpose: str | None
+    resource_type: str
+    pairs: tuple[tuple[str, str], ...]
+    view: str
+    place: Place
+
+
 class Paging:
     """Makes and reads tokens under one key."""
 
@@ -36,18 +52,21 @@ class Paging:
         """Take a key of 32 bytes in URL-safe base64."""
         self._fernet = Fernet(key)
 
-    def token(self, bound: Sequence[object], place: Place) -> str:
-        """Token for a place, good for whoever is bound to the same things: caller, purpose, query, rules."""
-        return self._fernet.encrypt(json.dumps([_digest(bound), place.address, place.skip]).encode()).decode()
+    def token(self, ticket: Ticket) -> str:
+        """Token of a ticket."""
+        held = [
+            ticket.caller, ticket.purpose, ticket.resource_type, ticket.pairs, ticket.view,
+            ticket.place.address, ticket.place.skip,
+        ]  # fmt: skip
+        return self._fernet.encrypt(json.dumps(held).encode()).decode()
 
-    def place(self, token: str, bound: Sequence[object]) -> Place | None:
-        """Place of a token, or nothing where it is another's, another query's, forged or too old."""
+    def ticket(self, token: str) -> Ticket | None:
+        """Ticket of a token, or nothing where it is forged or too old."""
         try:
-            digest, address, skip = json.loads(self._fernet.decrypt(token.encode(), ttl=LIFETIME))
+            caller, purpose, resource_type, pairs, view, address, skip = json.loads(
+                self._fernet.decrypt(token.encode(), ttl=LIFETIME)
+            )
         except (InvalidToken, ValueError):
             return None
-        return Place(address, skip) if digest == _digest(bound) else None
-
-
-def _digest(bound: Sequence[object]) -> str:
-    return hashlib.sha256(json.dumps(bound).encode()).hexdigest()
+        read = tuple((name, value) for name, value in pairs)
+        return Ticket(caller, purpose, resource_type, read, view, Place(address, skip))

@@ -5,7 +5,6 @@ Source: "The way of one search" in `architecture.md` of the design; https://hl7.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Literal
@@ -19,8 +18,8 @@ from gateway.interactions import body, respond
 from gateway.interactions.access import check_format, permitted, record, refused, released, served
 from gateway.interactions.filling import Page, filled
 from gateway.interactions.gateway import Gateway, of
-from gateway.interactions.identify import identify
-from gateway.interactions.paging import START, Place
+from gateway.interactions.identify import Asking, identify
+from gateway.interactions.paging import START, Place, Ticket
 from gateway.interactions.refused import Refused, error
 from gateway.interactions.scopes import check_access
 from gateway.rules import Decision, Facts
@@ -44,13 +43,14 @@ async def search(request: Request) -> Response:
     by: set[str] = set()
     try:
         server = served(gateway, resource_type)
-        token, pairs = await _parameters(request, gateway)
+        ticket, pairs = await _parameters(request, gateway, asking)
         asked = _parsed(gateway, resource_type, pairs)
         check_access(asking.scopes, "search", resource_type)
         facts = asking.facts(gateway, "search", type=resource_type, query=asked)
         decision = permitted(gateway, facts)
-        bound = (asking.caller.name, asking.purpose, resource_type, sorted(pairs), gateway.rules.digest, decision.by)
-        page = await _page(gateway, server, facts, decision, asked, _place(gateway, token, bound), by)
+        view = " ".join((gateway.rules.digest, *decision.by))
+        place = START if ticket is None else _place(ticket, view)
+        page = await _page(gateway, server, facts, decision, asked, place, by)
     except Refused as refusal:
         await refused(request, gateway, asking, "search", f"{resource_type}?", refusal)
         raise
@@ -60,8 +60,12 @@ async def search(request: Request) -> Response:
     await record(gateway, asking, "search", _what(asked), rules=rules, outcome="permit", seen=names)
     base = gateway.settings.public_url
     entries = [(f"{base}/{name}", resource, MATCH) for name, resource in zip(names, page.resources, strict=True)]
-    following = None if page.following is None else gateway.paging.token(bound, page.following)
-    links = _links(f"{base}/{resource_type}", pairs, token, following)
+    links = {"self": _address(f"{base}/{resource_type}", request, pairs)}
+    if page.following is not None:
+        token = gateway.paging.token(
+            Ticket(asking.caller.name, asking.purpose, resource_type, tuple(pairs), view, page.following)
+        )
+        links["next"] = f"{base}/{resource_type}?{urlencode({PAGE: token})}"
     return respond.resource(fhir.dump(fhir.searchset(entries, links=links, total=page.total)))
 
 
@@ -81,26 +85,50 @@ async def _page(
     return await filled(server, narrowed, place, release, judged=decision.judged)
 
 
-async def _parameters(request: Request, gateway: Gateway) -> tuple[str | None, Pairs]:
-    """Parameters of the address and, for POST, of the form together; the paging token apart."""
+async def _parameters(request: Request, gateway: Gateway, asking: Asking) -> tuple[Ticket | None, Pairs]:
+    """Parameters of the address and, for POST, of the form together; those of a page are in its token."""
     pairs: Pairs = list(request.query_params.multi_items())
     if request.method == "POST":
-        kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-        if kind != FORM:
-            raise Refused("media-type", error(
-                "not-supported", f"POST _search takes a form: send Content-Type {FORM}", "Content-Type", "HTTP-F04"
-            ))  # fmt: skip
-        raw = await body.read(request, gateway.settings.body_limit, empty=True)
-        try:
-            pairs += parse_qsl(raw.decode("utf-8"), keep_blank_values=True, max_num_fields=200)
-        except ValueError as fault:
-            raise Refused("unreadable", error(
-                "structure", "the form is not URL-encoded UTF-8, or has more than 200 fields", None, "HTTP-F05"
-            )) from fault  # fmt: skip
+        pairs += await _form(request, gateway)
     tokens = [value for name, value in pairs if name == PAGE]
-    if len(tokens) > 1:
-        raise Refused("unreadable", error("invalid", f"{PAGE} was sent more than once", PAGE, "HTTP-F06"))
-    return (tokens[0] if tokens else None), [pair for pair in pairs if pair[0] != PAGE]
+    if not tokens:
+        return None, pairs
+    if len(pairs) > 1:
+        raise Refused(
+            "unreadable", error("invalid", f"{PAGE} carries the whole search: send it alone", PAGE, "HTTP-F06")
+        )
+    ticket = gateway.paging.ticket(tokens[0])
+    own = asking.caller.name, asking.purpose, request.path_params["type"]
+    if ticket is None or (ticket.caller, ticket.purpose, ticket.resource_type) != own:
+        raise _no_page()
+    return ticket, list(ticket.pairs)
+
+
+async def _form(request: Request, gateway: Gateway) -> Pairs:
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind != FORM:
+        raise Refused("media-type", error(
+            "not-supported", f"POST _search takes a form: send Content-Type {FORM}", "Content-Type", "HTTP-F04"
+        ))  # fmt: skip
+    raw = await body.read(request, gateway.settings.body_limit, empty=True)
+    try:
+        return parse_qsl(raw.decode("utf-8"), keep_blank_values=True, max_num_fields=200)
+    except ValueError as fault:
+        raise Refused("unreadable", error(
+            "structure", "the form is not URL-encoded UTF-8, or has more than 200 fields", None, "HTTP-F05"
+        )) from fault  # fmt: skip
+
+
+def _no_page() -> Refused:
+    words = f"{PAGE} is not a page of a search of this caller, or is too old; search again without it"
+    return Refused("unreadable", error("expired", words, PAGE, "HTTP-F07"))
+
+
+def _place(ticket: Ticket, view: str) -> Place:
+    """Place of a ticket, where the rules still decide as they did."""
+    if ticket.view != view:
+        raise _no_page()
+    return ticket.place
 
 
 def _parsed(gateway: Gateway, resource_type: str, pairs: Pairs) -> query.Query:
@@ -113,19 +141,24 @@ def _parsed(gateway: Gateway, resource_type: str, pairs: Pairs) -> query.Query:
         raise Refused("unreadable", error(
             "not-supported", "_summary and _elements are not offered here; ask for whole resources", None, "HTTP-F08"
         ))  # fmt: skip
-    return parsed
+    return replace(parsed, clauses=tuple(_relative(clause, gateway.settings.public_url) for clause in parsed.clauses))
 
 
-def _place(gateway: Gateway, token: str | None, bound: Sequence[object]) -> Place:
-    if token is None:
-        return START
-    place = gateway.paging.place(token, bound)
-    if place is None:
-        raise Refused("unreadable", error(
-            "expired", f"{PAGE} is not a page of this search for this caller, or is too old; search again without it",
-            PAGE, "HTTP-F07",
-        ))  # fmt: skip
-    return place
+def _relative(clause: query.Clause, own: str) -> query.Clause:
+    """A reference to the gateway's own address is one to what is behind it."""
+    values = tuple(
+        _reference(value, own) if isinstance(value, query.ReferenceValue) and value.url is not None else value
+        for value in clause.values
+    )
+    return replace(clause, values=values)
+
+
+def _reference(value: query.ReferenceValue, own: str) -> query.ReferenceValue:
+    name = (value.url or "").removeprefix(f"{own}/")
+    kind, slash, resource_id = name.partition("/")
+    if name == value.url or not slash or "/" in resource_id:
+        return value
+    return replace(value, raw=name, type=kind, id=resource_id, url=None)
 
 
 def _narrowed(gateway: Gateway, decision: Decision, asked: query.Query) -> query.Query | None:
@@ -143,16 +176,9 @@ def _narrowed(gateway: Gateway, decision: Decision, asked: query.Query) -> query
     return replace(asked, count=count, format=None, pretty=None, page=None)
 
 
-def _links(base: str, pairs: Pairs, token: str | None, following: str | None) -> dict[str, str]:
-    links = {"self": _address(base, pairs, token)}
-    if following is not None:
-        links["next"] = _address(base, pairs, following)
-    return links
-
-
-def _address(base: str, pairs: Pairs, token: str | None) -> str:
-    all_pairs = [*pairs, *([(PAGE, token)] if token else [])]
-    return f"{base}?{urlencode(all_pairs)}" if all_pairs else base
+def _address(base: str, request: Request, pairs: Pairs) -> str:
+    """Address of this search; one that came as a form keeps its values out of addresses."""
+    return f"{base}?{urlencode(pairs)}" if pairs and request.method == "GET" else base
 
 
 def _what(asked: query.Query) -> str:

@@ -117,6 +117,12 @@ def test_convert_goes_on_after_a_faulty_message_and_reports_it(gateway: Command,
     made = gateway("convert", str(faulty), str(ACCEPTED), "--out", str(tmp_path / "out"))
     assert made.returncode == 1
     assert "faulty.hl7" in made.stderr
+    missing = tmp_path / "missing.hl7"
+    twin = tmp_path / ACCEPTED.name
+    twin.write_bytes(ACCEPTED.read_bytes())
+    more = gateway("convert", str(missing), str(ACCEPTED), str(twin), "--out", str(tmp_path / "more"))
+    assert "2 of 3" in more.stderr
+    assert "already" in more.stderr
     bundle = json.loads((tmp_path / "out" / f"{ACCEPTED.stem}.fhir.json").read_text())
     assert {"Patient", "Encounter"} <= {entry["resource"]["resourceType"] for entry in bundle["entry"]}
 
@@ -190,8 +196,9 @@ def test_the_store_alone_serves_on_loopback(tmp_path: Path) -> None:
     [
         (("serve", "--host", "192.0.2.1"), "loopback"),
         (("token", "--principal", "nobody"), "nobody"),
-        (("principals", "enrol", "x y", "--secret"), "name"),
+        (("principals", "enrol", "x y", "--secret"), "declare"),
         (("principals", "enrol", "x"), "exactly one"),
+        (("principals", "enrol", "uhd-mirt", "--secret"), "did you mean uhd-mirth"),
         (("demo",), "make run"),
     ],
 )

@@ -112,3 +112,42 @@ def test_a_submission_left_in_hand_is_taken_up_at_the_next_start(tmp_path: Path,
         assert acknowledged(one.send(message())).code == "AA"
         patient = one.search("/Patient?_id=9990000018").json()["entry"][0]["resource"]
         assert patient["meta"]["versionId"] == "1"
+
+
+def test_a_visit_of_another_patient_is_not_taken_over(gateway: Running) -> None:
+    assert gateway.send(message()).status_code == 200
+    other = gateway.send(message(control_id="C-9", nhs_number="9990000026", sent="20261122111500"))
+    assert (other.status_code, acknowledged(other).code) == (422, "AE")
+    assert issues(other)[0]["expression"] == ["Encounter.subject"]
+    assert gateway.search("/Encounter?patient=9990000018").json()["total"] == 1
+    assert gateway.search("/Patient?_id=9990000026").json()["total"] == 0
+
+
+def test_what_the_reader_found_travels_back(gateway: Running) -> None:
+    reply = gateway.send(message().replace(b"|P|2.4", b"|P|2.4||||||8859/1"), content_type="text/plain; charset=utf-8")
+    assert acknowledged(reply).code == "AA"
+    assert any(issue.get("expression") == ["MSH-18"] for issue in issues(reply)), reply.text
+
+
+def test_a_dry_run_meets_the_key_as_the_message_would(gateway: Running) -> None:
+    first = gateway.send(message())
+    other = gateway.send(message(name="MARLOW^EDITHA"), query="?dry-run=true")
+    assert (other.status_code, acknowledged(other).code) == (409, "AR")
+    assert acknowledged(gateway.send(message(), query="?dry-run=true")).code == "AA"
+    assert gateway.send(message()).content == first.content
+
+
+def test_refused_rows_of_the_audit_name_their_rules(gateway: Running) -> None:
+    gateway.send(message(), organisation_code="rdz")
+    gateway.search("/Patient?family=Marlow")
+    with sqlite3.connect(gateway.data / "journal.db") as journal:
+        rows = journal.execute("SELECT action, rules, outcome FROM audit").fetchall()
+    assert [(action, outcome) for action, _, outcome in rows] == [("ingest", "denied"), ("search", "denied")]
+    assert "EC-P1" in rows[0][1]
+    assert "SR-P1" in rows[1][1]
+
+
+def test_no_redirect_leaves_the_gateway(gateway: Running) -> None:
+    answer = gateway.http.get("/Patient/9990000018/", follow_redirects=False, headers={"Host": "evil.example"})
+    assert answer.status_code == 404
+    assert issues(answer)

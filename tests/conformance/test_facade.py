@@ -154,12 +154,29 @@ def test_pages_are_the_callers_own_and_never_show_the_upstream(gateway: Running)
         assert following.status_code == 200, following.text
         page = following.json()
     assert len(seen) == len(set(seen)) == 7
-    stolen = next(link["url"] for link in first.json()["link"] if link["relation"] == "next").replace(
-        "1958-03-14", "1958-03-15"
-    )
-    refused = gateway.search(stolen.removeprefix("http://localhost:8000"))
-    assert refused.status_code == 400
-    assert gateway.search("/Patient?family=Tallis&birthdate=1958-03-14&_page=x").status_code == 400
+    link = next(link["url"] for link in first.json()["link"] if link["relation"] == "next")
+    own = link.removeprefix("http://localhost:8000")
+    assert "Tallis" not in own, "a page's address tells nothing of the search"
+    for stolen in (own + "&gender=female", own.replace("/Patient?", "/Condition?"), "/Patient?_page=x"):
+        refused = gateway.search(stolen)
+        assert (refused.status_code, issues(refused)[0]["expression"]) == (400, ["_page"]), stolen
+    assert gateway.search(own, principal="demo-engine", purpose=None).status_code == 400
+
+
+def test_a_search_by_form_keeps_its_values_out_of_addresses(gateway: Running) -> None:
+    for _, _, _, body in admissions(3):
+        gateway.send(body)
+    headers = {"Authorization": f"Bearer {gateway.token('demo-partner')}", "purpose-of-use": "TREAT"}
+    form = {"family": "Tallis", "birthdate": "1958-03-14", "_count": "2"}
+    page = gateway.http.post("/Patient/_search", data=form, headers=headers).json()
+    assert "Tallis" not in str(page["link"])
+    following = next(link["url"] for link in page["link"] if link["relation"] == "next")
+    assert len(gateway.search(following.removeprefix("http://localhost:8000")).json()["entry"]) == 1
+
+
+def test_a_reference_to_the_gateways_own_address_finds(filled: Running) -> None:
+    found = filled.search(f"/Encounter?patient=http://localhost:8000/Patient/{NHS_NUMBER}")
+    assert found.json()["total"] == 1
 
 
 def test_xml_is_not_offered(filled: Running) -> None:

@@ -183,4 +183,5 @@ def test_an_inherited_element_that_is_restated_stands_once_in_its_place() -> Non
         paths = [element.path for element in TABLES.elements.children(name)]
         assert len(set(paths)) == len(paths)
     assert [e.path for e in TABLES.elements.children("xhtml")] == ["xhtml.id", "xhtml.extension", "xhtml.value"]
-    assert list(TABLES.elements)[:3] == ["Element", "Element.id", "Element.extension"]
+    fresh = specs.ElementTable(specs.ROOT / "fhir" / "elements.txt", TABLES.types)  # others may have read from TABLES
+    assert list(fresh)[:3] == ["Element", "Element.id", "Element.extension"]
