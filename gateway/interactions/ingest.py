@@ -18,6 +18,7 @@ from gateway.interactions.acknowledge import Sender, answer
 from gateway.interactions.deliver import Parcel, deliver
 from gateway.interactions.faults import trace
 from gateway.interactions.gateway import Gateway, of
+from gateway.interactions.heavy import worked
 from gateway.interactions.identify import Asking, identify
 from gateway.interactions.refused import Reason, Refused, error
 from gateway.interactions.scopes import check_ingest
@@ -93,8 +94,9 @@ async def settle(gateway: Gateway, case: Case, seen: dict[str, Any]) -> Answer:
     """
     claimed = False
     try:
-        check_acceptable(case, gateway.versions)
-        decision = judge(gateway, case)
+        size = len(case.submission.body)
+        await worked(size, check_acceptable, case, gateway.versions)
+        decision = await worked(size, judge, gateway, case)
         if case.options.dry_run:
             return await _rehearsed(gateway, case, decision, seen)
         patience = case.deadline - asyncio.get_running_loop().time()
@@ -128,7 +130,7 @@ async def carry_out(gateway: Gateway, case: Case, decision: Decision, seen: dict
 
     Errors: Refused, JournalUnavailable.
     """
-    conversion, told = convert(gateway, case)
+    conversion, told = await worked(len(case.submission.body), convert, gateway, case)
     parcel = Parcel(
         case.submission.receipt, case.submission.body, conversion.drafts, conversion.told,
         case.facts.organisation or "", case.domain.name,
@@ -226,7 +228,7 @@ async def _rehearsed(gateway: Gateway, case: Case, decision: Decision, seen: dic
     """Answer a dry run: everything but the claim, the delivery and the record; one audit row."""
     before = await gateway.journal.look(case.submission)
     check_own(case, before)
-    _, told = convert(gateway, case)
+    _, told = await worked(len(case.submission.body), convert, gateway, case)
     seen.update(outcome="dry-run", rules=decision.by)
     await gateway.journal.audit(audit_row(gateway, case, decision.by, "dry-run"))
     dry = Finding("information", "informational", "dry run: this would be accepted; nothing was stored")

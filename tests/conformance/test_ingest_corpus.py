@@ -39,3 +39,11 @@ def test_any_bytes_are_answered(gateway: Running) -> None:
         reply = gateway.send(raw)
         assert reply.status_code == 400, raw
         assert reply.content.count(b"\rMSA|AR") == 1
+
+
+def test_a_large_message_is_taken_like_any_other(gateway: Running) -> None:
+    many = "".join(f"\rAL1|{number}|DA|{number}^Substance {number}^L" for number in range(1, 1500))
+    reply = gateway.send(message(extra=many.removeprefix("\r")))
+    assert reply.status_code == 200, reply.text
+    refused = gateway.send(message(control_id="C-2", nhs_number="9990000019", extra=many.removeprefix("\r")))
+    assert refused.status_code == 422
