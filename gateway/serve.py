@@ -22,6 +22,7 @@ GRACE = 20
 _OFFER = re.compile(
     rb"\r\n(?:upgrade:[ \t]*h2c|http2-settings:[^\r]*|connection:[ \t]*upgrade[^\r]*)(?=\r\n|\Z)", re.IGNORECASE
 )
+SWITCH = 0.0001  # seconds
 COLLECT = (20_000, 20, 100)  # a message makes thousands of short-lived objects and hardly a cycle
 
 
@@ -57,6 +58,8 @@ class _Server(uvicorn.Server):
             gc.freeze()
             gc.set_threshold(*COLLECT)
             gc.enable()
+            # SQLite gives the interpreter up at every statement: with the default of 5 ms each would wait as long.
+            sys.setswitchinterval(SWITCH)
             self._told()
 
 

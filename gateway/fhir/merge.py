@@ -197,15 +197,17 @@ class _Rule(Protocol):
     of the places that it `takes` is one that the standing one `holds`, unless both have the same `unlike`.
     """
 
-    unlike: str | None
+    @property
+    def unlike(self) -> str | None:
+        """A member."""
 
-    def key(self, entry: Resource) -> Hashable:
+    def key(self, entry: Resource, /) -> Hashable:
         """The same for entries that are one."""
 
-    def takes(self, told: Resource) -> Iterable[Hashable]:
+    def takes(self, told: Resource, /) -> Iterable[Hashable]:
         """Places that a told entry takes."""
 
-    def holds(self, standing: Resource) -> Iterable[Hashable]:
+    def holds(self, standing: Resource, /) -> Iterable[Hashable]:
         """Places that a standing entry has, of which a told one may take each."""
 
 
@@ -327,7 +329,7 @@ class _Alike:
         self.entries[number] = entry
 
     def take(self, told: Resource) -> int | None:
-        """The one most like the told entry, so that laying the same over it again changes nothing; the first of several."""
+        """The one most like the told entry, or the first of several: laying the same over it again changes nothing."""
         if len(self.entries) <= _FEW:
             found = max(self.entries, key=lambda i: _alike(self.entries[i], told), default=None)
         else:
@@ -337,7 +339,7 @@ class _Alike:
         return found
 
     def _most_alike(self, told: Resource) -> int | None:
-        """Most alike is what has all of the told members, else all but one, and so on: each set of them is looked up."""
+        """Most alike is what has all of the told members, else all but one: each set of them is looked up."""
         names = sorted(told)
         for size in range(len(names), 0, -1):
             firsts = [self._first(chosen, told) for chosen in combinations(names, size)]

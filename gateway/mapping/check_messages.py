@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field, replace
 
 from gateway.language.nodes import Word
@@ -23,14 +24,17 @@ def check_message(made: MessageMap, library: Library) -> tuple[MessageMap, tuple
 
 
 def once(structure: str, library: Library) -> frozenset[str]:
-    """Segments that may occur one time in a message of a structure, in every version that has it."""
-    found: frozenset[str] | None = None
+    """Segments that may occur one time in a message of a structure, in every version that has them there."""
+    found: set[str] = set()
+    more: set[str] = set()
     for dictionary in library.versions:
         group = dictionary.structures.get(structure)
         if group is not None:
-            single = frozenset(m.name for m in group.members if m.max == 1 and not hasattr(m, "members"))
-            found = single if found is None else found & single
-    return found or frozenset()
+            uses = Counter(m.name for g in group.groups() for m in g.members if not hasattr(m, "members"))
+            single = {m.name for m in group.members if m.max == 1 and uses[m.name] == 1}
+            found |= single
+            more |= uses.keys() - single
+    return frozenset(found - more)
 
 
 @dataclass(slots=True)

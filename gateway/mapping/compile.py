@@ -277,7 +277,6 @@ class SegmentConverter:
 def segment(made: Map, library: Library) -> SegmentConverter:
     """A segment's map as a converter."""
     writer, base = Writer(), made.target.text
-    whole = [row.target.steps[0].name for row in made.rows if isinstance(row, Row) and len(row.target.steps) == 1]
     writer.line("out = making.resource")
     writer.line("slots = making.slots")
     writer.line("got = before is not None and before(out, slots)")
@@ -286,7 +285,7 @@ def segment(made: Map, library: Library) -> SegmentConverter:
         if isinstance(row, Set):
             assignment(writer, row.assign, base, SegmentInHand(made.of.text), library)
         else:
-            _field_row(writer, row, made, library, alone=whole.count(row.target.steps[0].name) == 1)
+            _field_row(writer, row, made, library, _others(row, made))
     writer.line("position = run.segment.position")
     writer.line("run.used[position] = run.used.get(position, 0) | used")
     writer.line("return got or used != 0")
@@ -299,7 +298,17 @@ def segment(made: Map, library: Library) -> SegmentConverter:
     )
 
 
-def _field_row(writer: Writer, row: Row, made: Map, library: Library, *, alone: bool) -> None:
+def _others(row: Row, made: Map) -> list[int] | None:
+    """The other fields that fill the same element; None where one of them comes before the row's own."""
+    rows = [other for other in made.rows if isinstance(other, Row) and len(other.target.steps) == 1]
+    same = [other for other in rows if other.target.steps[0].name == row.target.steps[0].name]
+    if same and same[0] is not row:
+        return None
+    paths = [path_of(other.source.text) for other in same[1:]]
+    return [path.field for path in paths if path is not None and path.field is not None]
+
+
+def _field_row(writer: Writer, row: Row, made: Map, library: Library, others: list[int] | None) -> None:
     path = path_of(row.source.text) or Path(made.of.text, 0, ())
     number, base = path.field or 0, made.target.text
     hand, found = SegmentInHand(made.of.text, number), library.place(row.target, base)
@@ -309,8 +318,12 @@ def _field_row(writer: Writer, row: Row, made: Map, library: Library, *, alone: 
         free = placing.free(writer, found)
         writer.line("n = len(reps)")
         with writer.block("for e in reps:" if free is None else "for i, e in enumerate(reps, 1):"):
-            clears = _clears(row, base, found, alone=alone) if not path.steps else None
+            clears, told = _clears(row, base, found, others) if not path.steps else (None, [])
             with writer.block(f"if e == {writer.hold(NULL)}:"):
+                if told:
+                    held = " or ".join(f"run.has(f, {other}, 0, 0)" for other in told)
+                    with writer.block(f"if {held}:"):
+                        writer.line("continue")
                 if clears is not None:
                     writer.line(f"making.clears.append({writer.hold(clears)})")
                     writer.line("reached = True")
@@ -330,16 +343,17 @@ def _field_row(writer: Writer, row: Row, made: Map, library: Library, *, alone: 
             writer.line(f"used |= {1 << number}")
 
 
-def _clears(row: Row, base: str, found: Place, *, alone: bool) -> str | None:
+def _clears(row: Row, base: str, found: Place, others: list[int] | None) -> tuple[str | None, list[int]]:
     """What a field sent as `""` removes: an element, the entries of a list that the row tells apart, or nothing.
 
-    A list that several fields fill is not removed for the sake of one of them.
+    A list that several fields fill is removed by the first of them in the map, and only where the message tells of none
+    by the others, whose numbers stand behind: PID-5 removes the names, PID-9 does not, nor does PID-5 beside a PID-9.
     """
     if found.boxes or found.leaf is None:
-        return None
-    if not found.many or alone:
-        return f"{base}.{found.element}"
+        return None, []
+    if not found.many or others == []:
+        return f"{base}.{found.element}", []
     for assign in row.presets:
         if isinstance(assign.value, Template) and assign.target.span.text in {"use", "system"}:
-            return f"{base}.{found.element}[{assign.target.span.text}={assign.value.parts[0]}]"
-    return None
+            return f"{base}.{found.element}[{assign.target.span.text}={assign.value.parts[0]}]", []
+    return (None, []) if others is None else (f"{base}.{found.element}", others)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 from gateway.fhir import Draft, contributed
@@ -15,6 +16,11 @@ from gateway.mapping.groups import Instance
 from gateway.mapping.primitives import timed
 from gateway.mapping.run import Context, Run, place_of
 from gateway.mapping.structure import MessageConverter
+
+_PART = re.compile(r"(?:\[\d+\]|\.[\d.]+)$")
+
+AHEAD = timedelta(days=1)
+"""So far ahead of its receipt a message may tell of: clocks differ, and some have no offset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +42,8 @@ class Conversion:
 
     Shape: `drafts` are empty where any finding is an error, which then says why the message could not be converted;
     they share parts with drafts of other messages, so they are not to be changed in place; `told` is the instant that
-    the message tells of: EVN-2, else MSH-7,
-    else when it was received.
+    the message tells of: EVN-2, else MSH-7, else when it was received. A time more than a day after that is a clock's
+    or a clerk's mistake, and nothing that came later could be told: when it was received stands for it.
     """
 
     drafts: tuple[Draft, ...]
@@ -62,7 +68,7 @@ class Maps:
         zone = ZoneInfo(context.zone)
         header = message.first("MSH")
         received = context.received.astimezone(UTC).isoformat(timespec="milliseconds")
-        told = _told(message, zone) or received
+        told, early = _told(message, zone, context.received)
         converter = self.messages.get(message.type or "")
         if header is None or converter is None:
             return _not_converted(message, told, f"there is no map for {message.type or 'a message without a type'}")
@@ -76,6 +82,7 @@ class Maps:
             "context.map": converter.structure,
         }
         run = Run(message, facts, zone, header)
+        run.findings.extend(early)
         try:
             converter.run(run, Instance.of(converter.groups, message.segments))
         except ERRORS as fault:
@@ -108,8 +115,10 @@ def report(message: Message, run: Run, converter: MessageConverter) -> LossRepor
                 ignored += 1
             else:
                 unmapped.append(place_of(each, number))
-    unmapped.extend(path for path in run.lost if path not in unmapped)
-    return LossReport(mapped, ignored, tuple(unmapped))
+    # a part of a field that is told of as a whole adds nothing
+    whole = {*unmapped, *run.lost}
+    parts = [path for path in run.lost if (field := _PART.sub("", path)) == path or field not in whole]
+    return LossReport(mapped, ignored, tuple(dict.fromkeys((*unmapped, *parts))))
 
 
 def _populated(each: Segment, delimiter: str) -> list[int]:
@@ -120,13 +129,19 @@ def _populated(each: Segment, delimiter: str) -> list[int]:
     return [1, *found] if first else found
 
 
-def _told(message: Message, zone: tzinfo) -> str | None:
+def _told(message: Message, zone: tzinfo, received: datetime) -> tuple[str, tuple[Finding, ...]]:
+    """The instant that a message tells of, with what is to be said of it."""
+    instead = received.astimezone(UTC).isoformat(timespec="milliseconds")
     for name, number in (("EVN", 2), ("MSH", 7)):
         text = message.text(name, number)
         found = timed(text, zone) if text is not None else None
         if found is not None:
-            return found
-    return None
+            if datetime.fromisoformat(found) - received <= AHEAD:
+                return found, ()
+            place = f"{name}-{number}"
+            words = f"the time at {place} is more than a day ahead, so the message counts from when it was received"
+            return instead, (Finding("warning", "value", words, place, "MAP-AHEAD"),)
+    return instead, ()
 
 
 def _drafts(run: Run, context: Context) -> tuple[Draft, ...]:

@@ -6,15 +6,15 @@ Source: the gateway's design (conversion, identity).
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from gateway.fhir import derived_id, organization_id, patient_id
+from gateway.fhir import derived_id, nhs_number_digits, organization_id, patient_id
 from gateway.language.nodes import Word
 from gateway.mapping import values
 from gateway.mapping.check import FACTS
 from gateway.mapping.nodes import Identity, Map, Value
-from gateway.mapping.run import Fields, Json, Run
+from gateway.mapping.run import Fields, Json, Run, place_of
 from gateway.mapping.values import Hand, SegmentInHand
 from gateway.mapping.vocabulary import path_of
 from gateway.mapping.writer import Writer
@@ -65,7 +65,18 @@ def _way(writer: Writer, identity: Identity, type_: str, hand: Hand) -> None:
     with writer.block("for e in n:"):
         _candidate(writer, identity, type_, own, all_of_them="found")
     if _form(identity) == "nhs-number":
-        writer.line(f"id_ = {writer.hold(patient_id)}(found)")
+        writer.line(f"id_ = {writer.hold(_one_of)}(run, {path.field}, n, found)")
+
+
+def _one_of(run: Run, field: int, repetitions: Sequence[str], found: Sequence[tuple[str, str]]) -> str | None:
+    """Id by the one valid NHS number among those found; of several, `doubt` has the place of the second."""
+    id_ = patient_id(value for value, _ in found)
+    if id_ is None and run.doubt is None:
+        valid = [(digits, sent) for value, sent in found if (digits := nhs_number_digits(value)) is not None]
+        other = next((sent for digits, sent in valid if digits != valid[0][0]), None)
+        if other is not None:
+            run.doubt = f"{place_of(run.segment, field)}[{repetitions.index(other) + 1}]"
+    return id_
 
 
 def _candidate(writer: Writer, identity: Identity, type_: str, hand: Hand, *, all_of_them: str | None) -> None:
@@ -76,7 +87,7 @@ def _candidate(writer: Writer, identity: Identity, type_: str, hand: Hand, *, al
         with writer.block("if value:"):
             if form == "nhs-number":
                 writer.line(
-                    f"{all_of_them}.append(value)" if all_of_them else f"id_ = {writer.hold(patient_id)}([value])"
+                    f"{all_of_them}.append((value, e))" if all_of_them else f"id_ = {writer.hold(patient_id)}([value])"
                 )
                 return
             if form == "ods-code":

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any
 
+from gateway.fhir.marks import frozen
 from gateway.finding import Finding
 from gateway.hl7v2 import NULL, Message, Segment, unescape
 
@@ -14,6 +15,12 @@ Json = dict[str, Any]
 Slots = dict[str, Json]
 Fields = Sequence[str]
 """A segment's fields by number, as they were sent; the first is its name."""
+
+_MANY = 16
+"""Entries of a list that are compared one by one."""
+
+_LONG = 256
+"""A field so long is read once for all who ask for a part of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +43,11 @@ class Making:
     """A resource in the making.
 
     Shape: `slots` are its items that have a name in the maps, `clears` its `""` elements; `shared` says that its
-    content is remembered for other messages.
+    content is remembered for other messages; `seen` keeps what stands in its long lists, and is to be emptied when an
+    entry of one may change.
     """
 
-    __slots__ = ("clears", "id", "resource", "shared", "slots", "type")
+    __slots__ = ("clears", "id", "resource", "seen", "shared", "slots", "type")
 
     def __init__(self, type_: str, id_: str = "", resource: Json | None = None, *, shared: bool = False) -> None:
         """Nothing of it is known yet, unless given."""
@@ -48,6 +56,7 @@ class Making:
         self.id = id_
         self.resource: Json = {} if resource is None else resource
         self.slots: Slots = {}
+        self.seen: dict[str, set[Hashable]] = {}
         self.clears: list[str] = []
 
     def reference(self) -> Json:
@@ -59,8 +68,9 @@ class Run:
     """The state of one conversion. Units: `field` and `component` count from 1, 0 where there is none."""
 
     __slots__ = (
-        "codec", "component", "cut", "delimiters", "escape", "facts", "field", "findings", "lost", "made", "message",
-        "names", "repetition", "segment", "split", "subcomponent", "trail", "used", "zone",
+        "codec", "component", "cut", "delimiters", "doubt", "doubts", "escape", "facts", "field", "findings",
+        "known", "lost", "made", "message", "names", "repetition", "segment", "split", "subcomponent",
+        "trail", "used", "zone",
     )  # fmt: skip
 
     def __init__(self, message: Message, facts: dict[str, str], zone: tzinfo, start: Segment) -> None:
@@ -78,6 +88,9 @@ class Run:
         self.made: dict[tuple[str, str], Making] = {}
         self.trail: list[Making] = []
         self.names: dict[str, Making] = {}
+        self.doubt: str | None = None  # a place that says why the segment in hand identifies nothing
+        self.doubts: dict[str, str] = {}
+        self.known: dict[tuple[int, int, int, int], str] = {}
         self.used: dict[int, int] = {}
         self.lost: list[str] = []
         self.findings: list[Finding] = []
@@ -131,7 +144,7 @@ class Run:
             return standing
         if standing.shared:
             standing.resource, standing.shared = copied(standing.resource), False
-        merge(standing.resource, making.resource)
+        merge(standing.resource, making.resource, standing.seen)
         standing.clears.extend(c for c in making.clears if c not in standing.clears)
         return standing
 
@@ -179,7 +192,17 @@ class Run:
         """A part of any of a field's repetitions, empty where nothing but `""` was sent."""
         if field >= len(fields) or not fields[field]:
             return ""
-        found = (self.part(r, component, subcomponent) for r in fields[field].split(self.repetition))
+        if len(fields[field]) < _LONG:
+            return self._has(fields[field], component, subcomponent)
+        # each repetition of another field may ask; `split` keeps the fields, so that their id stays theirs
+        key = (id(fields), field, component, subcomponent)
+        found = self.known.get(key)
+        if found is None:
+            found = self.known[key] = self._has(fields[field], component, subcomponent)
+        return found
+
+    def _has(self, text: str, component: int, subcomponent: int) -> str:
+        found = (self.part(r, component, subcomponent) for r in text.split(self.repetition))
         return next((part for part in found if part), "")
 
 
@@ -198,8 +221,11 @@ def copied(value: Any) -> Any:
     return value
 
 
-def merge(into: Json, more: Json) -> bool:
-    """Add what isn't there: members, and entries of lists. Answers whether anything was added."""
+def merge(into: Json, more: Json, seen: dict[str, set[Hashable]] | None = None) -> bool:
+    """Add what isn't there: members, and entries of lists. Answers whether anything was added.
+
+    Shape: `seen` are the keys of the entries of long lists, for the next time; its lists grow in here alone.
+    """
     added = False
     for name, value in more.items():
         standing = into.get(name)
@@ -207,7 +233,23 @@ def merge(into: Json, more: Json) -> bool:
             into[name] = copied(value)
             added = True
         elif isinstance(standing, list) and isinstance(value, list):
-            new = [entry for entry in value if entry not in standing]
+            new = (
+                [entry for entry in value if entry not in standing]
+                if seen is None
+                else _new(name, standing, value, seen)
+            )
             standing.extend(copied(new))
             added = added or bool(new)
     return added
+
+
+def _new(name: str, standing: list[Any], value: list[Any], seen: dict[str, set[Hashable]]) -> list[Any]:
+    """The entries that a list lacks. A resource may be told of thousands of times, so a long list is not read again."""
+    if len(standing) < _MANY:
+        return [entry for entry in value if entry not in standing]
+    known = seen.get(name)
+    if known is None:
+        known = seen[name] = {frozen(entry) for entry in standing}
+    new = [(key, entry) for entry in value if (key := frozen(entry)) not in known]
+    known.update(key for key, _ in new)
+    return [entry for _, entry in new]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -27,15 +27,16 @@ Do = Callable[[Run, Fields], None]
 class MessageConverter:
     """A message's map.
 
-    Shape: `rows` by group, each a segment's name with what is done for it; `once` the segments that
-    count one time; `ignored` are the fields that the maps in use leave out by name; `names` those that a group gives;
-    `late` is done when all resources are known.
+    Shape: `rows` by group, each a segment's name with what is done for it; `once` the segments that may stand one time,
+    and `tells` what each of them tells of; `ignored` are the fields that the maps in use leave out by name; `names`
+    those that a group gives; `late` is done when all resources are known.
     """
 
     structure: str
     groups: Shape
     rows: Mapping[str, tuple[tuple[str, tuple[Make, ...]], ...]]
     once: frozenset[str]
+    tells: Mapping[str, str]
     requires: tuple[str, ...]
     ignored: Mapping[str, frozenset[int]]
     names: Mapping[str, frozenset[str]]
@@ -44,10 +45,15 @@ class MessageConverter:
     def run(self, run: Run, instance: Instance) -> None:
         """Convert a message into a run's resources."""
         self._instance(run, instance)
+        for name, found in instance.segments.items():
+            if name in self.once and found[1:]:
+                run.findings.append(_second(found, self.tells.get(name, "thing")))
         for name in self.requires:
             if name not in run.names:
-                words = f"no {name} could be identified, so the message could not be converted"
-                run.findings.append(Finding("error", "required", words, None, "MAP-REQUIRED"))
+                place = run.doubts.get(name)
+                why = f", as {_DOUBT}" if place else ""
+                words = f"no {name} could be identified{why}, so the message could not be converted"
+                run.findings.append(Finding("error", "required", words, place, "MAP-REQUIRED"))
         for late in self.late:
             late(run)
 
@@ -56,7 +62,9 @@ class MessageConverter:
             run.names.pop(name, None)
         for name, makes in self.rows[instance.shape.name]:
             found = instance.segments.get(name, ())
-            for each in found[:1] if name in self.once and not instance.shape.name else found:
+            if name in self.once and not instance.shape.name:
+                found = found[:1]
+            for each in found:
                 for make in makes:
                     make(run, each)
         for below in instance.below:
@@ -73,6 +81,7 @@ def compiled(made: MessageMap, once: frozenset[str], library: Library) -> Messag
         _shape("", (), made.rows, made.groups),
         rows,
         once,
+        {row.source.text: row.target.steps[0].name for row in reversed(made.rows)},
         tuple(word.text for requires in made.requires for word in requires.names),
         compiler.ignored,
         {path: frozenset(r.target.steps[0].name for r in found if not r.target.steps[1:]) - compiler.outer(path, groups)
@@ -153,6 +162,7 @@ class _Compiler:
             whole = run.names.get(name)
             if whole is None:
                 return
+            whole.seen.clear()
             part = Making("")
             if converter.fill(fields, run, part, _bound(before, run, fields)):
                 if after is not None:
@@ -221,9 +231,10 @@ def _maker(name: str, type_: str, converter: SegmentConverter, before: Assigned 
         run.names.pop(name, None)
         making = Making(type_)
         converter.fill(fields, run, making, _bound(before, run, fields))
+        run.doubt = None
         found = converter.identify(run, fields, making.resource)
         if found is None:
-            _unidentified(run, type_)
+            _unidentified(run, name, type_)
             return
         making.id = found
         if after is not None:
@@ -238,6 +249,7 @@ def _adder(name: str, converter: SegmentConverter, before: Assigned | None, afte
         making = run.names.get(name)
         if making is None:
             return
+        making.seen.clear()
         converter.fill(fields, run, making, _bound(before, run, fields))
         if after is not None:
             after(run, fields, making.resource, making.slots)
@@ -245,9 +257,24 @@ def _adder(name: str, converter: SegmentConverter, before: Assigned | None, afte
     return do
 
 
-def _unidentified(run: Run, type_: str) -> None:
+_DOUBT = "two different NHS numbers were sent"
+
+
+def _unidentified(run: Run, name: str, type_: str) -> None:
     """Nothing that was made of a segment is kept, so none of its fields was mapped."""
     run.used.pop(run.segment.position, None)
-    name = run.segment.name
-    words = f"{name} carries nothing that identifies a resource of type {type_}, so none was made of it"
-    run.findings.append(Finding("warning", "required", words, name, "MAP-IDENTITY"))
+    segment, place = run.segment.name, run.doubt
+    words = f"{segment} carries nothing that identifies a resource of type {type_}, so none was made of it"
+    if place is not None:
+        run.doubts[name] = place
+        words = f"{_DOUBT}, so {segment} identifies no resource of type {type_}, and none was made of it"
+    run.findings.append(Finding("warning", "required", words, place or segment, "MAP-IDENTITY"))
+
+
+def _second(found: Sequence[Segment], tells: str) -> Finding:
+    """A message has more segments of a name than its structure lets stand: which of them counts is not known."""
+    name, count = found[0].name, "two" if len(found) == 2 else str(len(found))  # noqa: PLR2004  a word for it
+    words = (
+        f"this message type tells of one {tells} in one {name} segment, and this message has {count} {name} segments"
+    )
+    return Finding("error", "structure", words, f"{name}[{found[1].number}]", "MAP-STRUCTURE")

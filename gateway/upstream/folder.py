@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from gateway.upstream.answer import Answer, TargetDown
@@ -18,13 +19,18 @@ _FOLDER_MODE = 0o700
 _RECEIPT = re.compile(r"[A-Za-z0-9_\-]{1,100}")
 
 
+_Job = tuple[str, bytes, asyncio.Future[None]]
+
+
 class FolderTarget:
-    """One folder."""
+    """One folder; files that wait together are written by one thread in one go, and share the folder's sync."""
 
     def __init__(self, name: str, folder: Path) -> None:
         """Make nothing yet."""
         self.name = name
         self._folder = folder
+        self._waiting: list[_Job] = []
+        self._running: asyncio.Task[None] | None = None
 
     async def deliver(self, raw: bytes, receipt: str) -> Answer:
         """Write `<receipt>.hl7`: it is there whole or not at all, and on the disk when this returns.
@@ -33,11 +39,27 @@ class FolderTarget:
         """
         if not _RECEIPT.fullmatch(receipt):
             raise ValueError("a receipt is letters, digits, hyphens and underscores")
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((f"{receipt}.hl7", raw, written))
+        if self._running is None or self._running.done():
+            self._running = asyncio.create_task(self._drain())
         try:
-            await asyncio.to_thread(_write, self._folder, f"{receipt}.hl7", raw)
+            await asyncio.shield(written)
         except OSError as error:
             raise TargetDown(self.name, f"its folder can't be written: {error.strerror}") from error
         return Answer(200, {}, b"")
+
+    async def _drain(self) -> None:
+        while self._waiting:
+            jobs, self._waiting = self._waiting, []
+            try:
+                await asyncio.to_thread(_write, self._folder, [(name, raw) for name, raw, _ in jobs])
+            except OSError as error:
+                for _, _, written in jobs:
+                    written.set_exception(error)
+            else:
+                for _, _, written in jobs:
+                    written.set_result(None)
 
     async def ready(self) -> None:
         """Whether the folder is there, or can be made.
@@ -50,15 +72,27 @@ class FolderTarget:
             raise TargetDown(self.name, f"its folder can't be made: {error.strerror}") from error
 
     async def aclose(self) -> None:
-        """Nothing is open."""
+        """Finish what is being written."""
+        if self._running is not None:
+            await self._running
 
 
 def _make(folder: Path) -> None:
     folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
 
 
-def _write(folder: Path, name: str, raw: bytes) -> None:
+def _write(folder: Path, files: Sequence[tuple[str, bytes]]) -> None:
     _make(folder)
+    for name, raw in files:
+        _write_one(folder, name, raw)
+    directory = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _write_one(folder: Path, name: str, raw: bytes) -> None:
     # a reader of the folder that looks for *.hl7 never sees the half-written file
     unfinished = folder / f".{name}.part"
     unfinished.unlink(missing_ok=True)  # left by a crash, whatever its mode
@@ -68,8 +102,3 @@ def _write(folder: Path, name: str, raw: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     unfinished.replace(folder / name)
-    directory = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

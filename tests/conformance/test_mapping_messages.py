@@ -21,7 +21,7 @@ MESSAGES = Path(__file__).parent / "maps" / "messages"
 CONTEXT = mapping.Context(
     organisation="R0D",
     domain="emergency-care",
-    received=datetime(2026, 5, 1, 12, 0, tzinfo=UTC),
+    received=datetime(2026, 5, 4, 12, 0, tzinfo=UTC),
     receipt="30d831e4-7f40-4bb9-9322-a42bfbc28bc5",
     rules_digest="ab" * 32,
 )

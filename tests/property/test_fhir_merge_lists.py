@@ -29,7 +29,7 @@ identifiers = st.fixed_dictionaries(
         "period": st.fixed_dictionaries({"start": few}),
     },
 )
-phones = st.fixed_dictionaries({"value": few}, optional={"use": few, "rank": st.integers(1, 2), "system": few})
+phones = st.fixed_dictionaries({"value": st.just("1")}, optional={"use": few, "rank": st.integers(1, 2), "system": few})
 names = st.fixed_dictionaries({"family": few}, optional={"use": st.sampled_from(("old", "official"))})
 
 
@@ -114,16 +114,20 @@ def numbered(**more: Any) -> list[Entry]:
     return [{"system": "urn:a", "value": str(i), **more} for i in range(MANY)]
 
 
+def ranked(**more: Any) -> list[Entry]:
+    return [{"value": "1", "rank": -i, **more} for i in range(MANY)]
+
+
 @pytest.mark.parametrize(
     ("name", "standing", "told", "clears"),
     [
         ("identifier", numbered(), numbered(use="usual"), ()),
         ("identifier", numbered(), [{"system": "urn:a", "value": f"n{i}"} for i in range(MANY)], ()),
         ("identifier", numbered(type={"coding": [{"code": "MR"}]}), numbered(type={"coding": [{"code": "VN"}]}), ()),
-        ("telecom", [{"value": "1", "rank": i} for i in range(MANY)], [{"value": "1", "rank": -i} for i in range(MANY)], ()),
+        ("telecom", [{"value": "1", "rank": i} for i in range(MANY)], ranked(use="home", period={"start": "2"}), ()),
         ("telecom", numbered(use="home"), numbered(use="work"), ("Patient.telecom[use=home]",)),
         ("name", [{"family": str(i)} for i in range(MANY)], [{"family": f"n{i}"} for i in range(MANY)], ()),
-        ("extension", [{"url": f"u:{i}"} for i in range(MANY)], [{"url": f"u:{i}", "valueCode": "a"} for i in range(MANY)], ()),
+        ("extension", [{"url": f"u{i}"} for i in range(MANY)], [{"url": f"u{i}", "id": "a"} for i in range(MANY)], ()),
     ],
 )  # fmt: skip
 def test_long_lists_are_merged_in_a_time_in_proportion(
@@ -132,5 +136,4 @@ def test_long_lists_are_merged_in_a_time_in_proportion(
     began = time.process_time()
     found = merged(name, standing, told, *clears)
     assert time.process_time() - began < 5  # entry by entry it is minutes
-    assert all(entry in found[:1] + found[-1:] or name for entry in told[:1])
     assert len(found) in {MANY, 2 * MANY}

@@ -134,6 +134,11 @@ def test_names_merge_by_use() -> None:
     assert after(first, second)["name"] == [{"use": "official", "family": "B"}, {"use": "nickname", "given": ["Al"]}]
 
 
+def test_a_name_without_a_use_takes_the_place_of_those_without_one() -> None:
+    first = draft(name=[{"use": "official", "family": "A"}, {"family": "N"}])
+    assert after(first, draft(name=[{"family": "B"}]))["name"] == [{"use": "official", "family": "A"}, {"family": "B"}]
+
+
 def test_several_names_of_one_use_take_the_place_together() -> None:
     first = draft(name=[{"use": "official", "family": "A"}, {"use": "nickname", "family": "N"}])
     second = draft(name=[{"use": "official", "family": "B"}, {"use": "official", "family": "C"}])

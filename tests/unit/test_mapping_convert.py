@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -194,7 +195,7 @@ def test_null_clears_what_it_stands_for(real: mapping.Maps) -> None:
     pid = "|".join(["PID", *(fields.get(number, "") for number in range(1, 30))])
     (patient,) = [d for d in convert(real, pid).drafts if d.resource["resourceType"] == "Patient"]
     assert patient.clears == (
-        "Patient.birthDate", "Patient.gender", "Patient.address", "Patient.telecom[use=home]",
+        "Patient.name", "Patient.birthDate", "Patient.gender", "Patient.address", "Patient.telecom[use=home]",
         "Patient.telecom[use=work]", "Patient.maritalStatus", "Patient.deceased[x]",
     )  # fmt: skip
 
@@ -205,10 +206,154 @@ def test_a_part_sent_as_null_is_absent(real: mapping.Maps) -> None:
     assert patient["identifier"] == [{"value": "X1"}]
 
 
-def test_a_second_pid_is_not_another_patient(real: mapping.Maps) -> None:
-    conversion = convert(real, "PID|1||X1||Test", "PID|2||X2||Other")
-    assert one(conversion, "Patient")["name"] == [{"family": "Test"}]
-    assert conversion.loss.unmapped == ("PID[2]-3", "PID[2]-5")
+@pytest.mark.parametrize(
+    ("segments", "place", "words"),
+    [
+        (("PID|1||X1||Test", "PID|2||X2||Other"), "PID[2]", "one patient in one PID segment, and this message has two"),
+        (("PID|1||X1", "PID", "PID"), "PID[2]", "one patient in one PID segment, and this message has 3 PID"),
+        (("PID|1||X1", "PD1", "PD1"), "PD1[2]", "one patient in one PD1 segment, and this message has two PD1"),
+        (("PID|1||X1", "PV1|1|I", "PV1|2|O"), "PV1[2]", "one encounter in one PV1 segment"),
+    ],
+)  # fmt: skip
+def test_a_segment_that_may_stand_once_stands_once(
+    segments: tuple[str, ...], place: str, words: str, real: mapping.Maps
+) -> None:
+    conversion = convert(real, *segments)
+    (error,) = [f for f in conversion.findings if f.severity == "error"]
+    assert (error.code, error.expression, error.rule) == ("structure", place, "MAP-STRUCTURE")
+    assert words in error.diagnostics
+    assert conversion.drafts == ()
+    assert convert(real, "PID|1||X1", "AL1|1||a", "AL1|2||b", "NK1|1|K", "NK1|2|L").drafts
+
+
+@pytest.mark.parametrize(
+    ("pid", "clears", "name", "unmapped"),
+    [
+        ('PID|1||X1||""', ("Patient.name",), None, ()),
+        ('PID|1||X1||""||||Alias', (), [{"family": "Alias"}], ("PID-5",)),
+        ('PID|1||X1||Test||||""', (), [{"family": "Test"}], ("PID-9",)),
+        ('PID|1||X1||""^""^^^^^L', (), None, ("PID-5",)),
+        ("PID|1||X1||^^^^^^L^^^^F^2020^2021", (), None, ("PID-5",)),
+        ('PID|1||X1||""^May^^^^^L', (), [{"given": ["May"], "use": "official"}], ()),
+    ],
+)
+def test_names_are_removed_by_the_field_of_names_and_none_is_without_content(
+    pid: str, clears: tuple[str, ...], name: Any, unmapped: tuple[str, ...], real: mapping.Maps
+) -> None:
+    conversion = convert(real, pid)
+    (patient,) = [d for d in conversion.drafts if d.resource["resourceType"] == "Patient"]
+    assert (patient.clears, patient.resource.get("name"), conversion.loss.unmapped) == (clears, name, unmapped)
+
+
+@pytest.mark.parametrize(
+    ("evn2", "msh7", "place"),
+    [
+        ("20991231", "20991231103000", "MSH-7"),
+        ("20991231103000", "20260501103000", "EVN-2"),
+        ("99991231235959-1200", "20260501103000", "EVN-2"),
+        ("20260502130001", "20260501103000", "EVN-2"),
+        ("20260502130000", "20260501103000", None),
+    ],
+)
+def test_a_time_far_ahead_does_not_count(evn2: str, msh7: str, place: str | None, real: mapping.Maps) -> None:
+    conversion = convert(real, f"EVN||{evn2}", "PID|1||X1", header=HEADER.replace("20260501103000", msh7))
+    told = [(f.severity, f.code, f.expression) for f in conversion.findings if f.rule == "MAP-AHEAD"]
+    assert told == ([("warning", "value", place)] if place else [])
+    assert conversion.told == ("2026-05-01T12:00:00.000+00:00" if place else "2026-05-02T13:00:00+01:00")
+    assert conversion.drafts
+
+
+@pytest.mark.parametrize(
+    ("event", "patient_class", "more", "status"),
+    [
+        *((event, sent, "", "in-progress") for event in ("A01", "A04", "A08") for sent in ("", '""', "Q", "I")),
+        ("A03", "", "", "finished"),
+        ("A03", "Q", "", "finished"),
+        ("A01", "P", "", "planned"),
+        ("A01", "U", "", "unknown"),
+        ("A08", "", "|" * 26 + "20260501", "finished"),
+    ],
+)
+def test_the_event_gives_the_status_that_the_class_does_not(
+    event: str, patient_class: str, more: str, status: str, real: mapping.Maps
+) -> None:
+    visit = f"PV1|1|{patient_class}|||||||||||||||||V1{more}"
+    conversion = convert(real, "PID|1||X1", visit, header=HEADER.replace("A01", event))
+    assert one(conversion, "Encounter")["status"] == status
+    assert [f.expression for f in conversion.findings] == (["PV1-2"] if patient_class == "Q" and event != "A03" else [])
+
+
+UNKNOWN = {"coding": [{"code": "unknown", "system": "http://terminology.hl7.org/CodeSystem/data-absent-reason"}]}
+
+
+@pytest.mark.parametrize(
+    ("sent", "severity", "criticality"), [("SV", "severe", "high"), ("MO", "moderate", None), ("MI", "mild", "low")]
+)
+def test_the_severity_of_an_allergy(sent: str, severity: str, criticality: str | None, real: mapping.Maps) -> None:
+    conversion = convert(real, "PID|1||X1", f"AL1|1|DA|P^Pen|{sent}^Words^HL70128|Rash~Wheeze")
+    allergy = one(conversion, "AllergyIntolerance")
+    assert allergy["reaction"] == [
+        {"severity": severity, "manifestation": [{"text": text}]} for text in ("Rash", "Wheeze")
+    ]
+    assert (allergy.get("criticality"), conversion.findings, conversion.loss.unmapped) == (criticality, (), ())
+    alone = one(convert(real, "PID|1||X1", f"AL1|1|DA|P^Pen|{sent}"), "AllergyIntolerance")
+    assert alone["reaction"] == [{"severity": severity, "manifestation": [UNKNOWN]}]
+    assert fhir.validate(alone, fhir.Elements(specs.fhir())) == ()
+
+
+@pytest.mark.parametrize("sent", ["U", "U ", "Q^x^HL70128", "U^Unknown^99X^ Y "])
+def test_a_severity_without_equivalent_is_told_of_once(sent: str, real: mapping.Maps) -> None:
+    conversion = convert(real, "PID|1||X1", f"AL1|1|DA|P^Pen|{sent}")
+    assert "reaction" not in one(conversion, "AllergyIntolerance")
+    assert conversion.loss.unmapped == ("AL1-4",)
+
+
+@pytest.mark.parametrize(
+    ("pid3", "place"),
+    [
+        ("9990000018^^^NHS~9990000026^^^NHS", "PID-3[2]"),
+        ("9990000018^^^NHS~1111111111^^^NHS~999 000 0018^^^NHS~9990000026^^^NHS", "PID-3[4]"),
+    ],
+)
+def test_two_nhs_numbers_are_said_to_be_two(pid3: str, place: str, real: mapping.Maps) -> None:
+    conversion = convert(real, f"PID|1||{pid3}", "PV1|1|I|||||||||||||||||V1")
+    found = [f for f in conversion.findings if f.rule in {"MAP-IDENTITY", "MAP-REQUIRED"}]
+    assert [(f.severity, f.expression) for f in found] == [("warning", place), ("error", place)]
+    assert all("two different NHS numbers were sent" in f.diagnostics for f in found)
+    assert "999" not in str(found)
+
+
+MANY = 8_000
+
+
+def each(form: str) -> list[str]:
+    return [form.format(i) for i in range(MANY)]
+
+
+@pytest.mark.parametrize(
+    "segments",
+    [
+        ["PID|1||" + "~".join(each("X{0}^^^H{0}^MR"))],
+        ["PID|1||X1||||||||" + "~" * MANY + "|" + "~".join(each("A{}"))],
+        ["PID|1||X1" + "|" * 26 + "~" * MANY + "|" + "~".join(each("Q{}"))],
+        ["PID|1||X1", "PV1|1|I|||||" + "~".join(each("C1^S{}^^^^^^^GMC")) + "||||||||||||V1"],
+        ["PID|1||X1", *each("AL1|1|DA|P^Pen|SV|r{}")],
+        ["PID|1||X1", *each("AL1|1|ZZ|P{}^Pen|Q|r|x")],
+        ["PID|1||X1", *each("NK1|1|K{}|SPO" + "|" * 30 + "I1^^^R0D")],
+    ],
+)
+def test_many_repetitions_and_segments_are_converted_in_a_time_in_proportion(
+    segments: list[str], real: mapping.Maps
+) -> None:
+    began = time.process_time()
+    assert convert(real, *segments).drafts
+    assert time.process_time() - began < 5  # one by one each of them takes longer, up to a minute
+
+
+def test_a_resource_that_is_told_of_often_has_each_entry_once(real: mapping.Maps) -> None:
+    told = [f"AL1|1|DA|P^Pen||r{i % 40}" for i in range(200)]
+    allergy = one(convert(real, "PID|1||X1", *told), "AllergyIntolerance")
+    assert [r["manifestation"][0]["text"] for r in allergy["reaction"]] == [f"r{i}" for i in range(40)]
 
 
 def test_escapes_and_other_delimiters(real: mapping.Maps) -> None:
