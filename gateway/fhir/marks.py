@@ -107,10 +107,21 @@ def instant(text: str) -> datetime:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
+_FEW = 8
+"""So many entries are compared one by one sooner than each is given a key."""
+
+
 def united(first: Iterable[Any], second: Iterable[Any]) -> list[Any]:
     """Entries of both in order, each once."""
+    entries = [*first, *second]
+    if len(entries) <= _FEW:
+        few: list[Any] = []
+        for entry in entries:
+            if entry not in few:
+                few.append(entry)
+        return few
     found: dict[Hashable, Any] = {}
-    for entry in (*first, *second):
+    for entry in entries:
         found.setdefault(frozen(entry), entry)
     return list(found.values())
 

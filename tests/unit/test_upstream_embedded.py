@@ -62,6 +62,16 @@ def test_who_comes_second_is_refused(tmp_path: Path, *, direct: bool) -> None:
     run(tmp_path, work)
 
 
+def test_any_number_of_names_is_read(tmp_path: Path) -> None:
+    async def work(server: FhirServer) -> None:
+        await server.write([({**PATIENT, "id": f"p{number}"}, None) for number in range(1200)])
+        names = [("Patient", f"p{number}") for number in range(1300)]
+        assert list(await server.read_many([])) == []
+        assert set(await server.read_many(names)) == set(names[:1200])
+
+    run(tmp_path, work)
+
+
 def test_all_or_none_is_written(tmp_path: Path) -> None:
     async def work(server: FhirServer) -> None:
         await server.write([(PATIENT, None)])

@@ -125,9 +125,7 @@ class StoreApp:
 
         Errors: StoreError, sqlite3.Error.
         """
-        store = self.store()
-        found = {name: store.standing(*name) for name in names}
-        return {name: version for name, version in found.items() if version is not None}
+        return self.store().standing_many(list(dict.fromkeys(names)))
 
     async def put(self, resources: Sequence[tuple[dict[str, Any], str | None]]) -> None:
         """Write resources under their own ids, all or none, for a gateway in this process.

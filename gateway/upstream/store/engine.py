@@ -91,6 +91,10 @@ class Store:
         """The version of a resource that stands."""
         return versions.standing(self._reader, type_, id_)
 
+    def standing_many(self, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Version]:
+        """The versions that stand under many names; those that there aren't are left out."""
+        return versions.standing_many(self._reader, names)
+
     def version(self, type_: str, id_: str, number: int) -> Version | None:
         """One version of a resource."""
         return versions.version(self._reader, type_, id_, number)
