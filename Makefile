@@ -27,7 +27,7 @@ run: setup ## serve on http://localhost:PORT with a demo data folder (PORT=8000 
 	@$(GATEWAY) serve --demo --data "$(DATA)" --port $(PORT)
 
 demo: setup ## with `make run` in another terminal: send the sample messages and look at what was stored
-	@$(BIN)/python -m tests.demo --data "$(DATA)" --url http://localhost:$(PORT)
+	@$(GATEWAY) demo --data "$(DATA)" --url http://localhost:$(PORT)
 
 test: setup ## run the tests (under 5 minutes; long suites in bounded samples)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not interop" $(ARGS)
