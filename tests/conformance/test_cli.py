@@ -214,3 +214,19 @@ def test_mistakes_get_words_not_traces(
 def test_no_gateway_there_is_said_so(gateway: Command, server: Server) -> None:
     told = gateway("token", "--principal", "demo-engine", data=server.data, url="http://localhost:9")
     assert (told.returncode, "no gateway answers" in told.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("target", "runs"),
+    [
+        ("demo", "gateway demo --data"),
+        ("run", "gateway serve --demo"),
+        ("bench", "-m tests.bench"),
+        ("faults", "-m tests.fault"),
+    ],
+)  # fmt: skip
+def test_make_runs_what_there_is(target: str, runs: str) -> None:
+    shown = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert runs in shown
+    module = re.search(r"-m (tests\.\w+)", shown)
+    assert module is None or (ROOT / module[1].replace(".", "/") / "__main__.py").exists()
