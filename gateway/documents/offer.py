@@ -20,7 +20,7 @@ MEDIA_TYPES = {
     "Fhir": ("text/plain", "application/fhir+json"),
     "Csv": ("text/plain", "text/csv"),
 }
-"""Content types of a submission by data type, the preferred one first; a test holds them against the gateway's own."""
+"""Content types of a submission by data type, the preferred one first; requests are held to them too."""
 
 READING = frozenset({"search", "read"})
 """Actions on stored resources that the facade serves; a permit may grant more than is served yet."""

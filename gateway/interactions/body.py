@@ -9,15 +9,11 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 
+from gateway.documents.offer import MEDIA_TYPES
 from gateway.interactions.headers import listed, shown
 from gateway.interactions.refused import Refused, error
 
 DRAIN_LIMIT = 1024 * 1024
-MEDIA_TYPES = {
-    "Hl7v2": ("text/plain", "application/hl7-v2", "x-application/hl7-v2+er7"),
-    "Fhir": ("text/plain", "application/fhir+json"),
-    "Csv": ("text/plain", "text/csv"),
-}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from typing import get_args
 
-from gateway.documents import offer, outcomes
-from gateway.interactions import body, refused
+from gateway.documents import outcomes
+from gateway.interactions import refused
 
 
 def test_outcomes_are_the_reasons_of_the_answering_side() -> None:
     assert set(outcomes.BY_NAME) == set(get_args(refused.Reason))
-
-
-def test_media_types_are_those_of_the_answering_side() -> None:
-    assert offer.MEDIA_TYPES == body.MEDIA_TYPES
 
 
 def test_statuses_of_one_profile() -> None:
