@@ -8,7 +8,7 @@ N ?=
 BIN := .venv/bin
 GATEWAY := $(BIN)/gateway
 
-.PHONY: help setup run demo test check fmt lint types rules openapi-check bench faults interop coverage lock clean
+.PHONY: help setup run demo test check fmt lint types rules openapi-check bench corpus faults interop coverage lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -26,7 +26,7 @@ setup: .venv/ready ## make .venv from the hash-pinned lock
 run: setup ## serve on http://localhost:PORT with a demo data folder (PORT=8000 DATA=data)
 	@$(GATEWAY) serve --demo --data "$(DATA)" --port $(PORT)
 
-demo: setup ## with `make run` in another terminal: send the sample messages and look at what was stored
+demo: setup ## with `make run` in another terminal: send samples of every kind and find what was stored
 	@$(GATEWAY) demo --data "$(DATA)" --url http://localhost:$(PORT)
 
 test: setup ## run the tests (under 5 minutes; long suites in bounded samples)
@@ -55,18 +55,27 @@ fmt: setup ## format the code
 bench: setup ## measure, and write tests/bench/results.md
 	$(BIN)/python -m tests.bench
 
+corpus: setup ## send every file of the shared corpus, and write tests/conformance/results.md
+	$(BIN)/python -W ignore -m tests.conformance.corpus
+
 faults: setup ## kill -9 under load (N= for more cycles), and write tests/fault/results.md
 	$(BIN)/python -m tests.fault $(if $(N),--cycles $(N))
 
-interop: setup ## tests with real peers (Chromium, Java, HAPI); each must be there
-	GATEWAY_INTEROP=required $(BIN)/python -m pytest -m interop $(ARGS)
+interop: export GATEWAY_INTEROP = required
+interop: export GATEWAY_ARTIFACTS ?= $(CURDIR)/build/screenshots
+interop: setup ## tests with real peers (Chromium, Java, HAPI), each must be there; pictures go to build/screenshots
+	$(BIN)/python -m pytest tests/interop tests/conformance -m "interop or any_record" --record=hapi $(ARGS)
+	$(BIN)/python -m pytest tests/conformance -m any_record --record=store $(ARGS)
 
 coverage: ## what the runs with ARGS=--cov covered of gateway/, held at 95% of branches
 	$(BIN)/python -m coverage report --skip-covered --fail-under=95
 
-lock: setup ## resolve pyproject.toml again into requirements.lock
-	$(BIN)/pip-compile --quiet --extra dev --allow-unsafe --generate-hashes --strip-extras \
-	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --output-file requirements.lock pyproject.toml
+PIP_COMPILE := $(BIN)/pip-compile --quiet --allow-unsafe --generate-hashes --strip-extras \
+  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+
+lock: setup ## resolve pyproject.toml again into requirements.lock, and what a container needs into requirements-run.lock
+	$(PIP_COMPILE) --extra dev --output-file requirements.lock pyproject.toml
+	$(PIP_COMPILE) --extra build --constraint requirements.lock --output-file requirements-run.lock pyproject.toml
 
 clean: ## remove what was made here, but for the data folder
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

@@ -13,16 +13,18 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.finding import Finding
 from gateway.interactions import body, respond
 from gateway.interactions.access_log import AccessLog
+from gateway.interactions.bundle import bundle
 from gateway.interactions.documents import openapi, page
 from gateway.interactions.faults import trace
 from gateway.interactions.gateway import Gateway, of
 from gateway.interactions.health import live, ready
+from gateway.interactions.history import history
 from gateway.interactions.ingest import ingest
 from gateway.interactions.metadata import metadata
 from gateway.interactions.queue import work_off
@@ -32,6 +34,7 @@ from gateway.interactions.refused import Refused, error
 from gateway.interactions.resume import resume
 from gateway.interactions.search import search
 from gateway.interactions.token import jwks, token
+from gateway.interactions.write import create, update, update_where
 from gateway.journal import JournalUnavailable
 from gateway.upstream import TargetDown
 
@@ -70,6 +73,7 @@ register_url_convertor("resource_type", ResourceType())
 register_url_convertor("resource_id", ResourceId())
 
 ROUTES = [
+    Route("/", bundle, methods=["POST"]),
     Route("/$ingest", ingest, methods=["POST"]),
     Route("/$ingest/auth", token, methods=["POST"]),
     Route("/$ingest/receipts/{id:resource_id}", receipt, methods=["GET"]),
@@ -81,8 +85,13 @@ ROUTES = [
     Route("/swagger/v1/swagger.json", openapi, methods=["GET"]),
     Route("/swagger/{name}", page, methods=["GET"]),
     Route("/{type:resource_type}", search, methods=["GET"]),
+    Route("/{type:resource_type}", create, methods=["POST"]),
+    Route("/{type:resource_type}", update_where, methods=["PUT"]),
     Route("/{type:resource_type}/_search", search, methods=["POST"]),
     Route("/{type:resource_type}/{id:resource_id}", read, methods=["GET"]),
+    Route("/{type:resource_type}/{id:resource_id}", update, methods=["PUT"]),
+    Route("/{type:resource_type}/{id:resource_id}/_history", history, methods=["GET"]),
+    Route("/{type:resource_type}/{id:resource_id}/_history/{version:resource_id}", read, methods=["GET"]),
 ]
 
 Opened = Callable[[], AbstractAsyncContextManager[Gateway]]
@@ -154,8 +163,8 @@ async def _down(request: Request, fault: TargetDown) -> Response:
 
 async def _journal(request: Request, fault: JournalUnavailable) -> Response:
     log.error("journal unavailable", why=str(fault))
-    words = error("transient", "the audit can't be written, so nothing is shown; ask again later", rule="JRN-01")
-    return await _told(request, (words,), 503, {"Retry-After": "10"})
+    words = "the audit can't be written, so nothing is shown or stored; ask again later"
+    return await _told(request, (error("transient", words, rule="JRN-01"),), 503, {"Retry-After": "10"})
 
 
 async def _http(request: Request, fault: HTTPException) -> Response:
@@ -164,7 +173,16 @@ async def _http(request: Request, fault: HTTPException) -> Response:
         405: f"{request.method} is not taken here; see /swagger/index.html",
     }.get(fault.status_code, fault.detail)
     code = "not-found" if fault.status_code == 404 else "not-supported"  # noqa: PLR2004 - HTTP's Not Found
-    return await _told(request, (error(code, words),), fault.status_code, dict(fault.headers or {}))
+    headers = dict(fault.headers or {})
+    if "Allow" in headers:
+        headers["Allow"] = _allowed(request)
+    return await _told(request, (error(code, words),), fault.status_code, headers)
+
+
+def _allowed(request: Request) -> str:
+    """Methods that an address takes, over all of its routes. Source: RFC 9110 section 10.2.1."""
+    here = [route for route in ROUTES if route.matches(request.scope)[0] is not Match.NONE]
+    return ", ".join(sorted({method for route in here for method in route.methods or ()}))
 
 
 async def _fault(request: Request, fault: Exception) -> Response:

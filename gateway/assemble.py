@@ -7,30 +7,33 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from gateway import documents, fhir, mapping, rules, specs, upstream
+from gateway import documents, fhir, mapping, rules, specs, tabular, upstream
 from gateway.config import ConfigError, Settings
 from gateway.hl7v2 import dictionary
 from gateway.identity import Credentials, Issuer, Verifier, built_in, signing_keys
 from gateway.identity.private_file import create_private, make_folder
+from gateway.interactions.files import Files
 from gateway.interactions.gateway import Documents, Gateway, Target
 from gateway.interactions.order import Order
 from gateway.interactions.paging import Paging
 from gateway.interactions.unchanged import Unchanged
 from gateway.journal import Journal
-from gateway.mapping import Maps
+from gateway.mapping import CodeMap, Maps, codes, rows
+from gateway.mapping.rows import RowMap
 from gateway.rules import RuleSet, Vocabulary
-from gateway.rules.domain import between
-from gateway.source import Diagnostic, in_order
+from gateway.rules.accepting import between
+from gateway.source import Diagnostic, Keep, in_order, made_anew
 from gateway.specs import FhirTables
+from gateway.tabular import Layout
 
-KEYS, CREDENTIALS, CLIENTS = "keys", "credentials", "clients"
+KEYS, CREDENTIALS, CLIENTS, FILES = "keys", "credentials", "clients", "files"
 EMBEDDED = "embedded"
 
 
@@ -49,6 +52,7 @@ class Decisions:
 
     rules: RuleSet
     maps: Maps
+    row_maps: Mapping[str, RowMap]
     tables: FhirTables
     elements: fhir.Elements
     warnings: tuple[Diagnostic, ...]
@@ -61,30 +65,44 @@ def vocabulary(root: Path) -> Vocabulary:
     """
     tables = specs.fhir(root)
     return Vocabulary(
-        dictionaries=dictionary.Dictionaries(root), elements=fhir.Elements(tables), tables=tables, layouts=frozenset(),
-        maps=frozenset(),
+        dictionaries=dictionary.Dictionaries(root), elements=fhir.Elements(tables), tables=tables,
+        layouts=layouts(root, codes.load(root / codes.FOLDER)), maps=frozenset(),
     )  # fmt: skip
 
 
-def decisions(rules_folder: Path, specs_folder: Path) -> Decisions:
+def layouts(root: Path, code_maps: Mapping[str, CodeMap]) -> Mapping[str, Layout]:
+    """The layouts of CSV files.
+
+    Errors: NotLoaded with every diagnostic.
+    """
+    read = tabular.load(root, rows.known(code_maps))
+    if read.diagnostics:
+        raise NotLoaded(read.diagnostics)
+    return read.layouts
+
+
+def decisions(rules_folder: Path, specs_folder: Path, keep: Keep = made_anew) -> Decisions:
     """Load rules and maps.
 
+    Shape: `keep` holds what their files were parsed to.
     Errors: NotLoaded with every diagnostic; SpecsError.
     """
     names = vocabulary(specs_folder)
-    read = rules.load(rules_folder, names)
+    read = rules.load(rules_folder, names, keep=keep)
     if read.rules is None:
         raise NotLoaded(read.diagnostics)
-    mapped = mapping.load(specs_folder, accepted(read.rules, names))
-    found = in_order((*read.diagnostics, *mapped.diagnostics))
-    if mapped.maps is None:
+    mapped = mapping.load(specs_folder, accepted(read.rules, names), keep)
+    marks = fhir.Marks(names.tables.systems.marks)
+    by_row = rows.load(names.layouts, names.elements, codes.load(specs_folder / codes.FOLDER), marks)
+    found = in_order((*read.diagnostics, *mapped.diagnostics, *by_row.diagnostics))
+    if mapped.maps is None or len(by_row.maps) < len(names.layouts):
         raise NotLoaded(found)
-    return Decisions(read.rules, mapped.maps, names.tables, names.elements, found)
+    return Decisions(read.rules, mapped.maps, by_row.maps, names.tables, names.elements, found)
 
 
 def accepted(ruleset: RuleSet, names: Vocabulary) -> Vocabulary:
     """The same names, with the dictionaries of the HL7 versions that some domain accepts alone."""
-    accepts = [accept for domain in ruleset.domains.values() for accept in domain.accepts]
+    accepts = [a for domain in ruleset.domains.values() for a in domain.accepts if a.data_type == "Hl7v2"]
     versions = {version for accept in accepts for version in between(accept.versions, names)}
     return replace(names, dictionaries={version: names.dictionaries[version] for version in sorted(versions)})
 
@@ -97,7 +115,12 @@ def published(settings: Settings) -> documents.Published:
         application=settings.application,
         facility=settings.facility,
         body_limit=settings.body_limit,
+        batch_limit=settings.batch_limit,
+        file_limit=settings.file_limit,
+        rows_at_once=settings.rows_at_once,
+        batch_within=settings.batch_within,
         client_secrets=settings.client_secrets,
+        versioned_updates=settings.versioned_updates,
     )
 
 
@@ -109,7 +132,7 @@ def openapi_text(loaded: Decisions, settings: Settings) -> str:
 
 @asynccontextmanager
 async def opened(
-    settings: Settings, loaded: Decisions, *, clock: Callable[[], datetime] | None = None
+    settings: Settings, loaded: Decisions, *, clock: Callable[[], datetime] | None = None, own_writer: bool = False
 ) -> AsyncIterator[Gateway]:
     """Open a gateway on its data folder, and close it again.
 
@@ -126,7 +149,7 @@ async def opened(
         journal = await stack.enter_async_context(Journal(settings.data / "journal.db"))
         targets: dict[str, Target] = {}
         for name, address in addresses(settings, loaded.rules).items():
-            target = upstream.connect(name, address, data=settings.data)
+            target = upstream.connect(name, address, data=settings.data, own_writer=own_writer)
             stack.push_async_callback(target.aclose)
             targets[name] = target
         issuer = Issuer(
@@ -138,15 +161,20 @@ async def opened(
             [built_in(signing, settings.public_url)], credentials, realm=settings.public_url,
             token_address=settings.token_address,
         )  # fmt: skip
+        files = Files(settings.data / FILES)
+        stack.push_async_callback(files.stop)
         yield Gateway(
             settings=settings,
             rules=loaded.rules,
             maps=loaded.maps,
+            row_maps=loaded.row_maps,
             tables=loaded.tables,
             elements=loaded.elements,
+            merging=fhir.Merging(loaded.elements),
             versions=dictionary.versions(settings.specs),
             documents=_documents(settings, loaded, now),
             journal=journal,
+            files=files,
             targets=targets,
             issuer=issuer,
             verifier=verifier,

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from gateway import assemble, demo, offline, rules, serve
+from gateway import assemble, demo, offline, playing, rules, samples, sampling, sending, serve
 from gateway.app import application
 from gateway.client import Credential, CredentialError, GatewayClient, TokenRefused, Unreachable, load_credential
 from gateway.config import REPOSITORY, ConfigError, Settings, load
@@ -31,6 +31,7 @@ from gateway.identity import (
 )  # fmt: skip
 from gateway.identity.private_file import make_folder, write_private
 from gateway.journal import JournalUnavailable
+from gateway.kept import Kept
 from gateway.source import Diagnostic, nearest, render
 from gateway.specs import SpecsError
 from gateway.upstream import store
@@ -51,7 +52,7 @@ err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 
 FAULTS = (
     ConfigError, CredentialError, CredentialsError, BadKeys, BadSecret, KeysError, TokenRefused, JournalUnavailable,
-    SpecsError, OSError,
+    SpecsError,
 )  # fmt: skip
 
 Data = Annotated[Path, typer.Option(envvar="GATEWAY_DATA", help="The data folder.")]
@@ -60,6 +61,7 @@ Principal = Annotated[str, typer.Option(help="A principal that the rules declare
 Key = Annotated[
     Path | None, typer.Option(help="Its private JWK, or JSON with client_secret. Default: DATA/clients/PRINCIPAL.json.")
 ]
+CSV = ".csv"
 DATA, URL = Path("data"), "http://localhost:8000"
 
 
@@ -75,6 +77,8 @@ def main() -> None:
         _stop("rules or maps have errors, so nothing is served from them")
     except Unreachable as fault:
         _stop(f"no gateway answers there ({type(fault).__name__}): is it running, and is --url right?")
+    except OSError as fault:
+        _stop(f"{fault.filename}: {fault.strerror}" if fault.filename is not None else str(fault))
     except FAULTS as fault:
         _stop(str(fault))
 
@@ -110,27 +114,33 @@ def serve_command(
         # what it writes into the data folder is settings too; the host may come from any place that settings come from
         demo.prepare(data, settings.host, script)
         settings = load(data=data, host=host, port=port)
-    loaded = assemble.decisions(settings.rules, settings.specs)
+    loaded = assemble.decisions(settings.rules, settings.specs, Kept(settings.data / "cache"))
     _show(loaded.warnings)
     serve.log_as_json()
     words = f"serves {settings.public_url}" if script is None else demo.welcome(data, settings.public_url, script)
     tls = (settings.tls_certificate, settings.tls_key) if settings.tls_certificate and settings.tls_key else None
-    web = application(lambda: assemble.opened(settings, loaded))
+    web = application(lambda: assemble.opened(settings, loaded, own_writer=True))
     if not serve.run(web, settings.host, settings.port, lambda: err.print(words), tls=tls):
         _stop(f"could not start on {settings.host}:{settings.port}; the lines above say why")
 
 
 @app.command("demo")
 def demo_command(data: Data = DATA, url: Url = URL) -> None:
-    """Send the sample messages to a running demo gateway, and look at what was stored.
+    """Send samples of every kind to a running demo gateway, and find each of them by a partner's search.
 
     Example: `gateway demo --data data --url http://localhost:8000`
     """
-    script = demo.script(load(data=data).rules)
+    settings = load(data=data)
+    script = demo.script(settings.rules)
     if not (data / assemble.CLIENTS / f"{script.engine.principal}.json").exists():
         _stop(f"{data} is no demo data folder: start `make run` first, with the same DATA")
-    if not demo.play(script, data, url, out):
-        _stop("not every sample went as its name says; the acknowledgements above say why")
+    loaded = assemble.decisions(settings.rules, settings.specs)
+    try:
+        went = playing.play(script, loaded, settings.specs, data, url, Console(soft_wrap=False, highlight=False))
+    except (sampling.NotSampled, *sampling.MISTAKES) as fault:
+        _stop(str(fault))
+    if not went:
+        _stop("not everything went as the script of the demo says; the answers above say why")
 
 
 @principals.command()
@@ -240,7 +250,7 @@ def token(principal: Principal, data: Data = DATA, url: Url = URL, key: Key = No
 
 
 @app.command()
-def send(  # noqa: PLR0913 - one parameter for each header and option
+def send(  # noqa: PLR0913, PLR0917 - one parameter for each header and option
     files: list[Path],
     principal: Principal,
     domain: Annotated[str, typer.Option(help="The header source-domain.")],
@@ -249,24 +259,105 @@ def send(  # noqa: PLR0913 - one parameter for each header and option
     data: Data = DATA,
     url: Url = URL,
     key: Key = None,
+    idempotency_key: Annotated[
+        str | None, typer.Option(help="The header Idempotency-Key of one Fhir or Csv file. Default: none.")
+    ] = None,
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Judge and convert, store nothing.")] = False,
 ) -> None:
-    """Send files, print what comes back; exit status 1 if any was refused.
+    """Send files, print what comes back; exit status 1 if any was refused, or any message of a batch.
 
     Example: `gateway send a01.hl7 --principal demo-engine --domain emergency-care --organisation r0d`
+
+    Example: `gateway send attendances.csv --type Csv --principal demo-engine --domain emergency-care
+    --organisation r0d` (with a bar; a long file's receipt is followed to its end)
+
+    Example: `gateway send visit.json --type Fhir --idempotency-key visit-17 --principal demo-engine
+    --domain emergency-care --organisation r0d`
     """
-    refused = 0
+    if data_type == "Csv":
+        _send_csv(files, client=GatewayClient(url, principal, _credential(data, principal, key)), domain=domain,
+                  organisation=organisation, key=idempotency_key, dry_run=dry_run)  # fmt: skip
+        return
+    if idempotency_key is not None and (data_type == "Hl7v2" or len(files) > 1):
+        _stop("--idempotency-key names one Fhir or Csv file; an HL7 v2 message has its own in MSH-10")
+    refused = total = 0
     with GatewayClient(url, principal, _credential(data, principal, key)) as client:
         for file in files:
             reply = client.send(
-                file.read_bytes(), domain=domain, organisation=organisation, data_type=data_type, dry_run=dry_run
-            )
-            refused += not reply.accepted
-            err.print(f"{file}: HTTP {reply.status}")
+                file.read_bytes(), domain=domain, organisation=organisation, data_type=data_type, dry_run=dry_run,
+                key=idempotency_key,
+            )  # fmt: skip
+            refused += reply.refused
+            count = max(1, len(reply.acknowledgements))
+            total += count
+            batch = f", {count} messages, {reply.refused} refused" if count > 1 else ""
+            err.print(f"{file}: HTTP {reply.status}{batch}")
             out.print(reply.text)
     if refused:
+        _stop(f"{refused} of {total} refused")
+
+
+def _send_csv(
+    files: list[Path], *, client: GatewayClient, domain: str, organisation: str, key: str | None, dry_run: bool
+) -> None:
+    if key is not None and len(files) > 1:
+        _stop("--idempotency-key names one file")
+    refused = 0
+    with client:
+        for file in files:
+            reply, words, accepted = sending.send_csv(
+                client, file, err, domain=domain, organisation=organisation, key=key, dry_run=dry_run
+            )
+            refused += not accepted
+            err.print(f"{file}: HTTP {reply.status}")
+            out.print(words)
+    if refused:
         _stop(f"{refused} of {len(files)} refused")
+
+
+@app.command()
+def sample(
+    kind: Annotated[
+        str, typer.Argument(metavar="TYPE", help="ADT^A01, Bundle, ed-attendances: what the domain accepts.")
+    ],
+    domain: Annotated[str, typer.Option(help="The domain by whose rules it is made.")],
+    count: Annotated[int, typer.Option(min=1, help="How many, each of another person.")] = 1,
+    principal: Annotated[
+        str | None, typer.Option(help="Who sends it. Default: the first that the registry lets send this.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same samples.")] = 1,
+    faulty: Annotated[
+        str | None, typer.Option(metavar="CHECK|all", help="With one fault, by which this check refuses it.")
+    ] = None,
+    out_folder: Annotated[
+        Path | None, typer.Option("--out", help="Folder for a file each. Default: standard output.")
+    ] = None,
+) -> None:
+    """Make valid messages, resources or rows of invented people, by the rules and the dictionary; or faulty ones.
+
+    Several messages on standard output are a batch, several rows a file, several resources a line each. One seed is
+    about the same people in every type, so a discharge follows an admission.
+
+    Example: `gateway sample ADT^A01 --domain emergency-care > a01.hl7`
+
+    Example: `gateway sample ed-attendances --domain emergency-care --count 500 --out samples`
+
+    Example: `gateway sample ADT^A03 --domain emergency-care --faulty all --out samples`
+    """
+    settings = load()
+    loaded = assemble.decisions(settings.rules, settings.specs)
+    try:
+        sampler = samples.sampler(loaded, settings.specs, domain, kind, principal=principal,
+                                  environment=settings.environment)  # fmt: skip
+        found = samples.made(sampler, seed, count, faulty, lambda words: err.print(f"left out: {words}"))
+    except (sampling.NotSampled, *sampling.MISTAKES) as fault:
+        _stop(str(fault))
+    if out_folder is None:
+        sys.stdout.buffer.write(sampler.joined(found))
+        return
+    for path in samples.written(sampler, found, out_folder):
+        err.print(str(path))
 
 
 @app.command()
@@ -276,25 +367,40 @@ def convert(
     organisation: Annotated[
         str | None, typer.Option(help="ODS code of the sender. Default: the message's MSH-4.")
     ] = None,
+    layout: Annotated[str | None, typer.Option(help="Layout of CSV files without a header line.")] = None,
 ) -> None:
     """Convert messages to FHIR without a server; a faulty one is reported and the rest go on.
 
+    A FHIR resource or Bundle becomes what would be delivered of it, which takes the sender's code.
+
     Example: `gateway convert messages/*.hl7 --out converted`
+
+    A CSV file becomes NAME.fhir.ndjson, a resource a line.
+
+    Example: `gateway convert visit.json --organisation r0d --out converted`
+
+    Example: `gateway convert attendances.csv --organisation r0d --out converted`
     """
     settings = load()
     loaded = assemble.decisions(settings.rules, settings.specs)
     out_folder.mkdir(parents=True, exist_ok=True)
     faulty, made = 0, set[str]()
     for file in track(files, description="converting", console=err, transient=True):
-        name = f"{file.stem}.fhir.json"
+        is_rows = file.suffix.lower() == CSV
+        name = f"{file.stem}.fhir.{'ndjson' if is_rows else 'json'}"
         if name in made:
             err.print(f"{file}: another file of this run is {name} already; convert it into a folder of its own")
             faulty += 1
             continue
         try:
+            if is_rows:
+                made.add(name)
+                faulty += not _convert_rows(file, out_folder / name, loaded, organisation, layout)
+                continue
             converted = offline.convert(
-                file.read_bytes(), loaded.maps, organisation=organisation, rules_digest=loaded.rules.digest
-            )
+                file.read_bytes(), loaded.maps, loaded.elements, organisation=organisation,
+                rules_digest=loaded.rules.digest,
+            )  # fmt: skip
         except OSError as fault:
             err.print(f"{file}: {fault.strerror or fault}")
             faulty += 1
@@ -308,6 +414,25 @@ def convert(
             (out_folder / name).write_bytes(converted.bundle)
     if faulty:
         _stop(f"{faulty} of {len(files)} could not be converted")
+
+
+def _convert_rows(
+    file: Path, target: Path, loaded: assemble.Decisions, organisation: str | None, layout: str | None
+) -> bool:
+    """Whether a CSV file was converted without a faulty row."""
+    if organisation is None:
+        err.print(f"{file}: a CSV file does not say who sends it: give --organisation with the sender's ODS code")
+        return False
+    if layout is not None and layout not in loaded.row_maps:
+        err.print(f"{file}: there is no layout {layout}; known: {', '.join(loaded.row_maps)}")
+        return False
+    faults = 0
+    for finding in offline.convert_rows(
+        file, target, loaded.row_maps, organisation=organisation, layout=layout, rules_digest=loaded.rules.digest
+    ):
+        faults += 1
+        err.print(f"{file}: {_words(finding)}")
+    return not faults
 
 
 def _words(finding: Finding) -> str:

@@ -68,9 +68,14 @@ class Settings(BaseSettings):
     targets: dict[str, str] = Field(default_factory=dict)
     client_secrets: bool = False
     body_limit: int = Field(default=10 * 1024 * 1024, ge=1024)
+    file_limit: int = Field(default=1024 * 1024 * 1024, ge=1024)
+    rows_at_once: int = Field(default=5000, ge=1)
+    batch_limit: int = Field(default=256 * 1024 * 1024, ge=1024)
     answer_within: float = Field(default=25.0, gt=0)
+    batch_within: float = Field(default=25.0, gt=0)
     page_size: int = Field(default=50, ge=1)
     page_limit: int = Field(default=500, ge=1)
+    versioned_updates: bool = False
 
     @property
     def token_address(self) -> str:

@@ -1,4 +1,4 @@
-"""A first look: a data folder with enrolled demo principals, and a walk through what they can do.
+"""A first look: a data folder with enrolled demo principals, and the script of what they do; `playing.py` plays it.
 
 What the demo is made of stands in `rules/samples/demo.toml` and the samples beside it, not here.
 """
@@ -7,16 +7,12 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import Progress
-
 from gateway.assemble import CLIENTS, CREDENTIALS
-from gateway.client import Answer, GatewayClient, Sent, load_credential
 from gateway.config import FILE, ConfigError, is_loopback
 from gateway.identity import Credentials, new_secret
 from gateway.identity.private_file import make_folder, write_private
@@ -43,16 +39,38 @@ class Partner:
 
 
 @dataclass(frozen=True, slots=True)
+class Sending:
+    """One submission, made by `gateway sample`, and what is to become of it.
+
+    Shape: `find` are searches with `{patient}` in place of the NHS number; `fault` is the check that the sample breaks,
+    `refused` the rule that is to refuse it, both empty for one that is to be taken; `made_for` is another domain than
+    the one that it is sent to, empty for none.
+    """
+
+    type: str
+    domain: str
+    seed: int
+    find: tuple[str, ...] = ()
+    count: int = 1
+    fault: str = ""
+    refused: str = ""
+    made_for: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Script:
     """What the demo does.
 
-    Shape: `settings` go into the data folder's `gateway.toml`; `samples` is the folder of messages.
+    Shape: `settings` go into the data folder's `gateway.toml`; `samples` is the folder of messages that the welcome
+    names one of; `writer` is a principal that stores resources by the facade, where there is one.
     """
 
     settings: Mapping[str, Any]
     engine: Engine
     partner: Partner
     samples: Path
+    writer: str | None = None
+    sendings: tuple[Sending, ...] = ()
 
 
 def script(rules: Path) -> Script:
@@ -64,12 +82,20 @@ def script(rules: Path) -> Script:
     try:
         stored = tomllib.loads(path.read_text("utf-8"))
         engine, partner = Engine(**stored["engine"]), Partner(**stored["partner"])
-        return Script(stored["settings"], engine, partner, rules / "samples" / engine.domain)
+        writer = stored.get("writer", {}).get("principal")
+        sendings = tuple(_sending(one) for one in stored["send"])
+        return Script(stored["settings"], engine, partner, rules / "samples" / engine.domain, writer, sendings)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"{path} can't be read as the demo's script ({type(error).__name__}: {error}): it needs [settings], "
-            "[engine] with principal, domain and organisation, [partner] with principal, purpose and search"
+            "[engine] with principal, domain and organisation, [partner] with principal, purpose and search, and a "
+            "[[send]] with type, domain and seed for each submission"
         ) from error
+
+
+def _sending(stored: Mapping[str, Any]) -> Sending:
+    named = {name.replace("-", "_"): value for name, value in stored.items()}
+    return Sending(**{**named, "find": tuple(stored.get("find", ()))})
 
 
 def prepare(data: Path, host: str, demo: Script) -> None:
@@ -86,7 +112,8 @@ def prepare(data: Path, host: str, demo: Script) -> None:
     clients = data / CLIENTS
     make_folder(clients)
     credentials = Credentials(data / CREDENTIALS)
-    for principal in (demo.engine.principal, demo.partner.principal):
+    principals = (demo.engine.principal, demo.partner.principal, *((demo.writer,) if demo.writer else ()))
+    for principal in principals:
         kept = clients / f"{principal}.json"
         if credentials.find(principal) is None or not kept.exists():
             secret = new_secret()
@@ -115,12 +142,15 @@ def welcome(data: Path, url: str, demo: Script) -> str:
     sample = next(iter(sorted(demo.samples.glob("accepted-*"))), demo.samples / "message.hl7")
     shown = sample.relative_to(Path.cwd()) if sample.is_relative_to(Path.cwd()) else sample
     tool = f".venv/bin/gateway token --data {data} --url {url} --principal"
+    writes = (
+        f"\n                 {demo.writer} (writes)    secret {secret_of(data, demo.writer)}" if demo.writer else ""
+    )
     return f"""
 The gateway serves {url}
 
   in a browser   {url}/swagger/index.html
   to sign in     {demo.engine.principal} (sends)     secret {secret_of(data, demo.engine.principal)}
-                 {demo.partner.principal} (searches) secret {secret_of(data, demo.partner.principal)}
+                 {demo.partner.principal} (searches) secret {secret_of(data, demo.partner.principal)}{writes}
   everything     make demo DATA={data} PORT={url.rpartition(":")[2]}    (in a second terminal)
   by hand        curl -i -H "Authorization: Bearer $({tool} {demo.engine.principal} | tail -1)" \\
                    -H 'source-domain: {demo.engine.domain}' -H 'organisation-code: {demo.engine.organisation}' \\
@@ -128,44 +158,3 @@ The gateway serves {url}
                  curl -H "Authorization: Bearer $({tool} {demo.partner.principal} | tail -1)" \\
                    -H 'purpose-of-use: {demo.partner.purpose}' '{url}/{demo.partner.search}'
 """
-
-
-def play(demo: Script, data: Path, url: str, console: Console) -> bool:
-    """Send every sample, show each acknowledgement, then search for what was stored.
-
-    Shape: whether each went as its name says (`accepted-*`, `refused-*`) and the search found something.
-    Errors: TokenRefused, CredentialError, httpx.TransportError.
-    """
-    files = sorted(demo.samples.glob("*.hl7"))
-    sent: list[tuple[Path, Sent]] = []
-    with (
-        GatewayClient(url, demo.engine.principal, _credential(data, demo.engine.principal)) as engine,
-        Progress(console=console, transient=True) as progress,
-    ):
-        for file in progress.track(files, description="sending"):
-            reply = engine.send(
-                file.read_bytes(), domain=demo.engine.domain, organisation=demo.engine.organisation, data_type="Hl7v2"
-            )
-            sent.append((file, reply))
-    for file, reply in sent:
-        console.rule(f"{file.name}: {reply.status} {reply.code}")
-        console.print(reply.text, markup=False, highlight=False)
-    with GatewayClient(url, demo.partner.principal, _credential(data, demo.partner.principal)) as partner:
-        kind, _, query = demo.partner.search.partition("?")
-        pairs = [tuple(part.split("=", 1)) for part in query.split("&")]
-        found = partner.search(kind, [(name, value) for name, value in pairs], purpose=demo.partner.purpose)
-    console.rule(f"GET /{demo.partner.search} as {demo.partner.principal}: {found.status}")
-    console.print_json(found.body.decode())
-    return _as_named(sent) and _found(found)
-
-
-def _credential(data: Path, principal: str) -> Any:
-    return load_credential(data / CLIENTS / f"{principal}.json")
-
-
-def _as_named(sent: Iterable[tuple[Path, Sent]]) -> bool:
-    return all(reply.accepted == file.name.startswith("accepted-") for file, reply in sent)
-
-
-def _found(answer: Answer) -> bool:
-    return bool(answer.resource.get("entry"))

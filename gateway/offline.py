@@ -1,13 +1,23 @@
-"""Conversion without a server: a file of HL7 v2 becomes a transaction Bundle."""
+"""Conversion without a server: HL7 v2 or FHIR becomes a transaction Bundle, CSV becomes lines of resources."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
-from gateway import fhir, hl7v2
+from gateway import fhir, hl7v2, tabular
+from gateway.fhir import Draft, Elements, Marks
 from gateway.finding import Finding, refuses
+from gateway.interactions.fhir_conversion import converted
+from gateway.interactions.refused import Refused, error
 from gateway.mapping import Context, Maps
+from gateway.mapping.rows import RowMap, told
+from gateway.tabular import Reading
+
+BEGINNING = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,20 +31,76 @@ class Converted:
     findings: tuple[Finding, ...]
 
 
-def convert(raw: bytes, maps: Maps, *, organisation: str | None, rules_digest: str) -> Converted:
-    """Convert one message as a gateway would, for an organisation that is its MSH-4 unless one is given."""
+def convert(raw: bytes, maps: Maps, elements: Elements, *, organisation: str | None, rules_digest: str) -> Converted:
+    """Convert one file as a gateway would.
+
+    Shape: `organisation` sends it; without one a message's MSH-4 does, and FHIR can't be converted.
+    """
+    if raw.lstrip().startswith(b"{"):
+        return _of_fhir(raw, elements, organisation, rules_digest)
     message = hl7v2.read(raw)
     if refuses(message.findings):
         return Converted(None, message.findings)
-    context = Context(
-        organisation=(organisation or message.text("MSH", 4) or "unknown").upper(),
+    conversion = maps.convert(message, _context(organisation or message.text("MSH", 4) or "unknown", rules_digest))
+    if refuses(conversion.findings):
+        return Converted(None, conversion.findings)
+    return Converted(_bundle(conversion.drafts), conversion.findings)
+
+
+def convert_rows(
+    file: Path, out: Path, row_maps: Mapping[str, RowMap], *, organisation: str, layout: str | None, rules_digest: str
+) -> Iterator[Finding]:
+    """Convert a CSV file as a gateway would, in constant memory: each resource a line of JSON.
+
+    Shape: `layout` names one of `row_maps`, without it the file's header line does; what is wrong is told as it comes,
+    and a faulty row is left out. The layout's checks by rules are not run.
+    Errors: OSError.
+    """
+    known = [row_maps[layout]] if layout is not None else [one for one in row_maps.values() if one.layout.header]
+    with file.open("rb") as start:
+        begun = tabular.begin(start.read(BEGINNING), [one.layout for one in known])
+    if isinstance(begun, Finding):
+        yield begun
+        return
+    row_map = row_maps[begun.layout.name]
+    shared = told(_context(organisation, rules_digest), row_map.marks)
+    with file.open("rb") as source, out.open("wb") as sink:
+        for row in Reading(begun, row_map.known).rows(iter(lambda: source.read(BEGINNING), b"")):
+            made = row_map.convert(row, shared) if row.values else None
+            yield from row.findings if made is None else made.findings
+            for draft in made.drafts if made is not None else ():
+                sink.write(fhir.dump(draft.resource) + b"\n")
+
+
+def _of_fhir(raw: bytes, elements: Elements, organisation: str | None, rules_digest: str) -> Converted:
+    if organisation is None:
+        words = "FHIR does not say who sends it: give --organisation with the sender's ODS code"
+        return Converted(None, (error("required", words),))
+    try:
+        resource = fhir.load(raw)
+    except fhir.JsonError as fault:
+        return Converted(None, (error("structure", fault.words, fault.place, "FHIR-JSON"),))
+    findings = fhir.validate(resource, elements)
+    if refuses(findings):
+        return Converted(None, findings)
+    marks = Marks(elements.tables.systems.marks)
+    digest = hashlib.sha256(raw).hexdigest()
+    try:
+        made = converted(resource, "", digest, _context(organisation, rules_digest), elements, marks)
+    except Refused as refusal:
+        return Converted(None, refusal.findings)
+    return Converted(_bundle(made.drafts), made.findings)
+
+
+def _context(organisation: str, rules_digest: str) -> Context:
+    return Context(
+        organisation=organisation.upper(),
         domain="offline",
         received=datetime.now(UTC),
         receipt="offline",
         rules_digest=rules_digest,
     )
-    conversion = maps.convert(message, context)
-    if refuses(conversion.findings):
-        return Converted(None, conversion.findings)
-    bundle = fhir.transaction([fhir.entry_put(draft.resource) for draft in conversion.drafts])
-    return Converted(fhir.dump(bundle), conversion.findings)
+
+
+def _bundle(drafts: tuple[Draft, ...]) -> bytes:
+    return fhir.dump(fhir.transaction([fhir.entry_put(draft.resource) for draft in drafts]))

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import bisect
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol, TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,6 +98,56 @@ class Diagnostic:
     span: Span
     help: str | None = None
     severity: Literal["error", "warning"] = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One kind of fault.
+
+    Shape: `code` is stable; `words` and `hint` are templates, lower case, without a full stop.
+    """
+
+    code: str
+    words: str
+    hint: str | None = None
+    severity: Literal["error", "warning"] = "error"
+
+    def at(self, span: Span, hint: str | None = None, **filled: object) -> Diagnostic:
+        """The message about one place; `hint` stands in for the template's own."""
+        own = self.hint.format(**filled) if self.hint else None
+        return Diagnostic(self.code, self.words.format(**filled), span, hint or own, self.severity)
+
+
+class Catalogue(dict[str, Message]):
+    """The messages of one part of the language, by their codes."""
+
+    def add(
+        self, code: str, words: str, hint: str | None = None, severity: Literal["error", "warning"] = "error"
+    ) -> Message:
+        """A message under a code that no other has.
+
+        Errors: ValueError for a code that was given before.
+        """
+        if code in self:
+            raise ValueError(code)
+        self[code] = Message(code, words, hint, severity)
+        return self[code]
+
+
+class Keep(Protocol):
+    """Keeps what texts were parsed to between two starts.
+
+    Shape: what `make` makes depends on the sources alone, and holds no others; the name tells kinds of texts apart.
+    """
+
+    def __call__(self, name: str, sources: Sequence[Source], make: Callable[[], T]) -> T:
+        """What `make` makes, or made of the same sources before."""
+        ...
+
+
+def made_anew(name: str, sources: Sequence[Source], make: Callable[[], T]) -> T:  # noqa: ARG001 - Keep's shape
+    """What `make` makes; nothing is kept."""
+    return make()
 
 
 def in_order(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:

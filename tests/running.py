@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from httpx import Response
 from starlette.testclient import TestClient
@@ -19,10 +20,19 @@ from gateway.client import Secret
 from gateway.config import Settings
 from gateway.hl7v2.acknowledgement import Acknowledged, read_acknowledgement
 from gateway.identity import Credentials
+from gateway.identity import secret as secrets
+from tests.records import RECORDS
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+CHEAP = 2  # scrypt's least cost
 NHS_NUMBER = "9990000018"
-SECRETS = {"demo-engine": "an-engines-secret-for-tests", "demo-partner": "a-partners-secret-for-tests"}
+SECRETS = {
+    "demo-engine": "an-engines-secret-for-tests",
+    "demo-partner": "a-partners-secret-for-tests",
+    "demo-writer": "a-writers-secret-for-tests",
+    "other-writer": "another-writers-secret-for-tests",  # declared by tests that need one
+    "other-engine": "another-engines-secret-for-tests",  # so is this
+}
 
 
 def message(
@@ -104,23 +114,35 @@ def issues(reply: Response) -> list[dict[str, Any]]:
     return list(outcome["issue"])
 
 
+def enrol(credentials: Credentials, principal: str, secret: str) -> None:
+    """Enrol a principal with a secret that is hashed cheaply: at the product's cost, hashing is most of a test run.
+
+    The cost stands beside each hash, so what is kept is compared as any other.
+    """
+    with patch.object(secrets, "COST", CHEAP):
+        credentials.enrol(principal, secret=secret)
+
+
 @contextmanager
 def running(
     data: Path, loaded: assemble.Decisions, *, clock: Callable[[], datetime] = lambda: NOW, **settings: Any
 ) -> Iterator[Running]:
     """Run a gateway on a data folder."""
     data.mkdir(parents=True, exist_ok=True)
-    chosen = Settings(**{
-        "data": data, "client_secrets": True, "environment": "test",
-        "targets": {"bed-board": "folder:bed-board"}, **settings,
-    })  # fmt: skip
-    credentials = Credentials(data / assemble.CREDENTIALS)
-    for principal, secret in SECRETS.items():
-        if credentials.find(principal) is None:
-            credentials.enrol(principal, secret=secret)
-    web = application(lambda: assemble.opened(chosen, loaded, clock=clock))
-    with TestClient(web, base_url="http://localhost:8000", raise_server_exceptions=False) as http:
-        yield Running(http, data, chosen)
+    none: AbstractContextManager[dict[str, str]] = nullcontext({})
+    with none if "targets" in settings else RECORDS.of(data) as record:
+        chosen = Settings(**{
+            "data": data, "client_secrets": True, "environment": "test",
+            "targets": {"bed-board": "folder:bed-board", **record}, **settings,
+        })  # fmt: skip
+        credentials = Credentials(data / assemble.CREDENTIALS)
+        for principal in SECRETS.keys() & loaded.rules.registry.principals.keys():
+            secret = SECRETS[principal]
+            if credentials.find(principal) is None:
+                enrol(credentials, principal, secret)
+        web = application(lambda: assemble.opened(chosen, loaded, clock=clock))
+        with TestClient(web, base_url="http://localhost:8000", raise_server_exceptions=False) as http:
+            yield Running(http, data, chosen)
 
 
-__all__ = ["NOW", "Running", "Secret", "acknowledged", "issues", "message", "running"]
+__all__ = ["NOW", "Running", "Secret", "acknowledged", "enrol", "issues", "message", "running"]

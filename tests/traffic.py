@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "rules" / "samples" / "emergency-care" / "accepted-a01-admission.hl7"
 ENGINE, PARTNER = "demo-engine", "demo-partner"
 DOMAIN, ORGANISATION = "emergency-care", "r0d"
-READY_WITHIN = 30.0
+READY_WITHIN = 60.0
 WEIGHTS = range(10, 1, -1)
 
 

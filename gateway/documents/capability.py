@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.documents.components import FHIR_JSON, TOKEN_PATH
-from gateway.documents.offer import Offer, Published, ServedType, offered
+from gateway.documents.offer import SEARCHING, Offer, Published, ServedType, offered
 from gateway.rules import RuleSet
 from gateway.specs import FhirTables, SearchParameter
 
@@ -18,8 +18,15 @@ FHIR_VERSION = "4.0.1"
 SECURITY_SERVICES = "http://terminology.hl7.org/CodeSystem/restful-security-service"
 OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
 
-INTERACTIONS = {"read": "read", "search": "search-type"}
-"""FHIR's interaction codes for the actions of rules that the facade serves, in FHIR's order.
+INTERACTIONS = {
+    "read": "read",
+    "vread": "history",
+    "update": "update",
+    "history-instance": "history",
+    "create": "create",
+    "search-type": "search",
+}
+"""FHIR's interaction codes, in FHIR's order, with the actions of rules that they are judged by.
 
 Source: http://hl7.org/fhir/R4/valueset-type-restful-interaction.html
 """
@@ -43,7 +50,8 @@ def statement(offer: Offer, published: Published, *, date: str) -> Json:
         "security": _security(published),
     }
     if offer.types:
-        rest["resource"] = [_resource(served) for served in offer.types]
+        rest["resource"] = [_resource(served, published) for served in offer.types]
+        rest["interaction"] = [{"code": code} for code in ("transaction", "batch")]
     return {
         "resourceType": "CapabilityStatement",
         "url": f"{published.public_url}/metadata",
@@ -73,15 +81,31 @@ def _security(published: Published) -> Json:
     }
 
 
-def _resource(served: ServedType) -> Json:
+def _resource(served: ServedType, published: Published) -> Json:
+    # who may only count does so by a search
+    actions = served.actions | ({"search"} if SEARCHING & served.actions else set())
     entry: Json = {
         "type": served.name,
         "documentation": "\n".join(f"- {view.id} {view.title}" for view in served.views),
-        "interaction": [{"code": code} for action, code in INTERACTIONS.items() if action in served.actions],
+        "interaction": [{"code": code} for code, action in INTERACTIONS.items() if action in actions],
+        **_writing(served, published),
     }
-    if "search" in served.actions and served.parameters:
+    if SEARCHING & actions and served.parameters:
         entry["searchParam"] = [_search_parameter(parameter) for parameter in served.parameters]
     return entry
+
+
+def _writing(served: ServedType, published: Published) -> Json:
+    """What is said of versions and conditions, where something of it can be asked for."""
+    searched = bool(SEARCHING & served.actions)
+    told: Json = {"versioning": "versioned-update" if published.versioned_updates else "versioned"}
+    if "read" in served.actions:
+        told["conditionalRead"] = "full-support"
+    if "update" in served.actions:
+        told |= {"updateCreate": "create" in served.actions, "conditionalUpdate": searched}
+    if "create" in served.actions:
+        told["conditionalCreate"] = searched
+    return told
 
 
 def _search_parameter(parameter: SearchParameter) -> Json:

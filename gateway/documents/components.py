@@ -57,8 +57,9 @@ def schemas(offer: Offer, tables: FhirTables) -> Json:
     """Schemas by name; one for each resource type that some rule grants."""
     fixed: Json = {
         "Acknowledgement": _acknowledgement(),
-        "Bundle": _bundle(),
+        "Bundle": _bundle("searchset", "A Bundle of type searchset. `total` is what the caller may see, or absent."),
         "CapabilityStatement": _resource("CapabilityStatement"),
+        **_kinds_of_bundle(offer),
         "Health": _health(),
         "OAuthError": _oauth_error(),
         "OperationOutcome": _operation_outcome(tables),
@@ -91,10 +92,16 @@ FAULTS = {
     401: "No token, or one that is not valid.",
     403: "Not permitted. The issues name the missing parameter, role or purpose and a request that would work.",
     404: "There is no such resource, or none that this caller may see.",
+    405: "An entry of a transaction asks for what is not offered.",
     406: "Only JSON is offered.",
+    409: "Something stands under this id already, or others changed the same resource again and again.",
+    412: "A condition is not met: another version stands, or a search finds more than one or asks nothing.",
     413: "The body is larger than the limit.",
     415: "Content-Type is missing or not the one that this address takes.",
+    422: "A check refuses the resource, or it says that it is not the whole, or the FHIR server did not take it.",
+    428: "This site wants `If-Match` with every update of what stands.",
     503: "A part that the request needs is down.",
+    504: "The FHIR server did not answer: whether this was stored is not known, so look before you send it again.",
 }
 """Faults of every address but `$ingest`, told by an OperationOutcome."""
 
@@ -120,11 +127,12 @@ def _fault(status: int, words: str) -> Json:
 def _acknowledgement() -> Json:
     return {
         "type": "string",
-        "pattern": r"^MSH\|",
+        "pattern": r"^(MSH|FHS|BHS)\|",
         "description": (
-            "HL7 v2 acknowledgement with exactly one MSA, segments ended by CR. MSA-1 is AA, AE or AR; MSA-2 the "
-            "sender's control id, empty where the message was not read; MSA-3, unless the domain switches it off, an "
-            "OperationOutcome in JSON with HL7 escapes. From version 2.5 on an ERR segment for each issue."
+            "HL7 v2 acknowledgement with exactly one MSA, segments ended by CR. MSA-1 is AA, AE or AR, or CA, CE or CR "
+            "where enhanced mode asks for it; MSA-2 the sender's control id, empty where the message was not read; "
+            "MSA-3, unless the domain switches it off, an OperationOutcome in JSON with HL7 escapes. From version 2.5 "
+            "on an ERR segment for each issue. A batch is answered by a batch of acknowledgements, within BHS and BTS."
         ),
         "externalDocs": {"description": "HL7 v2, chapter 2", "url": "https://www.hl7.org/implement/standards/"},
     }
@@ -161,14 +169,80 @@ def _any_resource(tables: FhirTables) -> Json:
     }
 
 
-def _bundle() -> Json:
+def _kinds_of_bundle(offer: Offer) -> Json:
+    """Bundles that only some rules make: of versions, and of requests and their answers."""
+    actions = {action for served in offer.types for action in served.actions}
+    words = "Versions of a resource, newest first, each as the caller may see it."
+    found: Json = {"HistoryBundle": _bundle("history", words)} if "history" in actions else {}
+    found |= {"RequestBundle": _requests()} if offer.types else {}
+    return found | ({"ResponseBundle": _responses()} if offer.types or "Fhir" in offer.data_types else {})
+
+
+def _requests() -> Json:
+    text = {"type": "string"}
+    request = {
+        "type": "object",
+        "required": ["method", "url"],
+        "properties": {
+            "method": {"enum": ["GET", "POST", "PUT"]},
+            "url": text | {"description": "`Type`, `Type/id`, `Type?search` or `Type/id/_history`."},
+            **dict.fromkeys(("ifMatch", "ifNoneMatch", "ifModifiedSince", "ifNoneExist"), text),
+        },
+    }
+    entry = {
+        "type": "object",
+        "required": ["request"],
+        "properties": {"fullUrl": text, "resource": ref("schemas", "Resource"), "request": request},
+    }
     return {
         "type": "object",
-        "description": "A Bundle of type searchset. `total` is what the caller may see, or absent.",
+        "description": "Several requests in one. References to another entry's fullUrl are kept.",
         "required": ["resourceType", "type"],
         "properties": {
             "resourceType": {"const": "Bundle"},
-            "type": {"const": "searchset"},
+            "type": {"enum": ["batch", "transaction"]},
+            "entry": {"type": "array", "maxItems": 500, "items": entry},
+        },
+        "externalDocs": {"url": f"{FHIR_R4}/http.html#transaction"},
+    }
+
+
+def _responses() -> Json:
+    text = {"type": "string"}
+    response = {
+        "type": "object",
+        "required": ["status"],
+        "properties": {
+            **dict.fromkeys(("status", "location", "etag", "lastModified"), text),
+            "outcome": ref("schemas", "OperationOutcome"),
+        },
+    }
+    entry = {
+        "type": "object",
+        "required": ["response"],
+        "properties": {"resource": ref("schemas", "Resource"), "response": response},
+    }
+    return {
+        "type": "object",
+        "description": "An answer for each request, in the same order.",
+        "required": ["resourceType", "type"],
+        "properties": {
+            "resourceType": {"const": "Bundle"},
+            "type": {"enum": ["batch-response", "transaction-response"]},
+            "entry": {"type": "array", "minItems": 1, "items": entry},
+        },
+        "externalDocs": {"url": f"{FHIR_R4}/http.html#transaction-response"},
+    }
+
+
+def _bundle(kind: str, words: str) -> Json:
+    return {
+        "type": "object",
+        "description": words,
+        "required": ["resourceType", "type"],
+        "properties": {
+            "resourceType": {"const": "Bundle"},
+            "type": {"const": kind},
             "total": {"type": "integer", "minimum": 0},
             "link": {
                 "type": "array",
@@ -245,6 +319,27 @@ def _receipt() -> Json:
             "organisation": text,
             "dataType": text,
             "type": text,
+            "phase": {"enum": ["judging", "delivering", "done"], "description": "Of a CSV file: what is done with it."},
+            "rows": {
+                "type": "object",
+                "description": "Of a CSV file: rows read, stored and refused so far.",
+                "properties": {name: {"type": "integer", "minimum": 0} for name in ("read", "stored", "refused")},
+            },
+            "issues": {
+                "type": "array",
+                "description": "Of a CSV file: what is wrong with its rows, by line and column.",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "severity": text,
+                        "code": text,
+                        "place": {"type": ["string", "null"]},
+                        "rule": {"type": ["string", "null"]},
+                        "diagnostics": text,
+                    },
+                },
+            },
+            "moreIssues": {"type": "integer", "minimum": 0, "description": "Issues that are counted alone."},
             "targets": {
                 "type": "array",
                 "items": {

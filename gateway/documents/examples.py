@@ -15,6 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from gateway import fhir, hl7v2
+from gateway.documents import batch_examples, fhir_examples
 from gateway.documents.offer import Published
 from gateway.documents.outcomes import BY_NAME, OUTCOMES, UNREAD, Outcome
 from gateway.documents.samples import Sample
@@ -40,7 +41,7 @@ class Example:
     key: str
     summary: str
     data_type: str
-    value: str
+    value: Any
     status: int | None = None
     organisation: str | None = None
 
@@ -62,7 +63,9 @@ class _Case:
     findings: tuple[Finding, ...]
 
 
-def examples(rules: RuleSet, published: Published, samples: Iterable[Sample]) -> tuple[Example, ...]:
+def examples(
+    rules: RuleSet, published: Published, samples: Iterable[Sample], elements: fhir.Elements
+) -> tuple[Example, ...]:
     """Bodies and their acknowledgements, sample by sample, then an acknowledgement for each other outcome.
 
     Shape: samples of domains that accept nothing are left out; the other outcomes are shown once for each profile in
@@ -70,6 +73,7 @@ def examples(rules: RuleSet, published: Published, samples: Iterable[Sample]) ->
     """
     made: list[Example] = []
     cases: dict[str, list[_Case]] = {}
+    told: dict[str, list[tuple[_Case, str, str]]] = {}
     for sample in samples:
         domain = rules.domains.get(sample.domain)
         if domain is None or not domain.accepts:
@@ -77,11 +81,30 @@ def examples(rules: RuleSet, published: Published, samples: Iterable[Sample]) ->
         message = hl7v2.read(sample.text.encode()) if sample.data_type == "Hl7v2" else None
         organisation = _organisation(rules, message)
         made.append(Example(sample.key, sample.summary, sample.data_type, sample.text, organisation=organisation))
+        if sample.data_type == "Fhir":
+            made.extend(_fhir_answer(rules, domain, sample, organisation, elements))
         case = _case(rules, domain, sample, message, organisation) if message is not None else None
         if case is not None:
             made.append(_answer(published, case))
             cases.setdefault(domain.acknowledge, []).append(case)
+            told.setdefault(domain.name, []).append((case, sample.text, str(made[-1].value)))
+    made.extend(one for rows in told.values() for one in _batch(published, rows))
     return (*made, *(_answer(published, other) for shown in cases.values() for other in _others(shown)))
+
+
+def _fhir_answer(
+    rules: RuleSet, domain: Domain, sample: Sample, organisation: str, elements: fhir.Elements
+) -> Iterator[Example]:
+    """The answer to a `Fhir` sample, in JSON."""
+
+    def facts(name: str, more: dict[str, Any]) -> Facts:
+        asked = replace(_facts(rules, domain, None, organisation), data_type="Fhir", type=name, **more)
+        return replace(asked, today=asked.now.astimezone(LONDON).date())
+
+    found = fhir_examples.answered(rules, domain, sample, elements, facts)
+    if found is not None:
+        status, body = found
+        yield Example(f"{sample.key}.answer", f"{sample.summary} ({status})", "Fhir", body, status)
 
 
 def _case(rules: RuleSet, domain: Domain, sample: Sample, message: hl7v2.Message, organisation: str) -> _Case | None:
@@ -92,6 +115,27 @@ def _case(rules: RuleSet, domain: Domain, sample: Sample, message: hl7v2.Message
         return None
     summary = f"{sample.summary} ({outcome.code})"
     return _Case(f"{sample.key}.ack", summary, domain, organisation, message, outcome, findings)
+
+
+def _batch(published: Published, rows: Sequence[tuple[_Case, str, str]]) -> Iterator[Example]:
+    """A batch of a domain's first message that is accepted and the first that is not, and its answer.
+
+    Shape: `rows` hold a case, the body and its acknowledgement; nothing where a domain has not both.
+    """
+    taken = next((row for row in rows if row[0].outcome.code == "AA"), None)
+    refused = next((row for row in rows if row[0].outcome.code != "AA"), None)
+    if taken is None or refused is None:
+        return
+    case, pair = taken[0], (taken, refused)
+    domain, organisation, moment = case.domain.name, case.organisation, _told(case.message).astimezone(UTC)
+    key, summary = f"{domain}.batch.hl7", f"{domain}, batch: one accepted, one refused"
+    sent = batch_examples.body(published, domain, organisation, [body for _, body, _ in pair], moment)
+    yield Example(key, summary, "Hl7v2", sent, organisation=organisation)
+    answer = batch_examples.answer(
+        published, domain=domain, organisation=organisation, acknowledgements=[ack for _, _, ack in pair],
+        id=str(uuid.uuid5(NAMESPACE, f"{key}#answer")), told=moment,
+    )  # fmt: skip
+    yield Example(f"{key}.answer", f"{summary} (AA, {refused[0].outcome.code})", "Hl7v2", answer, 200)
 
 
 def _others(cases: Sequence[_Case]) -> Iterator[_Case]:
@@ -150,7 +194,7 @@ def _judged(
     return ("failed" if decision.effect == "refuse" else "denied"), decision.findings or decision.wanting
 
 
-def _facts(rules: RuleSet, domain: Domain, message: hl7v2.Message, organisation: str) -> Facts:
+def _facts(rules: RuleSet, domain: Domain, message: hl7v2.Message | None, organisation: str) -> Facts:
     """Facts as they are for a sender that may do everything, at the time that the message tells."""
     everyone = frozenset(rules.registry.organisations)
     types = frozenset(name for accept in domain.accepts for name in accept.types)
@@ -174,7 +218,7 @@ def _facts(rules: RuleSet, domain: Domain, message: hl7v2.Message, organisation:
         organisation=organisation,
         data_type="Hl7v2",
         message=message,
-        type=message.type,
+        type=message.type if message is not None else None,
         received=now,
     )
 

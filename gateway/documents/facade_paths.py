@@ -9,15 +9,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.documents.components import FHIR_JSON, faults, ref
-from gateway.documents.offer import Offer, ServedType
+from gateway.documents.offer import SEARCHING, Offer, ServedType
 from gateway.specs import FhirTables, SearchParameter
 
 Json = dict[str, Any]
 
 RESULT_PARAMETERS: Mapping[str, tuple[Json, str]] = {
-    "_count": ({"type": "integer", "minimum": 1}, "How many matches a page holds."),
+    "_count": ({"type": "integer", "minimum": 0}, "How many matches a page holds; 0 asks for their number alone."),
     "_sort": ({"type": "string"}, "Parameters to sort by, separated by commas; `-` before one turns it round."),
     "_total": ({"type": "string", "enum": ["none", "estimate", "accurate"]}, "Whether a total is wanted."),
+    "_summary": (
+        {"type": "string", "enum": ["true", "text", "data", "count", "false"]},
+        "Which part of each resource is wanted; `count` asks for the number alone.",
+    ),
+    "_elements": (
+        {"type": "string"},
+        "Elements right below the resource, separated by commas; what must be there comes too.",
+    ),
     "_format": ({"type": "string"}, "`json` or `application/fhir+json`."),
     "_pretty": ({"type": "boolean"}, "Whether the answer is to be indented."),
     "_page": ({"type": "string"}, "Token of a page, as a `next` link gives it; it expires."),
@@ -42,11 +50,14 @@ def paths(offer: Offer, tables: FhirTables) -> Json:
     """Path items of the asking side."""
     items: Json = {}
     for served in offer.types:
-        if "search" in served.actions:
+        if SEARCHING & served.actions:
             items[f"/{served.name}"] = {"get": _search(offer, served)}
             items[f"/{served.name}/_search"] = {"post": _search_by_post(offer, served)}
         if "read" in served.actions:
             items[f"/{served.name}/{{id}}"] = {"get": _read(offer, served, tables)}
+        if "history" in served.actions:
+            items[f"/{served.name}/{{id}}/_history"] = {"get": _history(offer, served, tables)}
+            items[f"/{served.name}/{{id}}/_history/{{version}}"] = {"get": _read(offer, served, tables, version=True)}
     return items | _public_paths()
 
 
@@ -63,6 +74,13 @@ def shared_parameters(offer: Offer) -> Json:
             "name": "If-None-Match",
             "in": "header",
             "description": "The ETag of the version that the client has (RFC 9110 section 13.1.2).",
+            "schema": {"type": "string"},
+        },
+        "If-Modified-Since": {
+            "name": "If-Modified-Since",
+            "in": "header",
+            "description": "When the version that the client has was written (RFC 9110 section 13.1.3); If-None-Match "
+            "goes before it.",
             "schema": {"type": "string"},
         },
         "on-behalf-of": {
@@ -86,14 +104,18 @@ def shared_parameters(offer: Offer) -> Json:
     return dict(sorted(components.items()))
 
 
+def search_parameters(served: ServedType) -> list[Json]:
+    """Query parameters that some view of a type asks for or allows."""
+    return [_parameter(served, parameter) for parameter in served.parameters]
+
+
 def _search(offer: Offer, served: ServedType) -> Json:
-    parameters = [_parameter(served, parameter) for parameter in served.parameters]
     return {
         "operationId": f"search{served.name}",
         "tags": [served.name],
         "summary": f"Search {served.name}",
-        "description": _views(served, "search"),
-        "parameters": [*parameters, *_result_parameters(), *_headers(offer)],
+        "description": views_of(served, "search"),
+        "parameters": [*search_parameters(served), *_result_parameters(), *headers_of(offer)],
         "responses": _found() | faults((400, 401, 403, 406, 503)),
     }
 
@@ -108,8 +130,8 @@ def _search_by_post(offer: Offer, served: ServedType) -> Json:
         "operationId": f"search{served.name}ByPost",
         "tags": [served.name],
         "summary": f"Search {served.name}, with the parameters in the body",
-        "description": _views(served, "search"),
-        "parameters": _headers(offer),
+        "description": views_of(served, "search"),
+        "parameters": headers_of(offer),
         "requestBody": {
             "content": {"application/x-www-form-urlencoded": {"schema": {"type": "object", "properties": fields}}}
         },
@@ -117,17 +139,53 @@ def _search_by_post(offer: Offer, served: ServedType) -> Json:
     }
 
 
-def _read(offer: Offer, served: ServedType, tables: FhirTables) -> Json:
-    identifier = {"type": "string", "pattern": f"^{tables.formats['id']}$"}
+ON_READ = ("_format", "_pretty", "_elements")
+
+
+def in_path(name: str, words: str, tables: FhirTables) -> Json:
+    """Path parameter that is an id."""
+    schema = {"type": "string", "pattern": f"^{tables.formats['id']}$"}
+    return {"name": name, "in": "path", "required": True, "description": words, "schema": schema}
+
+
+def _summary_on_read() -> Json:
+    schema = {"type": "string", "enum": ["true", "text", "data", "false"]}
+    return {"name": "_summary", "in": "query", "description": "Which part is wanted.", "schema": schema}
+
+
+def _history(offer: Offer, served: ServedType, tables: FhirTables) -> Json:
+    found = {"description": "Those versions that the caller may see.", "headers": {
+        "Cache-Control": ref("headers", "Cache-Control")
+    }, "content": {FHIR_JSON: {"schema": ref("schemas", "HistoryBundle")}}}  # fmt: skip
     return {
-        "operationId": f"read{served.name}",
+        "operationId": f"history{served.name}",
         "tags": [served.name],
-        "summary": f"Read one {served.name}",
-        "description": _views(served, "read"),
+        "summary": f"Versions of one {served.name}, newest first",
+        "description": views_of(served, "history"),
         "parameters": [
-            {"name": "id", "in": "path", "required": True, "description": "The logical id.", "schema": identifier},
+            in_path("id", "The logical id.", tables),
+            *(ref("parameters", name) for name in ON_READ),
+            _summary_on_read(),
+            *headers_of(offer),
+        ],
+        "responses": {"200": found, **faults((400, 401, 403, 404, 406, 503))},
+    }
+
+
+def _read(offer: Offer, served: ServedType, tables: FhirTables, *, version: bool = False) -> Json:
+    return {
+        "operationId": f"vread{served.name}" if version else f"read{served.name}",
+        "tags": [served.name],
+        "summary": f"Read one version of a {served.name}" if version else f"Read one {served.name}",
+        "description": views_of(served, "history" if version else "read"),
+        "parameters": [
+            in_path("id", "The logical id.", tables),
+            *([in_path("version", "The version's id.", tables)] if version else []),
             ref("parameters", "If-None-Match"),
-            *_headers(offer),
+            ref("parameters", "If-Modified-Since"),
+            *(ref("parameters", name) for name in ON_READ),
+            _summary_on_read(),
+            *headers_of(offer),
         ],
         "responses": {
             "200": {
@@ -151,7 +209,8 @@ def _found() -> Json:
     }
 
 
-def _headers(offer: Offer) -> list[Json]:
+def headers_of(offer: Offer) -> list[Json]:
+    """Header parameters of every address of the facade."""
     names = (*(("purpose-of-use",) if offer.purposes else ()), "on-behalf-of")
     return [ref("parameters", name) for name in names]
 
@@ -192,15 +251,15 @@ def _path(served: ServedType, parameter: SearchParameter) -> str:
     return " | ".join(own or parts)
 
 
-def _views(served: ServedType, action: str) -> str:
+def views_of(served: ServedType, action: str) -> str:
     """What each permit lets its callers ask, by rule id and title."""
     lines = ["What may be asked, and of what, is said by these permits; any one of them suffices:", ""]
     for view in served.views:
-        if action not in view.actions:
+        if action not in view.actions and not (action in SEARCHING and SEARCHING & view.actions):
             continue
         words = [f"- `{view.id}` {view.title}"]
         words += [f"when `{view.when}`"] if view.when else []
-        words += [f"a search carries {view.asking}"] if view.asking and action == "search" else []
+        words += [f"a search carries {view.asking}"] if view.asking and action in SEARCHING else []
         words += [f"shown are those where `{view.rows}`"] if view.rows else []
         words += [f"hidden: {', '.join(view.hide)}"] if view.hide else []
         lines.append("; ".join(words))

@@ -5,10 +5,12 @@ Source: `http-interface.md` of the design; OpenAPI 3.1.0 section 4.8.
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from gateway.documents.components import ASSERTION_TYPE, TOKEN_PATH, faults, ref
+from gateway.documents.components import ASSERTION_TYPE, FHIR_JSON, TOKEN_PATH, faults, ref
 from gateway.documents.examples import Example
 from gateway.documents.offer import MEDIA_TYPES, Offer, Published, SendingDomain, Statement
 from gateway.documents.outcomes import RETRY_AFTER, Outcome, told
@@ -17,6 +19,32 @@ Json = dict[str, Any]
 
 INGEST_PATH = "/$ingest"
 RECEIPT_PATH = "/$ingest/receipts/{id}"
+TAKEN = frozenset({200, 202})
+"""Answers to what was accepted: a response Bundle where a transaction or a batch was sent."""
+
+BATCHES = (
+    "An HL7 v2 body that begins with `FHS` or `BHS` is a batch (chapter 2.10.3); trailers and one of the headers may "
+    "be left out. It is answered by 200 and a batch of acknowledgements in the same order, each message with a key and "
+    "a receipt of its own; `BHS-12` and `FHS-12` name the sender's control ids, and a count in `BTS-1` or `FTS-1` that "
+    "disagrees is a warning in `BTS-2` or `FTS-2`. The answer leaves as it is made. Messages that the time of a batch "
+    "({within:g} s) doesn't reach are not taken, and answered `AE` with the words to send them again: the whole batch "
+    "may be repeated, since what was accepted gets its first answer. Batches up to {limit:,} bytes, each message up to "
+    "the limit of a body."
+)
+MODES = (
+    "`MSA-1` is `AA`, `AE` or `AR`; in enhanced mode (chapter 2.9.3) it is `CA`, `CE` or `CR` where `MSH-15` asks for "
+    "an acknowledgement of this outcome and `MSH-16` doesn't. There is always exactly one `MSA`."
+)
+RESOURCES = (
+    "A `Fhir` body is a resource or a Bundle (`transaction`, `batch`, `collection`, `message`) in JSON, valid by R4's "
+    "element table. Its resources get the record's ids: a Patient its NHS number, an Organization its ODS code, others "
+    "one derived from their business identifier; the answer names them. Entries refer to each other by `fullUrl`, by "
+    "`Type/id` or by identifier (`Patient?identifier=system|value`), and to the record by its own ids. Patient, "
+    "Practitioner, PractitionerRole, Organization and Location are merged with what stands; others are replaced whole. "
+    "`request.method` is POST or PUT, `ifNoneExist` and the address of a conditional PUT name one identifier; a batch "
+    "is judged as a whole, as a transaction is; a message's MessageHeader is not stored, and the Provenance of the "
+    "submission names its event and source. The key is `Idempotency-Key`, else a hash of the body."
+)
 OUTCOME_STATUSES = frozenset({400, 401, 413, 415})
 """Faults that also meet requests whose data type is not known: they are told by an OperationOutcome."""
 
@@ -28,6 +56,16 @@ HEADERS: Mapping[int, tuple[str, ...]] = {
     **dict.fromkeys(RETRY_AFTER, ("Retry-After",)),
 }
 """Headers of an answer by status."""
+
+
+FILES = (
+    "A `Csv` file is of one of its domain's layouts, told by its header line where there are several. It streams, up "
+    "to {limit:,} bytes, and is judged wholly before anything of it is stored: a layout says whether a faulty row "
+    "refuses the file or is left out. The answer is an OperationOutcome with an issue for each faulty row, by line and "
+    "column, as far as there is room, and the counts of rows read, stored and refused. Past {rows:,} rows the answer "
+    "is 202 with the receipt's address in `Location`; the receipt then tells how far it is and what became of it. "
+    "Without `Idempotency-Key` a file is known by its content."
+)
 
 
 def paths(offer: Offer, published: Published, examples: Iterable[Example]) -> Json:
@@ -47,6 +85,9 @@ def domain_words(domain: SendingDomain) -> str:
     for accepted in domain.accepts:
         versions = f", versions {accepted.versions}" if accepted.versions else ""
         lines.append(f"- accepts {accepted.data_type}: {', '.join(accepted.types)}{versions}")
+    for layout in domain.layouts:
+        lines += ["", f"Layout `{layout.name}`: {layout.title}; {layout.words}.", "", "| column | |", "|---|---|"]
+        lines += [f"| `{column.name}` | {column.words.replace('|', '/')} |" for column in layout.columns] + [""]
     lines.append(f"- acknowledges by `{domain.profile}`" + ("" if domain.outcome else ", without outcome in MSA-3"))
     lines += ["- another body under a key that was accepted: " + _same_key(domain.same_control_id), ""]
     for heading, statements in (
@@ -82,11 +123,21 @@ def _ingest(offer: Offer, published: Published, examples: tuple[Example, ...]) -
         "operationId": "ingest",
         "tags": ["Ingest"],
         "summary": "Send a submission",
-        "description": "\n\n".join([description, *map(domain_words, offer.domains)]),
+        "description": "\n\n".join([description, *_words_by_type(offer, published), *map(domain_words, offer.domains)]),
         "parameters": [*_header_parameters(offer, examples), *_query_parameters()],
         "requestBody": {"required": True, "content": _request_content(offer, examples)},
         "responses": _responses(offer, examples),
     }
+
+
+def _words_by_type(offer: Offer, published: Published) -> tuple[str, ...]:
+    """What is said of one data type alone, where some domain takes it."""
+    words = {
+        "Hl7v2": (MODES, BATCHES.format(within=published.batch_within, limit=published.batch_limit)),
+        "Fhir": (RESOURCES,),
+        "Csv": (FILES.format(limit=published.file_limit, rows=published.rows_at_once),),
+    }
+    return tuple(said for data_type in offer.data_types for said in words.get(data_type, ()))
 
 
 def _header_parameters(offer: Offer, examples: tuple[Example, ...]) -> list[Json]:
@@ -142,17 +193,31 @@ def _query_parameters() -> list[Json]:
 def _request_content(offer: Offer, examples: tuple[Example, ...]) -> Json:
     content: dict[str, dict[str, Json]] = {}
     for data_type in offer.data_types:
-        named = {e.key: ref("examples", e.key) for e in examples if e.status is None and e.data_type == data_type}
+        sent = [e for e in examples if e.status is None and e.data_type == data_type]
         for media_type in MEDIA_TYPES[data_type]:
-            content.setdefault(media_type, {}).update(named)
+            content.setdefault(media_type, {}).update(
+                _as_json(sent) if media_type == FHIR_JSON else {e.key: ref("examples", e.key) for e in sent}
+            )
     return {
-        media_type: {"schema": {"type": "string"}} | ({"examples": named} if named else {})
+        media_type: {"schema": ref("schemas", "Resource") if media_type == FHIR_JSON else {"type": "string"}}
+        | ({"examples": named} if named else {})
         for media_type, named in content.items()
     }
 
 
+def _as_json(sent: Iterable[Example]) -> dict[str, Json]:
+    """Bodies that are JSON as what they mean: where the media type says so, a text would be one within quotes."""
+    found: dict[str, Json] = {}
+    for example in sent:
+        with contextlib.suppress(ValueError):  # a sample that shows a body which is no JSON is shown as text alone
+            found[example.key] = {"summary": example.summary, "value": json.loads(example.value)}
+    return found
+
+
 def _responses(offer: Offer, examples: tuple[Example, ...]) -> Json:
-    by_status = told(domain.profile for domain in offer.domains)
+    # what is no message is answered by status, whatever way of acknowledging messages a domain has
+    plain = ["http-status"] if set(offer.data_types) - {"Hl7v2"} else []
+    by_status = told([*(domain.profile for domain in offer.domains), *plain])
     return {str(status): _response(status, outcomes, offer, examples) for status, outcomes in by_status.items()}
 
 
@@ -161,10 +226,14 @@ def _response(
 ) -> Json:
     content: Json = {}
     if "Hl7v2" in offer.data_types:
-        named = {e.key: ref("examples", e.key) for e in examples if e.status == status}
+        named = {e.key: ref("examples", e.key) for e in examples if e.status == status and e.data_type == "Hl7v2"}
         content["text/plain"] = {"schema": ref("schemas", "Acknowledgement")} | ({"examples": named} if named else {})
     if status in OUTCOME_STATUSES or set(offer.data_types) - {"Hl7v2"}:
-        content["application/fhir+json"] = {"schema": ref("schemas", "OperationOutcome")}
+        named = {e.key: ref("examples", e.key) for e in examples if e.status == status and e.data_type == "Fhir"}
+        taken = "Fhir" in offer.data_types and status in TAKEN
+        schema = {"anyOf": [ref("schemas", name) for name in ("OperationOutcome", "ResponseBundle")]}
+        content[FHIR_JSON] = {"schema": schema if taken else ref("schemas", "OperationOutcome")}
+        content[FHIR_JSON] |= {"examples": named} if named else {}
     names = HEADERS.get(status, ())
     response: Json = {"description": _told(outcomes, offer)}
     if names:
@@ -188,7 +257,8 @@ def _receipt() -> Json:
         "tags": ["Ingest"],
         "summary": "State of a submission",
         "description": "Received, delivered, queued or dead, and why, target by target; for the principal that sent "
-        "it alone. `Location` and the acknowledgement name the address.",
+        "it alone. `Location` and the acknowledgement name the address. Of a `Csv` file also how far it is, its counts "
+        "of rows, and the issues of its faulty rows.",
         "parameters": [
             {"name": "id", "in": "path", "required": True, "description": "The receipt's id.",
              "schema": {"type": "string"}},

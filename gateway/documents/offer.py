@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gateway.language.nodes import Element, Fact, Field, Leaf, Part
+from gateway.language.nodes import Column, Element, Fact, Field, Leaf, Part
 from gateway.rules import RuleSet
 from gateway.rules.declared import Accept, Applies, Check, Domain, Permit, Route, RouteTarget
 from gateway.source import Span
 from gateway.specs import FhirTables, SearchParameter
+from gateway.tabular import Column as LayoutColumn
+from gateway.tabular import Layout
 
 MEDIA_TYPES = {
     "Hl7v2": ("text/plain", "application/hl7-v2", "x-application/hl7-v2+er7"),
@@ -22,8 +24,11 @@ MEDIA_TYPES = {
 }
 """Content types of a submission by data type, the preferred one first; requests are held to them too."""
 
-READING = frozenset({"search", "read"})
-"""Actions on stored resources that the facade serves; a permit may grant more than is served yet."""
+FACADE = frozenset({"search", "count", "read", "history", "create", "update"})
+"""Actions on stored resources that the facade serves."""
+
+SEARCHING = frozenset({"search", "count"})
+"""Actions that come by a search; who may only count asks for the number alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,9 @@ class Published:
     """What a site's configuration adds to the documents.
 
     Shape: `public_url` without a last slash; `version` of the gateway; `application` and `facility` as MSH-3 and
-    MSH-4 of acknowledgements; `client_secrets` whether client_secret_basic is enabled. Units: `body_limit` in bytes.
+    MSH-4 of acknowledgements; `client_secrets` whether client_secret_basic is enabled;
+    `versioned_updates` whether an update has to name the version that it changes.
+    Units: `body_limit` and `batch_limit` in bytes, `batch_within` in seconds.
     """
 
     public_url: str
@@ -39,7 +46,12 @@ class Published:
     application: str = "DEX"
     facility: str = "QVV"
     body_limit: int = 10 * 1024 * 1024
+    batch_limit: int = 256 * 1024 * 1024
+    batch_within: float = 25.0
+    file_limit: int = 1024 * 1024 * 1024
+    rows_at_once: int = 5000
     client_secrets: bool = False
+    versioned_updates: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +76,27 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
+class OfferedColumn:
+    """A column of a CSV layout as a reader of the documents sees it.
+
+    Shape: `words` say its type, whether it is required and what it holds.
+    """
+
+    name: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedLayout:
+    """A CSV layout. Shape: `words` say how its files are written and taken."""
+
+    name: str
+    title: str
+    words: str
+    columns: tuple[OfferedColumn, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SendingDomain:
     """A domain that takes submissions.
 
@@ -82,6 +115,7 @@ class SendingDomain:
     forbids: tuple[Statement, ...]
     checks: tuple[Statement, ...]
     routes: tuple[Statement, ...]
+    layouts: tuple[OfferedLayout, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +164,7 @@ def offered(rules: RuleSet, tables: FhirTables) -> Offer:
     registry = rules.registry
     accepted = {accept.data_type for domain in sending for accept in domain.accepts}
     return Offer(
-        domains=tuple(_sending(domain) for domain in sending),
+        domains=tuple(_sending(domain, rules) for domain in sending),
         organisations=tuple((code, registry.organisations[code].title) for code in sorted(registry.organisations)),
         purposes=tuple((code, registry.purposes[code].title) for code in sorted(registry.purposes)),
         data_types=tuple(name for name in MEDIA_TYPES if name in accepted),
@@ -138,7 +172,7 @@ def offered(rules: RuleSet, tables: FhirTables) -> Offer:
     )
 
 
-def _sending(domain: Domain) -> SendingDomain:
+def _sending(domain: Domain, rules: RuleSet) -> SendingDomain:
     return SendingDomain(
         name=domain.name,
         title=domain.title,
@@ -148,11 +182,31 @@ def _sending(domain: Domain) -> SendingDomain:
         outcome=domain.outcome,
         same_control_id=domain.same_control_id,
         accepts=tuple(Accepted(a.data_type, tuple(sorted(a.types)), _versions(a)) for a in domain.accepts),
+        layouts=tuple(
+            _layout(rules.layouts[name]) for a in domain.accepts if a.data_type == "Csv" for name in sorted(a.types)
+        ),
         permits=_in_order(Statement(p.id, p.title) for p in domain.permits if "ingest" in p.actions),
         forbids=_in_order(Statement(f.id, f.title) for f in domain.forbids if "ingest" in f.actions),
         checks=_in_order(Statement(c.id, c.title, _check(c)) for c in domain.checks),
         routes=_in_order(Statement(r.id, r.title, _route(r)) for r in domain.routes),
     )
+
+
+def _layout(layout: Layout) -> OfferedLayout:
+    taken = "taken whole or not at all" if layout.whole else "taken row by row"
+    header = "with a header line, columns in any order" if layout.header else "without a header line, columns in order"
+    written = f"{header}; {layout.dialect.encoding}, delimiter `{layout.dialect.delimiter}`; {taken}"
+    columns = tuple(OfferedColumn(column.header, _column(column)) for column in layout.columns.values())
+    return OfferedLayout(layout.name, layout.title, written, columns)
+
+
+def _column(column: LayoutColumn) -> str:
+    """Type and form of a column, whether it is required, and what the layout says of it."""
+    form = " or ".join(f"`{form}`" for form in column.formats) or (f"`{column.pattern}`" if column.pattern else "")
+    longest = f"at most {column.longest} characters" if column.longest is not None else ""
+    codes = ", ".join(f"`{code}`" for code in sorted(column.among)) if column.among else ""
+    parts = [column.kind, form, codes, longest, "required" if column.required else "", column.title]
+    return ", ".join(part for part in parts if part)
 
 
 def _check(check: Check) -> str:
@@ -175,6 +229,8 @@ def _path(leaf: Leaf) -> str:
             return ".".join([leaf.resource or "resource", *leaf.steps])
         case Fact():
             return leaf.name
+        case Column():
+            return f"row.{leaf.name}"
 
 
 def _where(on: Applies) -> str:
@@ -207,7 +263,7 @@ def _served(domains: Iterable[Domain], tables: FhirTables) -> tuple[ServedType, 
     for domain in domains:
         for permit in domain.permits:
             for name in permit.types:
-                if READING & set(permit.actions) and name in tables.types:
+                if FACADE & set(permit.actions) and name in tables.types:
                     granted.setdefault(name, []).append(permit)
     return tuple(_type(name, sorted(granted[name], key=lambda p: p.id), tables) for name in sorted(granted))
 
@@ -217,13 +273,13 @@ def _type(name: str, permits: list[Permit], tables: FhirTables) -> ServedType:
     codes = {
         code
         for permit in permits
-        if "search" in permit.actions
+        if SEARCHING & set(permit.actions)
         for code in (*permit.allowing, *(code for group in permit.asking for code in group))
     }
     found = (tables.search_parameters.get((name, code)) for code in sorted(codes))
     return ServedType(
         name=name,
-        actions=frozenset(action for permit in permits for action in permit.actions) & READING,
+        actions=frozenset(action for permit in permits for action in permit.actions) & FACADE,
         parameters=tuple(parameter for parameter in found if parameter is not None),
         views=tuple(_view(name, permit, tables) for permit in permits),
     )

@@ -9,10 +9,11 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from gateway.documents import components, facade_paths, ingest_paths
+from gateway.documents import components, facade_paths, ingest_paths, write_paths
 from gateway.documents.examples import Example, examples
 from gateway.documents.offer import Offer, Published, offered
 from gateway.documents.samples import Sample
+from gateway.fhir import Elements
 from gateway.rules import RuleSet
 from gateway.specs import FhirTables
 
@@ -27,7 +28,7 @@ def openapi(rules: RuleSet, published: Published, tables: FhirTables, samples: I
     Shape: `samples` are those beside the rules (`samples.read`), shown as examples of bodies and acknowledgements.
     """
     offer = offered(rules, tables)
-    return document(offer, published, tables, examples(rules, published, samples))
+    return document(offer, published, tables, examples(rules, published, samples, Elements(tables)))
 
 
 def openapi_text(rules: RuleSet, published: Published, tables: FhirTables, samples: Iterable[Sample] = ()) -> str:
@@ -51,7 +52,8 @@ def document(offer: Offer, published: Published, tables: FhirTables, shown: Iter
         "servers": [{"url": published.public_url}],
         "security": [{"oauth2": []}, {"bearer": []}],
         "tags": _tags(offer),
-        "paths": ingest_paths.paths(offer, published, shown) | facade_paths.paths(offer, tables),
+        "paths": ingest_paths.paths(offer, published, shown)
+        | _merged(facade_paths.paths(offer, tables), write_paths.paths(offer, tables)),
         "components": {
             "schemas": components.schemas(offer, tables),
             "responses": components.fault_responses(),
@@ -63,6 +65,11 @@ def document(offer: Offer, published: Published, tables: FhirTables, shown: Iter
     }
 
 
+def _merged(reading: Json, writing: Json) -> Json:
+    """Path items of both, those of one address together."""
+    return {path: reading.get(path, {}) | writing.get(path, {}) for path in (*reading, *writing)}
+
+
 def _tags(offer: Offer) -> list[Json]:
     served = [
         {"name": kind.name, "externalDocs": {"url": f"{components.FHIR_R4}/{kind.name.lower()}.html"}}
@@ -72,6 +79,7 @@ def _tags(offer: Offer) -> list[Json]:
         {"name": "Ingest", "description": "Send submissions and follow them."},
         {"name": "Authorisation", "description": "Get an access token."},
         *served,
+        *([{"name": "Bundles", "description": "Several requests in one."}] if served else []),
         {"name": "Documents", "description": "What the gateway offers."},
         {"name": "Operations", "description": "Whether the gateway is well."},
     ]

@@ -5,6 +5,9 @@ The names that other parts use are here; `gateway.fhir.build` writes the tables,
 
 from gateway.fhir.bundle import batch, entry_get, entry_put, searchset, transaction
 from gateway.fhir.elements import Elements, Member
+from gateway.fhir.entries import REQUESTED, Entry, Taken, placed, taken
+from gateway.fhir.identified import Identified, identified
+from gateway.fhir.identifying import Naming
 from gateway.fhir.identity import (
     derived_id,
     nhs_number_digits,
@@ -12,23 +15,30 @@ from gateway.fhir.identity import (
     patient_id,
     valid_nhs_number,
 )
-from gateway.fhir.jsonformat import JsonError, Resource, canonical, dump, load
-from gateway.fhir.marks import DEFAULT_BASE, Marks, contributed, contributors, told_at
-from gateway.fhir.merge import SHARED, Draft, Merged, drafts_from_json, drafts_to_json, merge
+from gateway.fhir.jsonformat import JsonError, Resource, canonical, dump, load, pretty
+from gateway.fhir.marks import Marks, contributed, contributors, told_at
+from gateway.fhir.merge import Draft, Merged, Merging, drafts_from_json, drafts_to_json
 from gateway.fhir.outcome import clean, operation_outcome
-from gateway.fhir.redact import redact
+from gateway.fhir.redact import SUBSETTED, held, redact
+from gateway.fhir.subset import elements_of, summary
 from gateway.fhir.validate import validate
+from gateway.fhir.written import is_subset, marked, with_references
 
 __all__ = [
-    "DEFAULT_BASE",
-    "SHARED",
+    "REQUESTED",
+    "SUBSETTED",
     "Draft",
     "Elements",
+    "Entry",
+    "Identified",
     "JsonError",
     "Marks",
     "Member",
     "Merged",
+    "Merging",
+    "Naming",
     "Resource",
+    "Taken",
     "batch",
     "canonical",
     "clean",
@@ -38,18 +48,27 @@ __all__ = [
     "drafts_from_json",
     "drafts_to_json",
     "dump",
+    "elements_of",
     "entry_get",
     "entry_put",
+    "held",
+    "identified",
+    "is_subset",
     "load",
-    "merge",
+    "marked",
     "nhs_number_digits",
     "operation_outcome",
     "organization_id",
     "patient_id",
+    "placed",
+    "pretty",
     "redact",
     "searchset",
+    "summary",
+    "taken",
     "told_at",
     "transaction",
     "valid_nhs_number",
     "validate",
+    "with_references",
 ]

@@ -1,6 +1,6 @@
 """Writes `specs/fhir/` from the official R4 definitions, and tells where the two have drifted apart.
 
-The notation is described in `specs/fhir/README.md`; `gateway/specs.py` reads it. The definitions come as CSV:
+The notation is described in `specs/fhir/README.md`; `gateway/specs/` reads it. The definitions come as CSV:
 elements, types, formats, search parameters and required codes (https://hl7.org/fhir/R4/downloads.html).
 """
 

@@ -11,7 +11,6 @@ Source: http://hl7.org/fhirpath/N1/ and https://hl7.org/fhir/R4/fhirpath.html
 from __future__ import annotations
 
 import functools
-import operator
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -22,18 +21,31 @@ from typing import Any
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedInput, UnexpectedToken
 
+from gateway.fhir.fhirpath_values import (
+    OPERATORS,
+    SUMMARIES,
+    Function,
+    Values,
+    after,
+    constant,
+    each,
+    is_resource_type,
+    kept,
+    of_resource_type,
+    resolved,
+    same,
+    step,
+)
 from gateway.specs import ElementDefinition, FhirTables, fhir
 
-Values = list[Any]
-Function = Callable[[Values], Values]
 
-_PARSER = Lark(
-    (File(__file__).parent / "fhirpath.lark").read_text(encoding="utf-8"),
-    parser="lalr",
-    maybe_placeholders=False,
-)
-# the type and id at the end of a literal reference, whatever stands before and after
-_REFERENCE = re.compile(r"(?:^|/)([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?$")
+@functools.cache
+def _parser() -> Lark:
+    """The parser of expressions, built when the first is read: a start need not wait for it."""
+    grammar = (File(__file__).parent / "fhirpath.lark").read_text(encoding="utf-8")
+    return Lark(grammar, parser="lalr", maybe_placeholders=False)
+
+
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "f": "\f"}
 
 
@@ -85,7 +97,7 @@ def branches(expression: str, context: str, tables: FhirTables) -> tuple[Branch,
 @functools.cache
 def _parse(expression: str) -> Tree[Token]:
     try:
-        return _PARSER.parse(expression)
+        return _parser().parse(expression)
     except UnexpectedInput as error:
         ended = isinstance(error, UnexpectedToken) and error.token.type == "$END"
         place = " at the end" if ended else f" at column {getattr(error, 'column', 1)}"
@@ -101,7 +113,7 @@ class _Compiler:
 
     def branches(self, context: str) -> tuple[Branch, ...]:
         """Alternatives of the whole expression."""
-        return self.node(_parse(self.expression), (Branch(None, _same, context),))
+        return self.node(_parse(self.expression), (Branch(None, same, context),))
 
     def fail(self, words: str) -> FhirPathError:
         """The error for this expression."""
@@ -147,7 +159,7 @@ class _Compiler:
         found = []
         for branch in this:
             if self.is_open(branch.type):
-                found.append(replace(branch, function=_of_resource_type(branch.function, name), type=name))
+                found.append(replace(branch, function=of_resource_type(branch.function, name), type=name))
             elif self.conforms(branch.type, name):
                 found.append(branch)
         return tuple(found)
@@ -172,10 +184,10 @@ class _Compiler:
         found = []
         for branch in targets:
             for key, type_, value_set in self.children(branch.type, name):
-                if branch.key is None and branch.function is _same:
-                    found.append(Branch(key, _same, type_, value_set))
+                if branch.key is None and branch.function is same:
+                    found.append(Branch(key, same, type_, value_set))
                 else:
-                    found.append(Branch(branch.key, _step(branch.function, key), type_, value_set))
+                    found.append(Branch(branch.key, step(branch.function, key), type_, value_set))
         if targets and not found:
             raise self.fail(f"`{name}` is no element of `{targets[0].type}`")
         return tuple(found)
@@ -205,7 +217,7 @@ class _Compiler:
     def as_type(self, targets: tuple[Branch, ...], name: str) -> tuple[Branch, ...]:
         """Those alternatives that are of a type."""
         return tuple(
-            replace(branch, function=_of_resource_type(branch.function, name), type=name)
+            replace(branch, function=of_resource_type(branch.function, name), type=name)
             if self.is_open(branch.type)
             else branch
             for branch in targets
@@ -217,8 +229,8 @@ class _Compiler:
         found = []
         for branch in targets:
             known = not self.is_open(branch.type)
-            test = _constant(self.conforms(branch.type, name)) if known else _is_resource_type(name)
-            found.append(Branch(branch.key, _each(branch.function, test), "boolean"))
+            test = constant(self.conforms(branch.type, name)) if known else is_resource_type(name)
+            found.append(Branch(branch.key, each(branch.function, test), "boolean"))
         return tuple(found)
 
     def sliced(self, targets: tuple[Branch, ...], start: int) -> tuple[Branch, ...]:
@@ -231,8 +243,8 @@ class _Compiler:
         """Union, logic or comparison."""
         if sign == "|":
             return (*left, *right)
-        before, after, compare = _merged(left), _merged(right), _OPERATORS[sign]
-        return (Branch(None, lambda values: compare(before(values), after(values)), "boolean"),)
+        one, other, compare = _merged(left), _merged(right), OPERATORS[sign]
+        return (Branch(None, lambda values: compare(one(values), other(values)), "boolean"),)
 
     def invoke(self, call: Tree[Token], targets: tuple[Branch, ...]) -> tuple[Branch, ...]:
         """A function applied to its targets."""
@@ -247,14 +259,14 @@ class _Compiler:
             case "extension", [Tree("string", [Token() as url])]:
                 wanted = _unquoted(url)
                 return tuple(
-                    replace(branch, function=_kept(branch.function, lambda item: item.get("url") == wanted))
+                    replace(branch, function=kept(branch.function, lambda item: item.get("url") == wanted))
                     for branch in self.member(targets, "extension")
                 )
             case "resolve", []:
-                return tuple(replace(b, function=_each(b.function, _resolved), type="") for b in targets)
+                return tuple(replace(b, function=each(b.function, resolved), type="") for b in targets)
             case "exists", [Tree() as criterion]:
                 return (_summed("exists", _merged(tuple(self.where(branch, criterion) for branch in targets))),)
-            case function, [] if function in _SUMMARIES:
+            case function, [] if function in SUMMARIES:
                 return (_summed(function, _merged(targets)),)
             case "first", []:
                 return self.sliced(targets, 0)
@@ -263,36 +275,12 @@ class _Compiler:
 
     def where(self, branch: Branch, criterion: Tree[Token]) -> Branch:
         """The values for which a criterion holds."""
-        test = _merged(self.node(criterion, (Branch(None, _same, branch.type),)))
-        return replace(branch, function=_kept(branch.function, lambda item: test([item]) == [True]))
-
-
-def _same(values: Values) -> Values:
-    return values
-
-
-def _step(before: Function, key: str) -> Function:
-    """Values of a member, lists flattened, JSON nulls (which only hold a place for extensions) left out."""
-
-    def step(values: Values) -> Values:
-        found: Values = []
-        for item in before(values):
-            value = item.get(key) if type(item) is dict else None
-            if type(value) is list:
-                found.extend(v for v in value if v is not None)
-            elif value is not None:
-                found.append(value)
-        return found
-
-    return step
+        test = _merged(self.node(criterion, (Branch(None, same, branch.type),)))
+        return replace(branch, function=kept(branch.function, lambda item: test([item]) == [True]))
 
 
 def _whole(branch: Branch) -> Function:
-    return branch.function if branch.key is None else _after(_step(_same, branch.key), branch.function)
-
-
-def _after(first: Function, second: Function) -> Function:
-    return second if first is _same else lambda values: second(first(values))
+    return branch.function if branch.key is None else after(step(same, branch.key), branch.function)
 
 
 def _merged(found: Sequence[Branch]) -> Function:
@@ -310,110 +298,8 @@ def _one(found: tuple[Branch, ...]) -> Branch:
     return Branch(None, _merged(found), types.pop() if len(types) == 1 else "")
 
 
-def _each(before: Function, change: Callable[[Any], Any]) -> Function:
-    return lambda values: [changed for value in before(values) if (changed := change(value)) is not None]
-
-
-def _kept(before: Function, test: Callable[[Any], bool]) -> Function:
-    return lambda values: [value for value in before(values) if test(value)]
-
-
-def _constant(verdict: bool) -> Callable[[Any], bool]:  # noqa: FBT001 - the value that is held, not a switch
-    return lambda _: verdict
-
-
-def _is_resource_type(name: str) -> Callable[[Any], bool]:
-    return lambda value: type(value) is dict and value.get("resourceType") == name
-
-
-def _of_resource_type(before: Function, name: str) -> Function:
-    if name in {"Resource", "DomainResource"}:
-        return before
-    return _kept(before, _is_resource_type(name))
-
-
-def _resolved(reference: Any) -> dict[str, str] | None:
-    """What can be told of a reference's target without reading it: its type and id."""
-    literal = reference.get("reference") if type(reference) is dict else reference
-    if isinstance(literal, str) and (match := _REFERENCE.search(literal)):
-        return {"resourceType": match[1], "id": match[2]}
-    if type(reference) is dict and isinstance(reference.get("type"), str):
-        return {"resourceType": reference["type"]}
-    return None
-
-
-def _compared(test: Callable[[Any, Any], bool]) -> Callable[[Values, Values], Values]:
-    def compare(left: Values, right: Values) -> Values:
-        if not left or not right:
-            return []
-        one, other = left[0], right[0]
-        if type(one) is not type(other) and not (_is_number(one) and _is_number(other)):
-            return []
-        return [test(one, other)]
-
-    return compare
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, Decimal)) and not isinstance(value, bool)
-
-
-def _equal(left: Values, right: Values) -> Values:
-    return [_same_values(left, right)] if left and right else []
-
-
-def _unequal(left: Values, right: Values) -> Values:
-    return [not _same_values(left, right)] if left and right else []
-
-
-def _same_values(left: Values, right: Values) -> bool:
-    # Python holds True and 1 for equal, FHIRPath doesn't
-    return len(left) == len(right) and all(
-        one == other and isinstance(one, bool) == isinstance(other, bool)
-        for one, other in zip(left, right, strict=True)
-    )
-
-
-def _and(left: Values, right: Values) -> Values:
-    if left == [False] or right == [False]:
-        return [False]
-    return [True] if left and right else []
-
-
-def _or(left: Values, right: Values) -> Values:
-    if left == [True] or right == [True]:
-        return [True]
-    return [False] if left and right else []
-
-
-def _xor(left: Values, right: Values) -> Values:
-    return [left != right] if left and right else []
-
-
-_OPERATORS: dict[str, Callable[[Values, Values], Values]] = {
-    "=": _equal,
-    "!=": _unequal,
-    "<": _compared(operator.lt),
-    "<=": _compared(operator.le),
-    ">": _compared(operator.gt),
-    ">=": _compared(operator.ge),
-    "and": _and,
-    "or": _or,
-    "xor": _xor,
-}
-
-# functions of a whole collection, with the type of what they give
-_SUMMARIES: dict[str, tuple[Callable[[Values], Values], str]] = {
-    "exists": (lambda values: [bool(values)], "boolean"),
-    "empty": (lambda values: [not values], "boolean"),
-    "not": (lambda values: [values != [True]] if values else [], "boolean"),
-    "count": (lambda values: [len(values)], "integer"),
-    "hasValue": (lambda values: [len(values) == 1 and type(values[0]) is not dict], "boolean"),
-}
-
-
 def _summed(name: str, before: Function) -> Branch:
-    summary, type_ = _SUMMARIES[name]
+    summary, type_ = SUMMARIES[name]
     return Branch(None, lambda values: summary(before(values)), type_)
 
 

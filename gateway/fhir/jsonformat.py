@@ -18,6 +18,7 @@ Resource = dict[str, Any]
 
 DEEPEST = 100
 LONGEST_NUMBER = 60
+LARGEST_EXPONENT = 6144  # what IEEE 754's decimal128 holds; past some such limit arithmetic fails
 LONGEST_INTEGER = 18  # what fits into 64 bits; longer ones are kept as decimals
 
 # An unclosed string runs to the end here, so that hostile input is read once.
@@ -41,7 +42,8 @@ def load(raw: bytes) -> Resource:
     """A JSON object that names its resource type.
 
     Errors: JsonError for bytes that aren't UTF-8 or JSON, a member twice in one object, NaN and Infinity, nesting
-    deeper than 100, a number longer than 60 characters, half a surrogate pair, anything but a resource at the top.
+    deeper than 100, a number longer than 60 characters or beyond 10^6144, half a surrogate pair, anything but a
+    resource at the top.
     """
     try:
         text = raw.decode("utf-8")
@@ -73,6 +75,11 @@ def dump(resource: Resource | Sequence[Any]) -> bytes:
     Errors: TypeError for what JSON can't hold: a decimal that is no number, half a surrogate pair.
     """
     return orjson.dumps(resource, default=_written)
+
+
+def pretty(resource: Resource) -> bytes:
+    """The same JSON for people: indented, with a last line end."""
+    return orjson.dumps(resource, default=_written, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
 def canonical(resource: Resource) -> bytes:
@@ -121,7 +128,10 @@ def _integer(text: str) -> int | Decimal:
 
 def _decimal(text: str) -> Decimal:
     _check_length(text)
-    return Decimal(text)
+    value = Decimal(text)
+    if value and abs(value.adjusted()) > LARGEST_EXPONENT:
+        raise JsonError(text[:20], "this number is too large or too small to reckon with")
+    return value
 
 
 def _check_length(text: str) -> None:

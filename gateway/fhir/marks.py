@@ -8,42 +8,35 @@ Source: https://hl7.org/fhir/R4/resource.html#meta; the gateway's design (conver
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
 
 from gateway.fhir.jsonformat import Resource
 
-DEFAULT_BASE = "https://healthcare-exchange-gateway.example/fhir"
-
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """Addresses of the marks, below a base without a slash at its end."""
+    """Addresses of the marks, below a base without a slash at its end.
 
-    base: str = DEFAULT_BASE
+    Shape: `organisation` and `domain` are the systems of the tags that name contributing organisations and the domains
+    they contributed to; `told` is the URL of the extension with the moment that the last written message tells of.
+    """
 
-    @property
-    def organisation(self) -> str:
-        """System of the tags that name contributing organisations."""
-        return f"{self.base}/CodeSystem/contributing-organisation"
+    base: str
+    organisation: str = field(init=False)
+    domain: str = field(init=False)
+    told: str = field(init=False)
 
-    @property
-    def domain(self) -> str:
-        """System of the tags that name the domains they contributed to."""
-        return f"{self.base}/CodeSystem/contributing-domain"
-
-    @property
-    def told(self) -> str:
-        """URL of the extension that holds the moment which the last written message tells of."""
-        return f"{self.base}/StructureDefinition/told"
-
-
-DEFAULT = Marks()
+    def __post_init__(self) -> None:
+        """Put the addresses together once: each resource of each message asks for them."""
+        object.__setattr__(self, "organisation", f"{self.base}/CodeSystem/contributing-organisation")
+        object.__setattr__(self, "domain", f"{self.base}/CodeSystem/contributing-domain")
+        object.__setattr__(self, "told", f"{self.base}/StructureDefinition/told")
 
 
 def contributed(
-    resource: Resource, *, organisation: str, domain: str, source: str | None = None, marks: Marks = DEFAULT
+    resource: Resource, *, organisation: str, domain: str, marks: Marks, source: str | None = None
 ) -> Resource:
     """The resource with the tags of its contributor, and `meta.source` where one is given."""
     meta = dict(resource.get("meta", {}))
@@ -54,7 +47,7 @@ def contributed(
     return {**resource, "meta": meta}
 
 
-def contributors(resource: Resource, marks: Marks = DEFAULT) -> tuple[frozenset[str], frozenset[str]]:
+def contributors(resource: Resource, marks: Marks) -> tuple[frozenset[str], frozenset[str]]:
     """Organisations and domains that contributed to a resource, by its tags."""
     tags = resource.get("meta", {}).get("tag", ())
     organisations, domains = (
@@ -64,7 +57,7 @@ def contributors(resource: Resource, marks: Marks = DEFAULT) -> tuple[frozenset[
     return organisations, domains
 
 
-def told_at(resource: Resource, marks: Marks = DEFAULT) -> str | None:
+def told_at(resource: Resource, marks: Marks) -> str | None:
     """The moment that the message which last wrote the resource tells of, as it was written."""
     for extension in resource.get("meta", {}).get("extension", ()):
         if extension.get("url") == marks.told:
@@ -72,30 +65,51 @@ def told_at(resource: Resource, marks: Marks = DEFAULT) -> str | None:
     return None
 
 
-def merged_meta(standing: Resource, draft: Resource, told: str, marks: Marks = DEFAULT) -> Resource:
+_UNITED = ("profile", "security", "tag")
+_HISTORY = frozenset({"versionId", "lastUpdated", "source"})
+_KEPT = frozenset({*_UNITED, "source", "extension"})
+
+
+def merged_meta(standing: Resource, draft: Resource, told: str, marks: Marks) -> Resource:
     """Meta of a new version: tags, labels and profiles of both, the draft's source, and the moment told.
 
     Shape: without version id and time of update, which the server gives.
     """
-    meta: Resource = {
-        name: united(standing.get(name, ()), draft.get(name, ()))
-        for name in ("profile", "security", "tag")
-        if name in standing or name in draft
-    }
+    meta: Resource = {}
+    for name in _UNITED:
+        old, new = standing.get(name), draft.get(name)
+        if old or new:
+            meta[name] = united(old or (), new or ())
     source = draft.get("source", standing.get("source"))
     if source is not None:
         meta["source"] = source
-    others = (e for e in (*standing.get("extension", ()), *draft.get("extension", ())) if e.get("url") != marks.told)
-    meta["extension"] = [*united(others, ()), {"url": marks.told, "valueInstant": told}]
+    moment = {"url": marks.told, "valueInstant": told}
+    others = _others(standing, draft, marks)
+    meta["extension"] = [*others, moment] if others else [moment]
     return meta
 
 
-def without_history(meta: Resource, marks: Marks = DEFAULT) -> Resource:
-    """What of `meta` is content: without version, times and the message that it came from; tags in one order."""
-    content = {name: value for name, value in meta.items() if name not in {"versionId", "lastUpdated", "source"}}
-    content["extension"] = [e for e in meta.get("extension", ()) if e.get("url") != marks.told]
-    content["tag"] = sorted(meta.get("tag", ()), key=lambda tag: (tag.get("system", ""), tag.get("code", "")))
-    return {name: value for name, value in content.items() if value}
+def same_meta(merged: Resource, standing: Resource, marks: Marks) -> bool:
+    """Whether a merged meta has the content of the standing one: all but version, times and where it came from.
+
+    Shape: each entry of the standing one that is told again is the standing one's own, so that equal is the same.
+    """
+    if any(standing.get(name) for name in standing.keys() - _KEPT - _HISTORY):
+        return False
+    if any((merged.get(name) or []) != (standing.get(name) or []) for name in _UNITED):
+        return False
+    before = [entry for entry in standing.get("extension", ()) if entry.get("url") != marks.told]
+    others: list[Any] = merged["extension"][:-1]
+    return others == before
+
+
+def _others(standing: Resource, draft: Resource, marks: Marks) -> list[Any]:
+    """Extensions of both but for the moment told."""
+    old, new = standing.get("extension"), draft.get("extension")
+    if not old and not new:
+        return []
+    entries = (entry for entry in (*(old or ()), *(new or ())) if entry.get("url") != marks.told)
+    return united(entries, ())
 
 
 def instant(text: str) -> datetime:

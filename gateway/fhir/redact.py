@@ -37,6 +37,16 @@ def redact(resource: dict[str, Any], hide: Iterable[str]) -> dict[str, Any]:
     return {**shown, "meta": {**meta, "tag": [*tags, SUBSETTED]}}
 
 
+def held(resource: dict[str, Any], paths: Iterable[str]) -> tuple[str, ...]:
+    """Those of the paths whose element the resource has, in alphabetical order."""
+    own = (path.partition(".") for path in sorted(paths))
+    return tuple(
+        f"{resource_type}.{rest}"
+        for resource_type, _, rest in own
+        if resource_type == resource["resourceType"] and _without(resource, rest.split(".")) != resource
+    )
+
+
 def _without(node: Any, steps: list[str]) -> Any:
     """Copy of a JSON node without what stands at the end of the steps, in every repetition.
 

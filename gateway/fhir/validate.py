@@ -1,7 +1,8 @@
 """Validation of a resource against the R4 element table.
 
 Found here: members that the type doesn't have, cardinality, JSON types, formats of primitives, required codes, empty
-objects and lists, several values of one choice, types of reference targets. Invariants are not judged yet.
+objects and lists, several values of one choice, types of reference targets, and the invariants that cost little
+(`invariants.py`).
 Source: https://hl7.org/fhir/R4/validation.html, https://hl7.org/fhir/R4/json.html
 """
 
@@ -12,11 +13,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 import re2
 
 from gateway.fhir.elements import Elements, Member
+from gateway.fhir.invariants import broken, of_resource
 from gateway.fhir.jsonformat import Resource
 from gateway.fhir.outcome import clean
 from gateway.finding import Finding
@@ -30,13 +33,13 @@ _TARGET = re.compile(r"(?:^|/)([A-Z][A-Za-z]+)/[A-Za-z0-9.\-]{1,64}(?:/_history/
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
-def validate(resource: Resource, elements: Elements) -> tuple[Finding, ...]:
+def validate(resource: Resource, elements: Elements, most: int | None = None) -> tuple[Finding, ...]:
     """Everything that is wrong with a resource, in the order of its members; empty where nothing is.
 
-    Shape: each finding's `expression` is a FHIRPath-like place with indices from 0 (`Patient.name[0].family`), its
-    `rule` one of the FHIR- codes.
+    Shape: `most` ends the search after so many findings; each finding's `expression` is a FHIRPath-like place with
+    indices from 0 (`Patient.name[0].family`), its `rule` one of the FHIR- codes or an invariant's key.
     """
-    return tuple(_Walk(elements, resource).resource(resource, None))
+    return tuple(islice(_Walk(elements, resource).resource(resource, None), most))
 
 
 class _Walk:
@@ -63,6 +66,8 @@ class _Walk:
             own = {f"#{c.get('id')}": str(c.get("resourceType")) for c in contained if isinstance(c, dict)}
             self.known = {**outer, **own}
         yield from self.object(value, name, path or name, name)
+        for key, place, words in of_resource(value):
+            yield _finding("invariant", key, f"{path or name}.{place}", words)
         self.known = outer
         # the definitions say string here, the datatype's page says id: https://hl7.org/fhir/R4/resource.html#id
         if isinstance(value.get("id"), str) and not self.formats["id"](value["id"]):
@@ -92,6 +97,8 @@ class _Walk:
                 seen.append(member.name)
             yield from self.member(name, child, member, f"{path}.{name}", value)
         yield from _cardinality(members, present, path)
+        for key, place, words in broken(below, value):
+            yield _finding("invariant", key, f"{path}.{place}" if place else path, words)
 
     def member(self, name: str, value: Any, member: Member, path: str, parent: Resource) -> Iterator[Finding]:
         """Findings of one member's value: a list where the element repeats."""
@@ -165,10 +172,13 @@ class _Walk:
     def reference(self, value: Resource, member: Member, path: str) -> Iterator[Finding]:
         """A finding where the target is known to be of a type that the element doesn't allow."""
         targets = member.type.targets
-        if not targets or "Resource" in targets:
-            return
         reference = value.get("reference")
         address = reference if isinstance(reference, str) else ""
+        if address.startswith("#") and len(address) > 1 and address not in self.known:
+            words = f"`{_shown(address)}` is no contained resource: contain it, or write its address without #"
+            yield _finding("invariant", "ref-1", path, words)
+        if not targets or "Resource" in targets:
+            return
         found = _TARGET.search(address)
         target = self.known.get(address) or (found.group(1) if found is not None else value.get("type"))
         if isinstance(target, str) and self.elements.is_resource(target) and target not in targets:

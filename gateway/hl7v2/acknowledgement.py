@@ -3,7 +3,8 @@
 Whatever the sender put into its message, what is written here has one MSA and one line a segment: every text that comes
 from elsewhere is escaped.
 
-Source: HL7 v2.5.1, chapter 2.9.2 (original mode), 2.15.8 (MSA), 2.15.5 (ERR); `http-interface.md` of the design.
+Source: HL7 v2.5.1, chapter 2.9.2 (original mode), 2.9.3 (enhanced mode), 2.15.8 (MSA), 2.15.5 (ERR), 2.15.9.15 and
+2.15.9.16 (MSH-15, MSH-16), table 0155; `http-interface.md` of the design.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from types import MappingProxyType
 
 from gateway import specs
 from gateway.finding import Finding
-from gateway.hl7v2 import place
-from gateway.hl7v2.delimiters import STANDARD, escape
+from gateway.hl7v2 import batch, place
+from gateway.hl7v2.delimiters import NULL, STANDARD, escape
 from gateway.hl7v2.message import Element, Message, Segment
 from gateway.hl7v2.reader import read
 
@@ -30,6 +31,15 @@ _PROCESSING = "P"
 _VERSION = "2.4"
 _STRUCTURED_SINCE = (2, 5)  # MSH-9 has three components, and ERR says place, code and severity
 _ERROR_TABLE = "HL70357"
+_ACCEPT_TYPE, _APPLICATION_TYPE = 15, 16
+_ASKED: Mapping[str, frozenset[str]] = MappingProxyType({
+    "AL": frozenset({"AA", "AE", "AR"}),
+    "ER": frozenset({"AE", "AR"}),
+    "SU": frozenset({"AA"}),
+})  # fmt: skip
+"""Outcomes that a value of table 0155 wants acknowledged; `NE`, nothing, and what the table hasn't want none."""
+_COMMITTED: Mapping[str, str] = MappingProxyType({"AA": "CA", "AE": "CE", "AR": "CR"})
+_NEVER = "NE"
 _NUMBERS = re.compile(r"\d{1,3}(?:\.\d{1,3})*", re.ASCII)
 
 
@@ -60,8 +70,9 @@ def acknowledge(  # noqa: PLR0913 - each is a field of the acknowledgement, name
 ) -> bytes:
     """The acknowledgement of a message, or of a body that was not read.
 
-    Shape: `code` is MSA-1; `outcome` an OperationOutcome as JSON, or None to leave MSA-3 out; `findings` become ERR
-    segments from version 2.5 on. UTF-8, each segment ended by CR.
+    Shape: `code` is the outcome (AA, AE, AR), from which the mode that the sender asks for makes MSA-1; `outcome` is an
+    OperationOutcome as JSON, or None to leave MSA-3 out; `findings` become ERR segments from version 2.5 on. UTF-8,
+    each segment ended by CR. In enhanced mode MSH-15 and MSH-16 say that nobody acknowledges an acknowledgement.
     Units: `now` is aware; MSH-7 is in UTC, without offset.
     """
     version = _sent(message, 12) or _VERSION
@@ -79,15 +90,30 @@ def acknowledge(  # noqa: PLR0913 - each is a field of the acknowledgement, name
         escape(id),
         _sent(message, 11) or _PROCESSING,
         version,
+        *(["", "", _NEVER, _NEVER] if _is_enhanced(message) else []),
     ]
     control_id = message.control_id if message is not None else None
-    lines = [header, ["MSA", escape(code), escape(control_id or "")]]
+    lines = [header, ["MSA", escape(acknowledgement_code(message, code)), escape(control_id or "")]]
     if outcome is not None:
         lines[1].append(escape(outcome))
     if structured:
         lines.extend(_error(finding) for finding in findings[:MOST_ERRORS])
     # A lone surrogate can't be written; nothing that was decoded holds one, and a question mark harms nobody.
     return "".join(STANDARD.field.join(line) + "\r" for line in lines).encode("utf-8", errors="replace")
+
+
+def acknowledgement_code(message: Message | None, outcome: str) -> str:
+    """MSA-1 for an outcome (AA, AE, AR), by what MSH-15 and MSH-16 ask for.
+
+    Shape: the application's acknowledgement where MSH-16 wants it, else CA, CE or CR where MSH-15 wants one. Where
+    neither does it is the application's all the same: HTTP answers anyway, and engines take an empty answer for a
+    failure.
+    """
+    if outcome in _ASKED.get(_header_text(message, _APPLICATION_TYPE), frozenset()):
+        return outcome
+    if outcome in _ASKED.get(_header_text(message, _ACCEPT_TYPE), frozenset()):
+        return _COMMITTED[outcome]
+    return outcome
 
 
 def read_acknowledgement(raw: bytes) -> Acknowledged | None:
@@ -102,8 +128,34 @@ def read_acknowledgement(raw: bytes) -> Acknowledged | None:
     return Acknowledged(code, found[0].whole(2), found[0].whole(3)) if code else None
 
 
+def read_acknowledgements(raw: bytes) -> tuple[Acknowledged | None, ...]:
+    """What each acknowledgement of an answer says: one alone, or those of a batch in their order.
+
+    Shape: None in the place of what is none.
+    """
+    if not batch.is_batch(raw):
+        return (read_acknowledgement(raw),)
+    return tuple(
+        read_acknowledgement(raw[part.start : part.end])
+        for part in batch.parts([raw])
+        if part.name not in {"FHS", "BHS", "BTS", "FTS"}
+    )
+
+
 def _header(message: Message | None) -> Segment | None:
     return message.first("MSH") if message is not None else None
+
+
+def _header_text(message: Message | None, field: int) -> str:
+    """First leaf of a header field; empty where nothing was sent, or a null."""
+    header = _header(message)
+    text = (header.text(field) if header else None) or ""
+    return "" if text == NULL else text
+
+
+def _is_enhanced(message: Message | None) -> bool:
+    """Whether either acknowledgement type is valued: without both, the original mode's rules hold (2.9.2)."""
+    return any(_header_text(message, field) for field in (_ACCEPT_TYPE, _APPLICATION_TYPE))
 
 
 def _event(message: Message | None) -> str:

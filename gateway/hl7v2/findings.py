@@ -28,7 +28,12 @@ _NAMES = {
 def nothing() -> Finding:
     """An empty body."""
     return Finding(
-        "error", "structure", "the body is empty: send one HL7 v2 message that begins with MSH", None, "HL7-EMPTY"
+        "error",
+        "structure",
+        "the body holds nothing but blanks: send one HL7 v2 message that begins with MSH; in Mirth Content of the HTTP "
+        "Sender is ${message.encodedData}",
+        None,
+        "HL7-EMPTY",
     )
 
 
@@ -45,12 +50,24 @@ def no_header(first: bytes) -> Finding:
     )
 
 
+def header_behind(offset: int) -> Finding:
+    """A body with something before its header segment; `offset` is where that begins."""
+    return Finding(
+        "error",
+        "structure",
+        f"the header segment stands at offset {offset} of the body, and something else before it: send the message "
+        "alone; in Mirth Content of the HTTP Sender is ${message.encodedData} with nothing around it",
+        None,
+        "HL7-START",
+    )
+
+
 def batch(name: str) -> Finding:
-    """A body that begins with a batch or file header."""
+    """One message was wanted, and what begins with a batch or file header is a file of them."""
     return Finding(
         "error",
         "not-supported",
-        f"the body begins with {name}, so it is a batch: send each message in a request of its own",
+        f"{name} begins a batch, and one message was to be read here: leave {name} and the trailers out",
         name,
         "HL7-BATCH",
     )
@@ -113,12 +130,39 @@ def not_a_segment(line: int, beginning: str) -> Finding:
     )
 
 
+def frame_end(line: int) -> Finding:
+    """The end of an MLLP frame behind a message."""
+    return Finding(
+        "error",
+        "structure",
+        f"line {line} begins with the byte 1c or 0b (hexadecimal), the frame of MLLP, which is for plain TCP and not "
+        "for HTTP: send the message without it; in Mirth take these bytes out of Content of the HTTP Sender, or set "
+        "the TCP Listener of the source to Transmission Mode MLLP",
+        None,
+        "HL7-MLLP",
+    )
+
+
+def written_line_end(escape: str, segment: str) -> Finding:
+    """Segments parted by an escape sequence, not by what it stands for; `escape` is its letter."""
+    return Finding(
+        "error",
+        "structure",
+        f"the segments are parted by the two characters backslash and {escape} (before {segment}) and not by a "
+        "carriage return: end each with one byte 0d (hexadecimal); in Mirth a script wrote the escape sequence twice "
+        "escaped, or the Segment Delimiter of the outbound data type has more than one backslash",
+        segment,
+        "HL7-LINE-ENDS",
+    )
+
+
 def second_message(place: str) -> Finding:
     """Another MSH in the same body."""
     return Finding(
         "error",
         "structure",
-        "a second MSH stands in the body: send each message in a request of its own, or all of them as a batch",
+        "a second MSH stands in the body: send each message in a request of its own (in Mirth: Process Batch of the "
+        "source set to Yes, Split Batch By set to MSH Segment), or all of them as a batch that begins with BHS",
         place,
         "HL7-SECOND-MSH",
     )

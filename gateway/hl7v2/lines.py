@@ -16,6 +16,7 @@ HEADER = "MSH"
 NAME_LENGTH = 3
 BLANKS = " \t\r\n\ufeff"
 _HEAD = NAME_LENGTH + 1
+_FRAME = ("\x0b", "\x1c")
 
 
 class Lines(NamedTuple):
@@ -49,6 +50,8 @@ def cut(text: str, separator: str) -> Lines:
         found += (findings.second_message(f"{HEADER}[2]"),)
     if mixed:
         found += _hidden(lines, separator)
+    if len(lines) == 1:
+        found += _written(lines[0], separator)
     return Lines(tuple(lines), found)
 
 
@@ -65,7 +68,9 @@ def _checked(lines: list[str], separator: str) -> tuple[list[str], tuple[Finding
         if not bare:
             continue
         name = bare.split(separator, 1)[0].rstrip()
-        if len(name) != NAME_LENGTH or not _is_name(name):
+        if bare.startswith(_FRAME):
+            found.append(findings.frame_end(number))
+        elif len(name) != NAME_LENGTH or not _is_name(name):
             found.append(findings.not_a_segment(number, bare))
         kept.append(bare)
     return kept, tuple(found)
@@ -77,3 +82,9 @@ def _hidden(lines: list[str], separator: str) -> tuple[Finding, ...]:
         if "\n" in line and looks_like_segment.search(line):
             return (findings.mixed_line_ends(number),)
     return ()
+
+
+def _written(line: str, separator: str) -> tuple[Finding, ...]:
+    """A line that holds the escape sequence of a line end where a segment's end belongs."""
+    found = re.search(rf"\\([rn])(?:\\n)?([A-Z][A-Z0-9]{{2}}){re.escape(separator)}", line)
+    return () if found is None else (findings.written_line_end(found[1], found[2]),)

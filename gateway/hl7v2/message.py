@@ -87,7 +87,7 @@ class Segment:
     Units: `number` counts the segments of this name, `position` all segments of the message, both from 1.
     """
 
-    __slots__ = ("_codec", "_delimiters", "_fields", "line", "name", "number", "position")
+    __slots__ = ("_codec", "_fields", "delimiters", "line", "name", "number", "position")
 
     def __init__(self, name: str, line: str, number: int, position: int, delimiters: Delimiters, codec: str) -> None:
         """Keep the line; its fields are cut when the first is asked for."""
@@ -95,7 +95,7 @@ class Segment:
         self.line = line
         self.number = number
         self.position = position
-        self._delimiters = delimiters
+        self.delimiters = delimiters
         self._codec = codec
         self._fields: list[str] | None = None
 
@@ -110,10 +110,10 @@ class Segment:
 
     def field(self, number: int) -> tuple[Element, ...]:
         """Repetitions of a field; none if it is absent, and empty ones between others kept in their place."""
-        raw = self._raw(number)
+        raw = self.raw(number)
         if not raw:
             return ()
-        d = self._delimiters
+        d = self.delimiters
         if self._is_literal(number):
             return (Element(raw, (), None, self._codec),)
         cuts = (d.component, d.subcomponent)
@@ -127,7 +127,7 @@ class Segment:
         if not 0 < number < len(fields):
             return None
         leaf = fields[number]
-        d = self._delimiters
+        d = self.delimiters
         if number <= _ENCODING_CHARACTERS and self.name in _HEADERS:
             return leaf if component == subcomponent == repetition == 1 else None
         if repetition != 1 or d.repetition in leaf:
@@ -142,23 +142,24 @@ class Segment:
 
     def whole(self, number: int) -> str | None:
         """All text of a field, unescaped and not cut."""
-        raw = self._raw(number)
+        raw = self.raw(number)
         if not raw or self._is_literal(number):
             return raw or None
-        return unescape(raw, self._delimiters, self._codec) or None
+        return unescape(raw, self.delimiters, self._codec) or None
+
+    def raw(self, number: int) -> str:
+        """Text of a field as sent; empty if there is none."""
+        fields = self._fields if self._fields is not None else self._cut()
+        return fields[number] if 0 < number < len(fields) else ""
 
     def _is_literal(self, number: int) -> bool:
         return number <= _ENCODING_CHARACTERS and self.name in _HEADERS
 
-    def _raw(self, number: int) -> str:
-        fields = self._fields if self._fields is not None else self._cut()
-        return fields[number] if 0 < number < len(fields) else ""
-
     def _cut(self) -> list[str]:
         if self._fields is None:
-            fields = self.line.split(self._delimiters.field)
+            fields = self.line.split(self.delimiters.field)
             if self.name in _HEADERS:
-                fields.insert(1, self._delimiters.field)
+                fields.insert(1, self.delimiters.field)
             self._fields = fields
         return self._fields
 

@@ -17,6 +17,7 @@ from gateway.hl7v2.delimiters import NULL, STANDARD, Delimiters
 from gateway.hl7v2.lines import BLANKS, HEADER, NAME_LENGTH
 from gateway.hl7v2.message import Message
 from gateway.hl7v2.place import at_offset
+from gateway.hl7v2.wrapped import wrapping
 
 _BATCH_HEADERS = frozenset({"FHS", "BHS"})
 _LENGTHS = frozenset({4, 5})
@@ -54,9 +55,10 @@ def read(raw: bytes, charset: str | None = None) -> Message:
             return _unreadable(raw, _no_header(text, body))
     separator = text[3:4]
     end = text.find(separator, 4) if separator else -1
-    delimiters = _delimiters(separator, text[4 : min(end, _TOO_LONG)] if end >= 0 else None)
+    delimiters = delimiters_of(separator, text[4 : min(end, _TOO_LONG)] if end >= 0 else None)
     if isinstance(delimiters, Finding):
-        return _unreadable(raw, delimiters)
+        # MSH%7C: what looks like a header with the field separator % is one that was URL-encoded.
+        return _unreadable(raw, (wrapping(body) if separator == "%" else None) or delimiters)
     declared = _character_set(text, end, separator)
     if sure and _is_default(charset) and (not declared or characters.codec_of(declared) == characters.DEFAULT):
         return Message(raw, text, delimiters, characters.DEFAULT, ())
@@ -85,11 +87,13 @@ def _no_header(text: str, body: bytes) -> Finding:
     if not text:
         return findings.nothing()
     name = text[:NAME_LENGTH]
-    return findings.batch(name) if name in _BATCH_HEADERS else findings.no_header(body)
+    if name in _BATCH_HEADERS:
+        return findings.batch(name)
+    return wrapping(body) or findings.no_header(body)
 
 
 @functools.lru_cache(maxsize=256)
-def _delimiters(separator: str, encoding_characters: str | None) -> Delimiters | Finding:
+def delimiters_of(separator: str, encoding_characters: str | None) -> Delimiters | Finding:
     """Delimiters of MSH-1 and MSH-2, or why they can't be used; without encoding characters MSH-2 has no end."""
     if encoding_characters is None or "\r" in encoding_characters or "\n" in encoding_characters:
         return findings.short_header()

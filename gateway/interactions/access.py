@@ -1,23 +1,52 @@
-"""What `search` and `read` share: deciding, releasing, hiding and recording access to stored resources.
+"""What all interactions with stored resources share: deciding, releasing, hiding and recording access.
 
 Source: `facade.md` of the design, "Narrow, then check again"; `rules-language.md`, meaning 10 and 11.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
 
 from gateway import fhir
-from gateway.interactions.gateway import Gateway, keyed_hash, serving
-from gateway.interactions.identify import Asking
+from gateway.interactions.gateway import Gateway, keyed_hash, of, serving
+from gateway.interactions.identify import Asking, identify
 from gateway.interactions.refused import Refused, error
+from gateway.interactions.scopes import covers
 from gateway.journal import AuditRow
 from gateway.rules import Decision, Facts
-from gateway.upstream import FhirServer
+from gateway.upstream import Answer, FhirServer, TargetDown
 
 TAKEN = ("application/fhir+json", "application/json", "application/*", "*/*", "text/json", "json")
+Resource = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request for stored resources, sent alone or as an entry of a Bundle.
+
+    Shape: `seen` gathers what the log line of the request tells; `organisation` is the one that header
+    organisation-code names, for writes.
+    """
+
+    gateway: Gateway
+    asking: Asking
+    seen: dict[str, Any]
+    organisation: str | None = None
+
+
+async def called(request: Request) -> Call:
+    """Authenticate a request, and see that it takes an answer of the form that there is.
+
+    Errors: Refused.
+    """
+    gateway = of(request)
+    call = Call(gateway, await identify(request, gateway), request.state.log)
+    check_format(request)
+    return call
 
 
 def check_format(request: Request) -> None:
@@ -26,10 +55,15 @@ def check_format(request: Request) -> None:
     Errors: Refused (406) where `_format` or `Accept` names other forms alone.
     Source: https://hl7.org/fhir/R4/http.html#mime-type
     """
-    wanted = request.query_params.getlist("_format") or [
-        part.split(";")[0].strip() for part in request.headers.get("accept", "*/*").split(",")
-    ]
-    if not any(name.lower() in TAKEN for name in wanted):
+    check_taken(request.query_params.getlist("_format") or request.headers.get("accept", "*/*").split(","))
+
+
+def check_taken(wanted: Sequence[str]) -> None:
+    """Whether one of these media types is JSON.
+
+    Errors: Refused (406).
+    """
+    if not any(name.partition(";")[0].strip().lower() in TAKEN for name in wanted):
         raise Refused(
             "media-type",
             error("not-supported", "answers are in JSON alone; ask for application/fhir+json", "Accept", "HTTP-F01"),
@@ -42,7 +76,7 @@ def served(gateway: Gateway, resource_type: str) -> FhirServer:
 
     Errors: Refused (404) for a name that is no R4 resource type, (403) where no rule serves it.
     """
-    if resource_type not in gateway.tables.types:
+    if not gateway.elements.is_resource(resource_type):
         raise Refused(
             "unreadable", error("not-found", f"{resource_type} is no FHIR R4 resource type", None, "HTTP-F02"),
             status=404,
@@ -66,31 +100,62 @@ def permitted(gateway: Gateway, facts: Facts) -> Decision:
     return decision
 
 
-def released(
-    gateway: Gateway, facts: Facts, decision: Decision, by: set[str], resource: dict[str, Any]
-) -> dict[str, Any] | None:
+def released(call: Call, facts: Facts, decision: Decision, by: set[str], resource: Resource) -> Resource | None:
     """Resource as this caller may see it, or nothing where no view releases it; `by` gathers the rules that decided."""
-    release = gateway.rules.release(facts, decision, resource)
+    release = call.gateway.rules.release(facts, decision, resource)
     by.update(release.by)
     if not release.released:
         return None
-    return fhir.redact(resource, release.hide) if release.hide else resource
+    return shown_of(call, resource, release.hide)
 
 
-async def refused(
-    request: Request, gateway: Gateway, asking: Asking, action: str, what: str, refusal: Refused
-) -> None:  # fmt: skip
+def shown_of(call: Call, resource: Resource, hide: Collection[str]) -> Resource:
+    """A resource that is released, without what of it is hidden; itself where nothing is.
+
+    Shape: what it contains goes along where the caller may read all of it, whole; else none of it does.
+    """
+    whole = not hide and all(_readable(call, one) for one in resource.get("contained", ()))
+    return resource if whole else fhir.redact(resource, hide)
+
+
+def _readable(call: Call, contained: Resource) -> bool:
+    """Whether the caller could read a contained resource whole if it stood alone."""
+    kind = str(contained.get("resourceType"))
+    if not covers(call.asking.scopes, "read", kind):
+        return False
+    facts = call.asking.facts(call.gateway, "read", type=kind)
+    release = call.gateway.rules.release(facts, call.gateway.rules.decide(facts), contained)
+    return release.released and not release.hide
+
+
+def loaded(server: FhirServer, answer: Answer) -> Resource:
+    """Resource of an answer.
+
+    Errors: TargetDown for what is no FHIR resource.
+    """
+    try:
+        return fhir.load(answer.body)
+    except fhir.JsonError as fault:
+        raise TargetDown(server.name, "its answer is no FHIR resource") from fault
+
+
+def absent(resource_type: str) -> Refused:
+    """What is answered for a resource that there isn't, or that this caller may not see: the same words for both."""
+    return Refused("unreadable", error("not-found", f"there is no such {resource_type}"), status=404)
+
+
+async def refused(call: Call, action: str, what: str, refusal: Refused) -> None:
     """Write the audit row of a request that is refused, whatever for."""
-    request.state.log.update(rules=refusal.rules)
+    call.seen.update(rules=refusal.rules)
     outcome = "denied" if refusal.reason == "denied" else "refused"
-    await record(gateway, asking, action, what, rules=refusal.rules, outcome=outcome)
+    await record(call, action, what, rules=refusal.rules, outcome=outcome)
 
 
 async def record(
-    gateway: Gateway, asking: Asking, action: str, what: str, *, rules: tuple[str, ...], outcome: str,
-    seen: tuple[str, ...] = (),
-) -> None:  # fmt: skip
+    call: Call, action: str, what: str, *, rules: tuple[str, ...], outcome: str, seen: Sequence[str] = ()
+) -> None:
     """Write one audit row before the answer leaves; the ids of what was seen stand in it as keyed hashes."""
+    gateway, asking = call.gateway, call.asking
     hashes = " ".join(keyed_hash(gateway, name) for name in seen)
     await gateway.journal.audit(AuditRow(
         at=gateway.clock().isoformat(), principal=asking.caller.name, user=asking.user, purpose=asking.purpose,

@@ -8,12 +8,13 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 
+from gateway import fhir
 from gateway.documents.outcomes import BY_NAME
 from gateway.finding import Finding
 from gateway.hl7v2 import Message, acknowledge
 from gateway.interactions.gateway import Gateway
 from gateway.interactions.refused import Reason
-from gateway.interactions.respond import FHIR_JSON, outcome_body
+from gateway.interactions.respond import FHIR_JSON, outcome_body, whole_outcome
 from gateway.journal import Answer
 
 ACKNOWLEDGEMENT = "text/plain; charset=utf-8"
@@ -39,7 +40,7 @@ def answer(
     now = gateway.clock()
     outcome = BY_NAME[reason]
     if sender.data_type != "Hl7v2":
-        return Answer(outcome.http_status, FHIR_JSON, outcome_body(findings, now), location)
+        return Answer(outcome.http_status, FHIR_JSON, fhir.dump(whole_outcome(findings, now)), location)
     domain = gateway.rules.domains.get(sender.domain)
     profile = "http-status" if domain is None else domain.acknowledge
     with_outcome = domain is None or domain.outcome

@@ -11,6 +11,7 @@ import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from gateway import fhir
 from gateway.fhir import Draft, Resource
@@ -24,15 +25,25 @@ from gateway.rules import Routing
 from gateway.upstream import FhirServer, Name, Standing, TargetDown
 
 MERGES = 4
+AGAIN = "merged again"
 LOST_RACE = frozenset({409, 412})
 LATE = "it did not answer in time"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What stands under a name after a delivery. Shape: `etag` is the version's id, None where it isn't known."""
+
+    created: bool
+    etag: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
     """What one submission hands over.
 
-    Shape: `raw` the body as it came, `drafts` what it was converted to, `told` the instant that it tells of.
+    Shape: `raw` the body as it came, `drafts` what it was converted to, `told` the instant that it tells of; `written`
+    is filled with what stands at the FHIR target then, for a sender that is told (None: it isn't).
     """
 
     receipt: str
@@ -41,6 +52,7 @@ class Parcel:
     told: str
     organisation: str
     domain: str
+    written: dict[Name, Written] | None = None
 
 
 def packed(parcel: Parcel) -> bytes:
@@ -85,18 +97,22 @@ async def deliver(
     """
     states: list[TargetState] = []
     told: list[Finding] = []
+    waiting = await gateway.journal.waiting((routing.target, routing.order_key) for routing in routings)
     for routing in sorted(routings, key=lambda r: r.on_failure != "reject"):
-        state, findings = await _one(gateway, routing, parcel, deadline, tuple(states))
+        in_turn = (routing.target, routing.order_key) not in waiting
+        state, findings = await _one(gateway, routing, parcel, deadline, tuple(states), in_turn=in_turn)
         states.append(state)
         told.extend(findings)
     return tuple(states), tuple(told)
 
 
 async def _one(
-    gateway: Gateway, routing: Routing, parcel: Parcel, deadline: float, before: tuple[TargetState, ...]
-) -> tuple[TargetState, tuple[Finding, ...]]:
+    gateway: Gateway, routing: Routing, parcel: Parcel, deadline: float, before: tuple[TargetState, ...], *,
+    in_turn: bool,
+) -> tuple[TargetState, tuple[Finding, ...]]:  # fmt: skip
+    if not in_turn:
+        return _put_off(gateway, routing, parcel, "earlier messages with the same order key are waiting for it", before)
     try:
-        await _check_turn(gateway, routing)
         target = target_of(gateway, routing.target)
         async with asyncio.timeout_at(deadline):
             findings = await hand_over(gateway, target, parcel)
@@ -135,12 +151,6 @@ def _put_off(
     return TargetState(routing.target, "queued", packed(parcel), routing.order_key, until, why), (waits,)
 
 
-async def _check_turn(gateway: Gateway, routing: Routing) -> None:
-    """Whether nothing earlier with the same order key still waits for the target."""
-    if await gateway.journal.waiting(routing.target, routing.order_key):
-        raise TargetDown(routing.target, "earlier messages with the same order key are still waiting for it")
-
-
 def target_of(gateway: Gateway, name: str) -> Target:
     """A target by its name.
 
@@ -166,20 +176,47 @@ async def hand_over(gateway: Gateway, target: Target, parcel: Parcel) -> tuple[F
 
 
 async def _write(gateway: Gateway, server: FhirServer, parcel: Parcel) -> tuple[Finding, ...]:
-    """Merge into what stands and write in one transaction, again where another was quicker."""
-    names = [(draft.resource["resourceType"], draft.resource["id"]) for draft in parcel.drafts]
-    for _ in range(MERGES):
-        standing = await server.read_many(names)
-        changes, findings = _merged(gateway, server.name, parcel, standing)
-        if not changes:
+    """Merge into what stands and write in one transaction, again where another was quicker.
+
+    Those who lost a race go one after the other: of many that tell of the same new ward at once, only one would get
+    through each time.
+    """
+    for times in range(MERGES):
+        turn = {server.name: AGAIN} if times else {}
+        async with gateway.order.turns(turn.items()):
+            findings = await _attempted(gateway, server, parcel)
+        if findings is not None:
             return findings
+    raise TargetDown(server.name, f"others changed the same resources {MERGES} times in a row")
+
+
+async def _attempted(gateway: Gateway, server: FhirServer, parcel: Parcel) -> tuple[Finding, ...] | None:
+    """What is worth telling of what was written, or nothing where another changed the same resources meanwhile."""
+    names = [(draft.resource["resourceType"], draft.resource["id"]) for draft in parcel.drafts]
+    standing = await server.read_many(names)
+    changes, findings = _merged(gateway, server.name, parcel, standing)
+    if changes:
         answer = await server.write(changes)
         if answer.status in LOST_RACE:
-            continue
+            return None
         if answer.status >= 400:  # noqa: PLR2004 - HTTP's first client error
             raise TargetRefused(server.name, issues(server.name, answer))
-        return findings
-    raise TargetDown(server.name, f"others changed the same resources {MERGES} times in a row")
+    await _note(server, parcel, standing)
+    return findings
+
+
+async def _note(server: FhirServer, parcel: Parcel, before: Mapping[Name, Standing]) -> None:
+    """Note which versions stand now; that they can't be read any more changes nothing about what was written."""
+    if parcel.written is None:
+        return
+    names = [(draft.resource["resourceType"], draft.resource["id"]) for draft in parcel.drafts]
+    try:
+        now = await server.read_many(names)
+    except TargetDown:
+        now = {}
+    for name in names:
+        stands = now.get(name)
+        parcel.written[name] = Written(name not in before, None if stands is None else stands.etag)
 
 
 def _merged(
@@ -191,14 +228,18 @@ def _merged(
     for draft in parcel.drafts:
         name = draft.resource["resourceType"], draft.resource["id"]
         stands = standing.get(name)
+        if stands is not None and draft.only_new:
+            continue
         if stands is None:
-            merged = fhir.merge(None, draft, told=parcel.told, elements=gateway.elements)
+            merged = gateway.merging.merge(None, draft, told=parcel.told)
         else:
             key, told = (server, *name, stands.etag), content(draft)
             if gateway.unchanged.knows(key, told):
                 continue
-            _check_subject(server, stands.resource, draft.resource)
-            merged = fhir.merge(stands.resource, draft, told=parcel.told, elements=gateway.elements)
+            resource = stands.resource
+            _check_owner(gateway, server, resource, parcel.organisation)
+            _check_subject(server, resource, draft.resource)
+            merged = gateway.merging.merge(resource, draft, told=parcel.told)
             if merged.resource is None and not merged.stale:
                 gateway.unchanged.learn(key, told)
         if merged.stale:
@@ -208,17 +249,40 @@ def _merged(
     return changes, tuple(dict.fromkeys(findings))
 
 
+def _check_owner(gateway: Gateway, server: str, standing: Resource, organisation: str) -> None:
+    """Whether a resource is the sender's to change: of a type that says whose it is, only those who told it may.
+
+    Errors: TargetRefused.
+    """
+    kind = standing["resourceType"]
+    if not any(path.startswith(f"{kind}.") for path in gateway.tables.filled):
+        return
+    organisations, _ = fhir.contributors(standing, gateway.merging.marks)
+    if organisations and organisation.upper() not in organisations:
+        words = (
+            f"the stored {kind} with this identifier is another organisation's, which alone may change it; refer to it "
+            "without telling it anew, or name your own by an identifier of your own"
+        )
+        raise TargetRefused(server, (error("conflict", words, kind, "DLV-02"),))
+
+
 def _check_subject(server: str, standing: Resource, told: Resource) -> None:
     """Whether a resource still speaks of the same patient; one that moved would be lost to the first.
 
     Errors: TargetRefused.
     """
     for element in ("subject", "patient"):
-        old, new = (resource.get(element, {}).get("reference") for resource in (standing, told))
-        if old is not None and new is not None and old != new:
+        old, new = _references(standing.get(element)), _references(told.get(element))
+        if old and new and not old & new:
             kind = told["resourceType"]
             words = f"the stored {kind} with this identifier is of another patient; give each its own, or merge the two"
             raise TargetRefused(server, (error("conflict", words, f"{kind}.{element}", "DLV-01"),))
+
+
+def _references(value: Any) -> set[str]:
+    """What a reference, or a list of them (Account.subject), refers to."""
+    found = value if isinstance(value, list) else [value]
+    return {each["reference"] for each in found if isinstance(each, dict) and isinstance(each.get("reference"), str)}
 
 
 def _stale(resource_type: str) -> Finding:

@@ -1,23 +1,27 @@
-"""One page of what a caller may see: asked of the upstream page by page, until it is full.
+"""One page of what a caller may see, asked of the upstream page by page until it is full; and how much there is in all.
 
 A page that rules judged resource by resource is filled up from the pages behind it, and says that there is a next one
-only where something more would be released, so that it tells nothing of what is not.
+only where something more would be released, so that it tells nothing of what is not. A total counts what is released.
 Source: `facade.md` of the design, "Narrow, then check again".
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from gateway import fhir, query
+from gateway import query
+from gateway.interactions.access import Resource, loaded
 from gateway.interactions.paging import START, Place
 from gateway.interactions.refused import Refused, error
-from gateway.upstream import Answer, FhirServer, TargetDown
+from gateway.upstream import FhirServer
 
-MOST_FETCHES = 20
-Resource = dict[str, Any]
+MOST_FETCHES = 500
+"""Upstream pages looked through for one page; one that ends early with more behind it tells of what is hidden."""
+MOST_COUNTED = 200
+"""Upstream pages of one count; what is judged resource by resource can't be counted by the upstream."""
+
 Release = Callable[[Resource], Resource | None]
 
 
@@ -26,7 +30,7 @@ class Page:
     """What goes to the caller.
 
     Shape: `following` is where the next page begins, None where there is none; `total` is what the caller may see on
-    all pages, None where that is not known.
+    all pages, None where that is not known, or not wanted.
     """
 
     resources: tuple[Resource, ...] = ()
@@ -34,18 +38,22 @@ class Page:
     total: int | None = 0
 
 
-async def filled(server: FhirServer, asked: query.Query, place: Place, release: Release, *, judged: bool) -> Page:
+async def filled(
+    server: FhirServer, asked: query.Query, place: Place, release: Release, *, judged: bool, limit: int
+) -> Page:
     """Fill a page.
 
-    Shape: `asked` carries the page's size; `judged` says that `release` may hold resources back.
-    Errors: TargetDown; Refused (400) where the upstream doesn't take the search.
+    Shape: `asked` carries the page's size; `judged` says that `release` may hold resources back; `limit` is the size
+    of the pages that a total is counted by.
+    Errors: TargetDown; Refused (400) where the upstream doesn't take the search, or too much is looked through.
     """
     wanted = asked.count or 0
+    sent = replace(asked, total="none") if judged else asked
     found: list[Resource] = []
     following, total = None, None
     at = place
     for _ in range(MOST_FETCHES):
-        bundle = await _fetched(server, asked, at)
+        bundle = await _fetched(server, sent, at)
         total = bundle.get("total")
         shown = [seen for resource in _resources(bundle) if (seen := release(resource)) is not None][at.skip :]
         room = wanted - len(found)
@@ -58,11 +66,39 @@ async def filled(server: FhirServer, asked: query.Query, place: Place, release: 
         if behind is None or (len(found) == wanted and not judged):
             break
         at = Place(behind)
-    if following is None and place == START:
+    else:
+        words = "this search looks through too much: ask for larger pages with _count, or for less"
+        raise Refused("unreadable", error("too-costly", words, "_count", "HTTP-F10"))
+    if asked.total == "none":
+        total = None
+    elif following is None and place == START:
         total = len(found)
     elif judged:
-        total = None
+        total = await counted(server, asked, release, judged=True, limit=limit) if asked.total == "accurate" else None
     return Page(tuple(found), following, total)
+
+
+async def counted(server: FhirServer, asked: query.Query, release: Release, *, judged: bool, limit: int) -> int | None:
+    """How many resources a caller may see of a search.
+
+    Shape: None where the upstream, which alone counts what is not judged, doesn't say.
+    Errors: TargetDown; Refused (400) where the upstream doesn't take the search, or there is more than can be counted.
+    """
+    if not judged:
+        total = (await _fetched(server, replace(asked, count=None, sort=(), total=None, summary="count"), START)).get(
+            "total"
+        )
+        return total if isinstance(total, int) else None
+    sent, at, total = replace(asked, count=limit, sort=(), total="none", summary=None), START, 0
+    for _ in range(MOST_COUNTED):
+        bundle = await _fetched(server, sent, at)
+        total += sum(release(resource) is not None for resource in _resources(bundle))
+        behind = _next(bundle)
+        if behind is None:
+            return total
+        at = Place(behind)
+    words = "there is too much to count what of it you may see; ask for less"
+    raise Refused("unreadable", error("too-costly", words, "_total", "HTTP-F10"))
 
 
 async def _fetched(server: FhirServer, asked: query.Query, at: Place) -> dict[str, Any]:
@@ -70,17 +106,6 @@ async def _fetched(server: FhirServer, asked: query.Query, at: Place) -> dict[st
     if answer.status >= 400:  # noqa: PLR2004 - HTTP's first client error
         raise Refused("failed", error("processing", "the FHIR server did not take this search"), status=400)
     return loaded(server, answer)
-
-
-def loaded(server: FhirServer, answer: Answer) -> dict[str, Any]:
-    """Resource of an answer.
-
-    Errors: TargetDown for what is no FHIR resource.
-    """
-    try:
-        return fhir.load(answer.body)
-    except fhir.JsonError as fault:
-        raise TargetDown(server.name, "its answer is no FHIR resource") from fault
 
 
 def _resources(bundle: dict[str, Any]) -> list[Resource]:

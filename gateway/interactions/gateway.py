@@ -13,13 +13,15 @@ from zoneinfo import ZoneInfo
 from starlette.requests import Request
 
 from gateway.config import Settings
-from gateway.fhir import Elements
+from gateway.fhir import Elements, Merging
 from gateway.identity import Issuer, Verifier
+from gateway.interactions.files import Files
 from gateway.interactions.order import Order
 from gateway.interactions.paging import Paging
 from gateway.interactions.unchanged import Unchanged
 from gateway.journal import Journal
 from gateway.mapping import Maps
+from gateway.mapping.rows import RowMap
 from gateway.rules import RuleSet
 from gateway.specs import FhirTables
 from gateway.upstream import FhirServer, FolderTarget, Hl7v2Target
@@ -47,11 +49,14 @@ class Gateway:
     settings: Settings
     rules: RuleSet
     maps: Maps
+    row_maps: Mapping[str, RowMap]
     tables: FhirTables
     elements: Elements
+    merging: Merging
     versions: tuple[str, ...]
     documents: Documents
     journal: Journal
+    files: Files
     targets: Mapping[str, Target]
     issuer: Issuer
     verifier: Verifier

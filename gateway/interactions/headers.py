@@ -16,7 +16,8 @@ from gateway.source import nearest
 
 DATA_TYPES = ("Hl7v2", "Fhir", "Csv")
 DOMAIN, ORGANISATION, DATA_TYPE = "source-domain", "organisation-code", "data-type"
-OPTIONAL = ("idempotency-key", "purpose-of-use", "on-behalf-of", "break-glass-reason")
+IDEMPOTENCY_KEY = "idempotency-key"
+OPTIONAL = (IDEMPOTENCY_KEY, "purpose-of-use", "on-behalf-of", "break-glass-reason")
 SHOWN = 8
 
 
@@ -100,9 +101,8 @@ def _unknown(name: str, value: str, accepted: tuple[str, ...]) -> Finding | None
         hint = f"; write {near}: the capitalisation matters"
     else:
         hint = f"; did you mean {near}?" if near else ""
-    return error(
-        "value", f"header {name} has the value {shown(value)}{hint} Accepted: {listed(accepted)}", name, "HTTP-H03"
-    )
+    words = f"header {name} has the value {shown(value)}{hint}; accepted values: {listed(accepted)}"
+    return error("value", words, name, "HTTP-H03")
 
 
 def shown(value: str) -> str:

@@ -12,9 +12,11 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway import hl7v2
 from gateway.finding import Finding, refuses
-from gateway.interactions import body, headers, options
+from gateway.interactions import batch, body, csv_ingest, headers, options
 from gateway.interactions.acknowledge import Sender, answer
+from gateway.interactions.content import Accepted, Made
 from gateway.interactions.deliver import Parcel, deliver
 from gateway.interactions.faults import trace
 from gateway.interactions.gateway import Gateway, of
@@ -22,7 +24,7 @@ from gateway.interactions.heavy import worked
 from gateway.interactions.identify import Asking, identify
 from gateway.interactions.refused import Reason, Refused, error
 from gateway.interactions.scopes import check_ingest
-from gateway.interactions.submission import Case, Envelope, check_acceptable, known_type, opened
+from gateway.interactions.submission import Case, Envelope, audit_row, known_type, opened
 from gateway.journal import (
     Answer,
     AuditRow,
@@ -34,13 +36,12 @@ from gateway.journal import (
     TargetState,
 )
 from gateway.journal.model import State
-from gateway.mapping import Context, Conversion
+from gateway.mapping import Context
 from gateway.rules import Decision
 
 PATIENCE = 20.0
 MARGIN = 1.0  # what is left of the time to answer for writing the answer down
 STATES: dict[Reason, State] = {"denied": "denied", "down": "failed", "busy": "failed"}
-SHOWN_LOSS = 40
 log = structlog.get_logger()
 
 
@@ -61,12 +62,22 @@ async def ingest(request: Request) -> Response:
         asking = await identify(request, gateway)
         check_ingest(asking.scopes)
         envelope = _envelope(request, gateway, sender, deadline)
-        raw = await body.read(request, gateway.settings.body_limit)
+        if sender.data_type == "Csv":
+            return _response(*await csv_ingest.taken(request, gateway, asking, envelope))
+        settings = gateway.settings
+        is_batch = hl7v2.is_batch if sender.data_type == "Hl7v2" else _never
+        raw = await body.read_or_spool(request, settings.body_limit, settings.batch_limit, is_batch, settings.data)
     except Refused as refusal:
         return await _turned_away(request, gateway, sender, asking, refusal)
-    case = opened(gateway, asking, envelope, raw)
+    if not isinstance(raw, bytes):
+        return batch.answered(gateway, asking, envelope, raw, settle, request.state.log)
+    case = await worked(len(raw), opened, gateway, asking, envelope, raw)
     request.state.log.update(receipt=case.submission.receipt, type=known_type(case), domain=case.domain.name)
     return _response(await settle(gateway, case, request.state.log))
+
+
+def _never(beginning: bytes) -> bool:  # noqa: ARG001 - nothing of this data type is a batch, however it begins
+    return False
 
 
 def _envelope(request: Request, gateway: Gateway, sender: Sender, deadline: float) -> Envelope:
@@ -84,7 +95,8 @@ def _envelope(request: Request, gateway: Gateway, sender: Sender, deadline: floa
             headers.DATA_TYPE, "HTTP-H04",
         ))  # fmt: skip
     media = body.media_type(request.headers, sender.data_type)
-    return Envelope(sender, domain, media.charset, options.read(request.query_params), deadline)
+    key = headers.trimmed(request.headers.get(headers.IDEMPOTENCY_KEY, ""))
+    return Envelope(sender, domain, media.charset, options.read(request.query_params), deadline, key)
 
 
 async def settle(gateway: Gateway, case: Case, seen: dict[str, Any]) -> Answer:
@@ -95,7 +107,7 @@ async def settle(gateway: Gateway, case: Case, seen: dict[str, Any]) -> Answer:
     claimed = False
     try:
         size = len(case.submission.body)
-        await worked(size, check_acceptable, case, gateway.versions)
+        await worked(size, case.content.check_acceptable, gateway, case.domain)
         decision = await worked(size, judge, gateway, case)
         if case.options.dry_run:
             return await _rehearsed(gateway, case, decision, seen)
@@ -130,10 +142,10 @@ async def carry_out(gateway: Gateway, case: Case, decision: Decision, seen: dict
 
     Errors: Refused, JournalUnavailable.
     """
-    conversion, told = await worked(len(case.submission.body), convert, gateway, case)
+    made, told = await worked(len(case.submission.body), convert, gateway, case)
     parcel = Parcel(
-        case.submission.receipt, case.submission.body, conversion.drafts, conversion.told,
-        case.facts.organisation or "", case.domain.name,
+        case.submission.receipt, case.submission.body, made.drafts, made.told,
+        case.facts.organisation or "", case.domain.name, {} if made.versions else None,
     )  # fmt: skip
     keys = [(routing.target, routing.order_key) for routing in decision.routes]
     async with gateway.order.turns(keys, case.deadline):
@@ -141,12 +153,14 @@ async def carry_out(gateway: Gateway, case: Case, decision: Decision, seen: dict
         reason: Reason = "queued" if any(state.state == "queued" for state in states) else "stored"
         location = f"{gateway.settings.public_url}/$ingest/receipts/{case.submission.receipt}"
         receipt = Finding("information", "informational", f"receipt {location}")
-        findings = (receipt, *case.message.findings, *decision.findings, *told, *heard)
-        reply = answer(gateway, case.sender, reason, findings, location)
+        findings = (receipt, *case.content.findings, *decision.findings, *told, *heard)
+        reply = case.content.answer(gateway, case.sender, Accepted(reason, findings, location, parcel.written), made)
         seen.update(outcome=reason, rules=decision.by)
         await gateway.journal.settle(
             case.submission.receipt,
-            outcome_of("accepted", reply, audit_row(gateway, case, decision.by, reason), states),
+            outcome_of(
+                "accepted", reply, audit_row(gateway, case.submission, known_type(case), decision.by, reason), states
+            ),
         )
     return reply
 
@@ -176,26 +190,23 @@ def check_own(case: Case, claim: object) -> None:
 
     Errors: Refused: `conflict` where another body was accepted under it, `busy` where its twin is still in hand.
     """
-    control_id = headers.shown(case.submission.control_id)
+    name = case.content.key_name()
     if isinstance(claim, Conflict):
         raise Refused("conflict", error(
             "duplicate",
-            f"control id {control_id} was accepted before with another body, under receipt {claim.receipt}; give each "
-            "message a control id of its own, or have the domain say: same control id accept",
-            "MSH-10", "HL7-K01",
+            f"{name.words} was accepted before with another body, under receipt {claim.receipt}; {name.advice}, or "
+            "have the domain say: same control id accept",
+            name.place, f"{name.code}-K01",
         ))  # fmt: skip
     if isinstance(claim, Busy):
-        raise Refused(
-            "busy",
-            error("lock-error", f"the same message, control id {control_id}, is still in hand; send it again", "MSH-10",
-                  "HL7-K02"),
-        )  # fmt: skip
+        words = f"the same message, {name.words}, is still in hand; send it again"
+        raise Refused("busy", error("lock-error", words, name.place, f"{name.code}-K02"))
 
 
-def convert(gateway: Gateway, case: Case) -> tuple[Conversion, tuple[Finding, ...]]:
-    """Convert a message and run the checks `on result`.
+def convert(gateway: Gateway, case: Case) -> tuple[Made, tuple[Finding, ...]]:
+    """Convert a submission and run the checks `on result`.
 
-    Shape: the conversion, and the findings that don't refuse it.
+    Shape: what was made, and the findings that don't refuse it.
     Errors: Refused (failed).
     """
     context = Context(
@@ -205,34 +216,23 @@ def convert(gateway: Gateway, case: Case) -> tuple[Conversion, tuple[Finding, ..
         receipt=case.submission.receipt,
         rules_digest=gateway.rules.digest,
     )
-    conversion = gateway.maps.convert(case.message, context)
-    if refuses(conversion.findings):
-        raise Refused("failed", *conversion.findings)
-    checked = gateway.rules.check_result(case.facts, [draft.resource for draft in conversion.drafts])
+    made = case.content.convert(gateway, context)
+    checked = gateway.rules.check_result(case.facts, [draft.resource for draft in made.drafts])
     if refuses(checked):
         raise Refused("failed", *checked, rules=tuple(dict.fromkeys(f.rule for f in checked if f.rule)))
-    loss = _loss(conversion) if case.options.loss_report else ()
-    return conversion, (*conversion.findings, *checked, *loss)
-
-
-def _loss(conversion: Conversion) -> tuple[Finding, ...]:
-    report = conversion.loss
-    counts = f"{report.mapped} fields mapped, {report.ignored} ignored by name, {len(report.unmapped)} not mapped"
-    return (
-        Finding("information", "informational", counts),
-        *(Finding("information", "informational", "not mapped", path) for path in report.unmapped[:SHOWN_LOSS]),
-    )
+    return made, (*made.findings, *checked, *(made.loss if case.options.loss_report else ()))
 
 
 async def _rehearsed(gateway: Gateway, case: Case, decision: Decision, seen: dict[str, Any]) -> Answer:
     """Answer a dry run: everything but the claim, the delivery and the record; one audit row."""
     before = await gateway.journal.look(case.submission)
     check_own(case, before)
-    _, told = await worked(len(case.submission.body), convert, gateway, case)
+    made, told = await worked(len(case.submission.body), convert, gateway, case)
     seen.update(outcome="dry-run", rules=decision.by)
-    await gateway.journal.audit(audit_row(gateway, case, decision.by, "dry-run"))
+    await gateway.journal.audit(audit_row(gateway, case.submission, known_type(case), decision.by, "dry-run"))
     dry = Finding("information", "informational", "dry run: this would be accepted; nothing was stored")
-    return answer(gateway, case.sender, "stored", (dry, *case.message.findings, *decision.findings, *told))
+    findings = (dry, *case.content.findings, *decision.findings, *told)
+    return case.content.answer(gateway, case.sender, Accepted("stored", findings), made)
 
 
 async def refused(gateway: Gateway, case: Case, refusal: Refused, seen: dict[str, Any], *, claimed: bool) -> Answer:
@@ -240,7 +240,7 @@ async def refused(gateway: Gateway, case: Case, refusal: Refused, seen: dict[str
     seen.update(outcome=refusal.reason, rules=refusal.rules)
     reply = answer(gateway, case.sender, refusal.reason, refusal.findings)
     state = STATES.get(refusal.reason, "refused")
-    audit = audit_row(gateway, case, refusal.rules, refusal.reason)
+    audit = audit_row(gateway, case.submission, known_type(case), refusal.rules, refusal.reason)
     outcome = outcome_of(state, reply, audit, refusal.states)
     try:
         if case.options.dry_run:
@@ -257,23 +257,6 @@ async def refused(gateway: Gateway, case: Case, refusal: Refused, seen: dict[str
 def outcome_of(state: State, reply: Answer, audit: AuditRow, targets: tuple[TargetState, ...]) -> Outcome:
     """Outcome as the journal keeps it."""
     return Outcome(state=state, accepted=state == "accepted", answer=reply, targets=targets, audit=audit)
-
-
-def audit_row(gateway: Gateway, case: Case, rules: tuple[str, ...], outcome: str) -> AuditRow:
-    """What the audit keeps of a decision about a submission."""
-    submission = case.submission
-    return AuditRow(
-        at=gateway.clock().isoformat(),
-        principal=submission.principal,
-        user=submission.user,
-        purpose=submission.purpose,
-        action="ingest",
-        what=f"{submission.domain} {submission.organisation} {submission.data_type} {known_type(case)} "
-        f"receipt {submission.receipt}",
-        rules=rules,
-        outcome=outcome,
-        digest=gateway.rules.digest,
-    )
 
 
 def _fault(case: Case) -> Finding:

@@ -32,8 +32,8 @@ def read(parameters: QueryParams) -> Options:
             near = nearest(name, TAKEN)
             hint = f"; did you mean {near}?" if near else ""
             raise Refused("unreadable", error(
-                "not-supported", f"parameter {shown(name)} is not known{hint} Known: dry-run=true, loss=report", name,
-                "HTTP-Q01",
+                "not-supported", f"parameter {shown(name)} is not known{hint}; known are dry-run=true and loss=report",
+                name, "HTTP-Q01",
             ))  # fmt: skip
         if value not in taken or len(parameters.getlist(name)) > 1:
             raise Refused("unreadable", error(

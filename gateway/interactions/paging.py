@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from cryptography.fernet import Fernet, InvalidToken
 
 LIFETIME = 600
+WHOLE = 512
+"""A token's length tells how many of these it holds, not how far its page is into what the caller may not see."""
 Pairs = Sequence[tuple[str, str]]
 
 
@@ -58,7 +60,8 @@ class Paging:
             ticket.caller, ticket.purpose, ticket.resource_type, ticket.pairs, ticket.view,
             ticket.place.address, ticket.place.skip,
         ]  # fmt: skip
-        return self._fernet.encrypt(json.dumps(held).encode()).decode()
+        text = json.dumps(held).encode()
+        return self._fernet.encrypt(text + b" " * (-len(text) % WHOLE)).decode()
 
     def ticket(self, token: str) -> Ticket | None:
         """Ticket of a token, or nothing where it is forged or too old."""

@@ -1,6 +1,6 @@
-"""`GET /{Type}/{id}`: one stored resource, as the caller may see it.
+"""`GET /{Type}/{id}` and `GET /{Type}/{id}/_history/{vid}`: one stored resource, as the caller may see it.
 
-Source: https://hl7.org/fhir/R4/http.html#read
+Source: https://hl7.org/fhir/R4/http.html#read, #vread
 """
 
 from __future__ import annotations
@@ -9,48 +9,65 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway import fhir
-from gateway.interactions import respond
-from gateway.interactions.access import check_format, permitted, record, refused, released, served
-from gateway.interactions.filling import loaded
-from gateway.interactions.gateway import of
-from gateway.interactions.identify import identify
-from gateway.interactions.refused import Refused, error
+from gateway.interactions import conditions, respond
+from gateway.interactions.access import Call, absent, called, loaded, permitted, record, refused, released, served
+from gateway.interactions.conditions import Conditions
+from gateway.interactions.refused import Refused
+from gateway.interactions.respond import Reply
 from gateway.interactions.scopes import check_access
+from gateway.interactions.shaping import Pairs, read_shape, shaped
 
 KEPT = ("etag", "last-modified")
 FOUND, NOT_MODIFIED = 200, 304
 
 
 async def read(request: Request) -> Response:
-    """Answer with a resource.
+    """Answer with a resource, or with one version of it.
 
     Errors: Refused: 404 both for what is absent and for what this caller may not see; TargetDown,
     JournalUnavailable.
     """
-    gateway = of(request)
-    asking = await identify(request, gateway)
-    check_format(request)
-    resource_type, resource_id = request.path_params["type"], request.path_params["id"]
+    call = await called(request)
+    wanted = conditions.of_headers(request.headers)
+    path = request.path_params
+    pairs = list(request.query_params.multi_items())
+    return respond.reply(await fetched(call, path["type"], path["id"], path.get("version"), pairs, wanted))
+
+
+async def fetched(
+    call: Call, resource_type: str, resource_id: str, version: str | None, pairs: Pairs, wanted: Conditions
+) -> Reply:
+    """The answer to a read, or to that of one version: rules call this `history`.
+
+    Errors: Refused, TargetDown, JournalUnavailable.
+    """
+    gateway, action = call.gateway, "read" if version is None else "history"
     name = f"{resource_type}/{resource_id}"
     try:
         server = served(gateway, resource_type)
-        check_access(asking.scopes, "read", resource_type)
-        facts = asking.facts(gateway, "read", type=resource_type)
+        check_access(call.asking.scopes, action, resource_type)
+        facts = call.asking.facts(gateway, action, type=resource_type)
         decision = permitted(gateway, facts)
+        asked = read_shape(call, resource_type, pairs)
     except Refused as refusal:
-        await refused(request, gateway, asking, "read", resource_type, refusal)
+        await refused(call, action, resource_type, refusal)
         raise
-    answer = await server.read(resource_type, resource_id)
+    answer = await (
+        server.read(resource_type, resource_id)
+        if version is None
+        else server.vread(resource_type, resource_id, version)
+    )
     stored = loaded(server, answer) if answer.status == FOUND else None
     by: set[str] = set()
-    seen = released(gateway, facts, decision, by, stored) if stored is not None else None
+    seen = released(call, facts, decision, by, stored) if stored is not None else None
     rules = tuple(sorted({*decision.by, *by}))
     outcome = "not-found" if seen is None else "permit"
-    request.state.log.update(rules=rules, outcome=outcome)
-    await record(gateway, asking, "read", resource_type, rules=rules, outcome=outcome, seen=(name,))
+    call.seen.update(rules=rules, outcome=outcome)
+    await record(call, action, resource_type, rules=rules, outcome=outcome, seen=(name,))
     if seen is None:
-        raise Refused("unreadable", error("not-found", f"there is no such {resource_type}"), status=404)
+        raise absent(resource_type)
     headers = {key: value for key in KEPT if (value := answer.headers.get(key))}
-    if headers.get("etag") and headers["etag"] in request.headers.get("if-none-match", ""):
-        return Response(None, NOT_MODIFIED, {**respond.NO_STORE, **headers})
-    return respond.resource(answer.body if seen is stored else fhir.dump(seen), headers=headers)
+    if conditions.unchanged(wanted, headers):
+        return Reply(NOT_MODIFIED, None, headers)
+    shown = shaped(gateway, asked, seen)
+    return Reply(FOUND, answer.body if shown is stored else fhir.dump(shown), headers, pretty=bool(asked.pretty))

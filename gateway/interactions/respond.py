@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from starlette.responses import Response
@@ -12,7 +13,31 @@ from gateway import fhir
 from gateway.finding import Finding
 
 FHIR_JSON = "application/fhir+json; charset=utf-8"
+MAX_ISSUES = 200
+MAX_BYTES = 256 * 1024
 NO_STORE = {"Cache-Control": "no-store"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What an interaction answers, whether it was asked alone or by an entry of a Bundle.
+
+    Shape: `body` is a resource in JSON, None where none is sent; `headers` are those of this answer alone; `pretty`
+    asks for indented JSON.
+    """
+
+    status: int
+    body: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    pretty: bool = False
+
+
+def reply(told: Reply) -> Response:
+    """A reply over HTTP."""
+    if told.body is None:
+        return Response(None, told.status, {**NO_STORE, **told.headers})
+    body = fhir.pretty(fhir.load(told.body)) if told.pretty else told.body
+    return resource(body, told.status, told.headers)
 
 
 def resource(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -33,6 +58,13 @@ def outcome_body(findings: tuple[Finding, ...], now: datetime) -> bytes:
     Source: https://hl7.org/fhir/R4/operationoutcome.html
     """
     return fhir.dump(fhir.operation_outcome(findings, id=str(uuid.uuid4()), last_updated=instant(now)))
+
+
+def whole_outcome(findings: tuple[Finding, ...], now: datetime) -> fhir.Resource:
+    """OperationOutcome of a submission in JSON: it need not fit into an acknowledgement, so more is told."""
+    return fhir.operation_outcome(
+        findings, id=str(uuid.uuid4()), last_updated=instant(now), max_issues=MAX_ISSUES, max_bytes=MAX_BYTES
+    )
 
 
 def instant(moment: datetime) -> str:

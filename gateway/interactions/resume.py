@@ -9,11 +9,12 @@ import asyncio
 
 import structlog
 
+from gateway.interactions.csv_ingest import drop_strangers, resume_file
 from gateway.interactions.faults import trace
 from gateway.interactions.gateway import Gateway
 from gateway.interactions.ingest import carry_out, judge, refused
 from gateway.interactions.refused import Refused, error
-from gateway.interactions.submission import check_acceptable, reopened
+from gateway.interactions.submission import reopened
 from gateway.journal import JournalUnavailable
 
 WITHIN = 2.0
@@ -30,6 +31,9 @@ async def resume(gateway: Gateway) -> int:
     unfinished = await gateway.journal.unfinished()
     deadline = asyncio.get_running_loop().time() + WITHIN
     for submission in unfinished:
+        if submission.data_type == "Csv":
+            await resume_file(gateway, submission)
+            continue
         seen: dict[str, object] = {"receipt": submission.receipt}
         case = reopened(gateway, submission, deadline)
         if case is None:
@@ -37,7 +41,7 @@ async def resume(gateway: Gateway) -> int:
             gateway.journal.abandon(submission.receipt)
             continue
         try:
-            check_acceptable(case, gateway.versions)
+            case.content.check_acceptable(gateway, case.domain)
             await carry_out(gateway, case, judge(gateway, case), seen)
         except Refused as refusal:
             await refused(gateway, case, refusal, seen, claimed=True)
@@ -48,4 +52,5 @@ async def resume(gateway: Gateway) -> int:
             words = error("exception", "the gateway failed on this message when it took it up again")
             await refused(gateway, case, Refused("down", words), seen, claimed=True)
         log.info("resumed", **seen)
+    await drop_strangers(gateway)
     return len(unfinished)

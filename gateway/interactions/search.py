@@ -5,8 +5,8 @@ Source: "The way of one search" in `architecture.md` of the design; https://hl7.
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 from urllib.parse import parse_qsl, urlencode
 
@@ -15,20 +15,29 @@ from starlette.responses import Response
 
 from gateway import fhir, query
 from gateway.interactions import body, respond
-from gateway.interactions.access import check_format, permitted, record, refused, released, served
-from gateway.interactions.filling import Page, filled
-from gateway.interactions.gateway import Gateway, of
-from gateway.interactions.identify import Asking, identify
+from gateway.interactions.access import Call, Resource, called, permitted, record, refused, released, served
+from gateway.interactions.filling import Page, counted, filled
+from gateway.interactions.gateway import Gateway
 from gateway.interactions.paging import START, Place, Ticket
 from gateway.interactions.refused import Refused, error
+from gateway.interactions.respond import Reply
 from gateway.interactions.scopes import check_access
+from gateway.interactions.shaping import Pairs, counts_alone, parsed, shaped
 from gateway.rules import Decision, Facts
 from gateway.upstream import FhirServer
 
 PAGE = "_page"
 MATCH: Literal["match"] = "match"
 FORM = "application/x-www-form-urlencoded"
-Pairs = list[tuple[str, str]]
+MOST_FIELDS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """A search that is permitted: by which action, and how the rules decided."""
+
+    facts: Facts
+    decision: Decision
 
 
 async def search(request: Request) -> Response:
@@ -36,60 +45,108 @@ async def search(request: Request) -> Response:
 
     Errors: Refused, by `http-interface.md` "The facade"; TargetDown, JournalUnavailable.
     """
-    gateway = of(request)
-    asking = await identify(request, gateway)
-    check_format(request)
-    resource_type = request.path_params["type"]
-    by: set[str] = set()
+    call = await called(request)
+    resource_type, posted = request.path_params["type"], request.method == "POST"
+    pairs: Pairs = list(request.query_params.multi_items())
+    try:
+        served(call.gateway, resource_type)
+        if posted:
+            pairs += await _form(request, call.gateway)
+    except Refused as refusal:
+        await refused(call, "search", f"{resource_type}?", refusal)
+        raise
+    return respond.reply(await searched(call, resource_type, pairs, shown=not posted))
+
+
+async def searched(call: Call, resource_type: str, sent: Pairs, *, shown: bool) -> Reply:
+    """The answer to a search.
+
+    Shape: `shown` says whether its values may stand in addresses; those of one that came as a form may not.
+    Errors: Refused, TargetDown, JournalUnavailable.
+    """
+    gateway, by = call.gateway, set[str]()
+    action = "search"
     try:
         server = served(gateway, resource_type)
-        ticket, pairs = await _parameters(request, gateway, asking)
-        asked = _parsed(gateway, resource_type, pairs)
-        check_access(asking.scopes, "search", resource_type)
-        facts = asking.facts(gateway, "search", type=resource_type, query=asked)
-        decision = permitted(gateway, facts)
-        view = " ".join((gateway.rules.digest, *decision.by))
-        place = START if ticket is None else _place(ticket, view)
-        page = await _page(gateway, server, facts, decision, asked, place, by)
+        ticket, pairs = _ticket(call, resource_type, sent)
+        asked = parsed(call, resource_type, pairs)
+        action = "count" if counts_alone(asked) else action
+        check_access(call.asking.scopes, action, resource_type)
+        judgings = _judged(call, asked)
+        view = " ".join((gateway.rules.digest, *(rule for one in judgings for rule in one.decision.by)))
+        page = await _page(call, server, judgings, asked, START if ticket is None else _place(ticket, view), by)
     except Refused as refusal:
-        await refused(request, gateway, asking, "search", f"{resource_type}?", refusal)
+        await refused(call, action, f"{resource_type}?", refusal)
         raise
     names = tuple(f"{resource['resourceType']}/{resource['id']}" for resource in page.resources)
-    rules = tuple(sorted({*decision.by, *by}))
-    request.state.log.update(rules=rules, resources=len(names), outcome="permit")
-    await record(gateway, asking, "search", _what(asked), rules=rules, outcome="permit", seen=names)
+    rules = tuple(sorted({*(rule for one in judgings for rule in one.decision.by), *by}))
+    call.seen.update(rules=rules, resources=len(names), outcome="permit")
+    await record(call, action, _what(asked), rules=rules, outcome="permit", seen=names)
     base = gateway.settings.public_url
-    entries = [(f"{base}/{name}", resource, MATCH) for name, resource in zip(names, page.resources, strict=True)]
-    links = {"self": _address(f"{base}/{resource_type}", request, pairs)}
+    links = {"self": f"{base}/{resource_type}?{urlencode(pairs)}" if pairs and shown else f"{base}/{resource_type}"}
     if page.following is not None:
         token = gateway.paging.token(
-            Ticket(asking.caller.name, asking.purpose, resource_type, tuple(pairs), view, page.following)
+            Ticket(call.asking.caller.name, call.asking.purpose, resource_type, tuple(pairs), view, page.following)
         )
         links["next"] = f"{base}/{resource_type}?{urlencode({PAGE: token})}"
-    return respond.resource(fhir.dump(fhir.searchset(entries, links=links, total=page.total)))
+    entries = [
+        (f"{base}/{name}", shaped(gateway, asked, resource), MATCH)
+        for name, resource in zip(names, page.resources, strict=True)
+    ]
+    found = fhir.dump(fhir.searchset(entries, links=links, total=page.total))
+    return Reply(200, found, pretty=bool(asked.pretty))
+
+
+async def matches(call: Call, asked: query.Query, server: FhirServer) -> tuple[Resource, ...]:
+    """The first two resources that fit the condition of a write, as far as this caller may see them.
+
+    Errors: Refused where the caller may not search so; TargetDown.
+    """
+    check_access(call.asking.scopes, "search", asked.type)
+    wanted = replace(asked, count=2, total="none")
+    page = await _page(call, server, _judged(call, wanted), wanted, START, set())
+    return page.resources
+
+
+def _judged(call: Call, asked: query.Query) -> tuple[Judging, ...]:
+    """How the rules permit a search; what only counts may be counted by whoever may see it too.
+
+    Errors: Refused where no action permits it.
+    """
+    found: list[Judging] = []
+    refusals: list[Refused] = []
+    for action in ("search", "count") if counts_alone(asked) else ("search",):
+        facts = call.asking.facts(call.gateway, action, type=asked.type, query=asked)
+        try:
+            found.append(Judging(facts, permitted(call.gateway, facts)))
+        except Refused as refusal:
+            refusals.append(refusal)
+    if not found:
+        # a parameter that nobody may use for the one may be what the other takes
+        raise min(refusals, key=lambda refusal: refusal.reason != "denied")
+    return tuple(found)
 
 
 async def _page(
-    gateway: Gateway,
-    server: FhirServer,
-    facts: Facts,
-    decision: Decision,
-    asked: query.Query,
-    place: Place,
-    by: set[str],
+    call: Call, server: FhirServer, judgings: Sequence[Judging], asked: query.Query, place: Place, by: set[str]
 ) -> Page:
-    narrowed = _narrowed(gateway, decision, asked)
+    settings = call.gateway.settings
+    narrowed = _narrowed(call.gateway, judgings, asked)
     if narrowed is None:
         return Page()
-    release = partial(released, gateway, facts, decision, by)
-    return await filled(server, narrowed, place, release, judged=decision.judged)
+
+    def release(resource: Resource) -> Resource | None:
+        seen = (released(call, one.facts, one.decision, by, resource) for one in judgings)
+        return next((resource for resource in seen if resource is not None), None)
+
+    judged = any(one.decision.judged for one in judgings)
+    if counts_alone(asked):
+        return Page(total=await counted(server, narrowed, release, judged=judged, limit=settings.page_limit))
+    return await filled(server, narrowed, place, release, judged=judged, limit=settings.page_limit)
 
 
-async def _parameters(request: Request, gateway: Gateway, asking: Asking) -> tuple[Ticket | None, Pairs]:
-    """Parameters of the address and, for POST, of the form together; those of a page are in its token."""
-    pairs: Pairs = list(request.query_params.multi_items())
-    if request.method == "POST":
-        pairs += await _form(request, gateway)
+def _ticket(call: Call, resource_type: str, pairs: Pairs) -> tuple[Ticket | None, Pairs]:
+    """Parameters of a page are in its token."""
     tokens = [value for name, value in pairs if name == PAGE]
     if not tokens:
         return None, pairs
@@ -97,8 +154,8 @@ async def _parameters(request: Request, gateway: Gateway, asking: Asking) -> tup
         raise Refused(
             "unreadable", error("invalid", f"{PAGE} carries the whole search: send it alone", PAGE, "HTTP-F06")
         )
-    ticket = gateway.paging.ticket(tokens[0])
-    own = asking.caller.name, asking.purpose, request.path_params["type"]
+    ticket = call.gateway.paging.ticket(tokens[0])
+    own = call.asking.caller.name, call.asking.purpose, resource_type
     if ticket is None or (ticket.caller, ticket.purpose, ticket.resource_type) != own:
         raise _no_page()
     return ticket, list(ticket.pairs)
@@ -112,11 +169,19 @@ async def _form(request: Request, gateway: Gateway) -> Pairs:
         ))  # fmt: skip
     raw = await body.read(request, gateway.settings.body_limit, empty=True)
     try:
-        return parse_qsl(raw.decode("utf-8"), keep_blank_values=True, max_num_fields=200)
+        return pairs_of(raw.decode("utf-8"))
     except ValueError as fault:
         raise Refused("unreadable", error(
-            "structure", "the form is not URL-encoded UTF-8, or has more than 200 fields", None, "HTTP-F05"
+            "structure", f"the form is not URL-encoded UTF-8, or has more than {MOST_FIELDS} fields", None, "HTTP-F05"
         )) from fault  # fmt: skip
+
+
+def pairs_of(text: str) -> Pairs:
+    """Names and values of a query in an address or a form.
+
+    Errors: ValueError for bytes that are no UTF-8, or too many fields.
+    """
+    return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS)
 
 
 def _no_page() -> Refused:
@@ -131,54 +196,19 @@ def _place(ticket: Ticket, view: str) -> Place:
     return ticket.place
 
 
-def _parsed(gateway: Gateway, resource_type: str, pairs: Pairs) -> query.Query:
-    parsed = query.parse(resource_type, pairs, gateway.tables)
-    if not isinstance(parsed, query.Query):
-        raise Refused("unreadable", *parsed)
-    if parsed.count == 0:
-        raise Refused("unreadable", error("value", "_count is at least 1 here", "_count", "HTTP-F09"))
-    if parsed.summary or parsed.elements:
-        raise Refused("unreadable", error(
-            "not-supported", "_summary and _elements are not offered here; ask for whole resources", None, "HTTP-F08"
-        ))  # fmt: skip
-    return replace(parsed, clauses=tuple(_relative(clause, gateway.settings.public_url) for clause in parsed.clauses))
-
-
-def _relative(clause: query.Clause, own: str) -> query.Clause:
-    """A reference to the gateway's own address is one to what is behind it."""
-    values = tuple(
-        _reference(value, own) if isinstance(value, query.ReferenceValue) and value.url is not None else value
-        for value in clause.values
-    )
-    return replace(clause, values=values)
-
-
-def _reference(value: query.ReferenceValue, own: str) -> query.ReferenceValue:
-    name = (value.url or "").removeprefix(f"{own}/")
-    kind, slash, resource_id = name.partition("/")
-    if name == value.url or not slash or "/" in resource_id:
-        return value
-    return replace(value, raw=name, type=kind, id=resource_id, url=None)
-
-
-def _narrowed(gateway: Gateway, decision: Decision, asked: query.Query) -> query.Query | None:
-    """Query as it goes upstream: the rows of the view as parameters, the page size within bounds.
+def _narrowed(gateway: Gateway, judgings: Sequence[Judging], asked: query.Query) -> query.Query | None:
+    """Query as it goes upstream: the rows of the view as parameters, the page size within bounds, whole resources.
 
     Shape: None where the rows leave nothing to ask for.
     """
-    narrows = {view.narrow for view in decision.views}
+    narrows = {view.narrow for one in judgings for view in one.decision.views}
     if len(narrows) == 1:
         for name, values in narrows.pop():
             if not values:
                 return None
             asked = query.narrow(asked, name, values, gateway.tables)
     count = min(gateway.settings.page_size if asked.count is None else asked.count, gateway.settings.page_limit)
-    return replace(asked, count=count, format=None, pretty=None, page=None)
-
-
-def _address(base: str, request: Request, pairs: Pairs) -> str:
-    """Address of this search; one that came as a form keeps its values out of addresses."""
-    return f"{base}?{urlencode(pairs)}" if pairs and request.method == "GET" else base
+    return replace(asked, count=count, format=None, pretty=None, page=None, summary=None, elements=())
 
 
 def _what(asked: query.Query) -> str:

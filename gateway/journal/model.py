@@ -89,7 +89,13 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """A submission with this key was still in hand when patience ended."""
+    """A submission with this key was still in hand when patience ended.
+
+    Shape: its receipt, and whether it has the same body.
+    """
+
+    receipt: str
+    same: bool
 
 
 Claim: TypeAlias = Fresh | Repeat | Conflict | Busy
@@ -100,6 +106,24 @@ class Held:
     """A submission with this key is in hand (between the journal's own parts alone)."""
 
     receipt: str
+    same: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the rows of a file have come.
+
+    Shape: `deferred` says that its sender was told to look at the receipt; `line` is the last one delivered; `issues`
+    are those of its faulty rows, in JSON. Units: `read`, `stored` and `refused` in rows.
+    """
+
+    phase: Literal["judging", "delivering", "done"]
+    deferred: bool
+    line: int
+    read: int
+    stored: int
+    refused: int
+    issues: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from gateway.journal.model import (
     Held,
     JournalUnavailable,
     Outcome,
+    Progress,
     Queued,
     Receipt,
     Repeat,
@@ -134,7 +136,7 @@ class Journal:
                 continue
             left = until - loop.time()
             if left <= 0:
-                return Busy()
+                return Busy(claim.receipt, claim.same)
             holder = self._in_hand.get(claim.receipt)
             if holder is None:
                 await asyncio.sleep(min(left, _LOOK_AGAIN))
@@ -198,6 +200,18 @@ class Journal:
         """What is known of a submission, or nothing."""
         return await self._reader.submit(partial(tables.find, receipt=receipt))
 
+    async def progress(self, receipt: str, told: Progress) -> None:
+        """Store how far the rows of a file have come, durable before this returns."""
+        await self._writer.submit(partial(tables.progress, receipt=receipt, told=told))
+
+    async def advanced(self, receipt: str, line: int, stored: int, refused: int) -> None:
+        """Store that the rows of a file were delivered up to a line; its progress is stored before."""
+        await self._writer.submit(partial(tables.advanced, receipt=receipt, line=line, stored=stored, refused=refused))
+
+    async def find_progress(self, receipt: str) -> Progress | None:
+        """How far the rows of a file have come, or nothing for what is no file."""
+        return await self._reader.submit(partial(tables.find_progress, receipt=receipt))
+
     async def unfinished(self) -> tuple[Submission, ...]:
         """Submissions claimed and not settled that nobody has in hand, in the order of their claims.
 
@@ -212,11 +226,13 @@ class Journal:
             self._abandoned.discard(submission.receipt)
         return taken
 
-    async def waiting(self, target: str, order_key: str | None) -> bool:
-        """Whether an item with this order key is queued for a target, so that the next one has to wait behind it."""
-        if order_key is None:
-            return False
-        return await self._reader.submit(partial(tables.waiting, target=target, order_key=order_key))
+    async def waiting(self, places: Iterable[tuple[str, str | None]]) -> frozenset[tuple[str, str]]:
+        """Those of the targets, each with an order key, that have an item queued under it: the next waits behind it.
+
+        Nothing ever waits for the lack of a key.
+        """
+        asked = [(target, key) for target, key in places if key is not None]
+        return await self._reader.submit(partial(tables.waiting, places=asked)) if asked else frozenset()
 
     async def due(self, now: datetime) -> Queued | None:
         """The item of the queue to try next: the one that has been due for longest, then by order of acceptance.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from gateway.journal.model import (
     JournalUnavailable,
     NotInHand,
     Outcome,
+    Progress,
     Queued,
     Receipt,
     Repeat,
@@ -75,6 +77,13 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END""",
         "CREATE TABLE heartbeat (id INTEGER PRIMARY KEY CHECK (id = 1), at REAL NOT NULL) STRICT",
     ),
+    (
+        # How far the rows of a file have come; its body is a file of its own, and `submission.body` names it.
+        """CREATE TABLE progress (
+            receipt TEXT PRIMARY KEY, phase TEXT NOT NULL CHECK (phase IN ('judging', 'delivering', 'done')),
+            deferred INTEGER NOT NULL, line INTEGER NOT NULL, rows_read INTEGER NOT NULL, stored INTEGER NOT NULL,
+            refused INTEGER NOT NULL, issues BLOB NOT NULL) STRICT, WITHOUT ROWID""",
+    ),
 )
 
 _INSERT_SUBMISSION = """INSERT INTO submission (receipt, received, principal, user, purpose, organisation, domain,
@@ -114,6 +123,13 @@ _DEAD = "UPDATE delivery SET state = 'dead', attempts = attempts + 1, why = ?, n
 _AGAIN = "UPDATE delivery SET attempts = attempts + 1, why = ?, next_at = ? WHERE id = ?"
 _PROMOTE = """UPDATE delivery SET next_at = since WHERE id =
     (SELECT min(id) FROM delivery WHERE target = ? AND order_key = ? AND state = 'queued')"""
+_PROGRESS = """INSERT INTO progress (receipt, phase, deferred, line, rows_read, stored, refused, issues)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (receipt) DO UPDATE SET phase = excluded.phase,
+    deferred = excluded.deferred, line = excluded.line, rows_read = excluded.rows_read, stored = excluded.stored,
+    refused = excluded.refused, issues = excluded.issues"""
+_ADVANCED = "UPDATE progress SET line = ?, stored = ?, refused = ? WHERE receipt = ?"
+_FIND_PROGRESS = """SELECT phase, deferred, line, rows_read, stored, refused, issues FROM progress
+    WHERE receipt = ?"""
 _INSERT_AUDIT = """INSERT INTO audit
     (instant, at, principal, user, purpose, action, what, rules, outcome, digest) VALUES (?,?,?,?,?,?,?,?,?,?)"""
 _AUDIT_SINCE = """SELECT at, principal, user, purpose, action, what, rules, outcome, digest FROM audit
@@ -191,7 +207,7 @@ def claim(connection: sqlite3.Connection, submission: Submission, supersedes: st
             receipt, body_hash, expires, in_hand = holder
             if in_hand:
                 if receipt != supersedes:
-                    return Held(receipt)
+                    return Held(receipt, same=body_hash == submission.body_hash)
                 (given_up, _) = connection.execute(_LET_GO, (receipt,)).fetchone()
                 connection.execute(_GIVEN_UP, (given_up,))
             elif received < expires:
@@ -251,7 +267,8 @@ def _conclude(connection: sqlite3.Connection, identity: int | None, outcome: Out
 
 
 def _enter(connection: sqlite3.Connection, submission: int | None, target: TargetState, since: int) -> None:
-    first = target.state == "queued" and not waiting(connection, target.target, target.order_key)
+    behind = target.order_key is not None and waiting(connection, [(target.target, target.order_key)])
+    first = target.state == "queued" and not behind
     deadline = None if target.deadline is None else instant(target.deadline)
     connection.execute(_INSERT_DELIVERY, (
         submission, target.target, target.state, target.payload, target.order_key, deadline, target.why,
@@ -302,9 +319,9 @@ def unfinished(connection: sqlite3.Connection) -> tuple[Submission, ...]:
     )
 
 
-def waiting(connection: sqlite3.Connection, target: str, order_key: str | None) -> bool:
-    """Whether something with this key is queued for a target; nothing ever waits for the lack of a key."""
-    return order_key is not None and connection.execute(_WAITING, (target, order_key)).fetchone() is not None
+def waiting(connection: sqlite3.Connection, places: Sequence[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+    """Those of the targets, each with an order key, for which something with that key is queued."""
+    return frozenset(place for place in places if connection.execute(_WAITING, place).fetchone() is not None)
 
 
 def due(connection: sqlite3.Connection, now: int) -> Queued | None:
@@ -334,6 +351,27 @@ def attempted(connection: sqlite3.Connection, item: int, *, dead: bool, why: str
         connection.execute(_DELIVERED, (item,))
     if order_key is not None:
         connection.execute(_PROMOTE, (target, order_key))
+
+
+def progress(connection: sqlite3.Connection, receipt: str, told: Progress) -> None:
+    """Store how far the rows of a file have come."""
+    connection.execute(_PROGRESS, (
+        receipt, told.phase, told.deferred, told.line, told.read, told.stored, told.refused, told.issues,
+    ))  # fmt: skip
+
+
+def advanced(connection: sqlite3.Connection, receipt: str, line: int, stored: int, refused: int) -> None:
+    """Store that a file has come as far as a line."""
+    connection.execute(_ADVANCED, (line, stored, refused, receipt))
+
+
+def find_progress(connection: sqlite3.Connection, receipt: str) -> Progress | None:
+    """How far the rows of a file have come, or nothing for what is no file."""
+    row = connection.execute(_FIND_PROGRESS, (receipt,)).fetchone()
+    if row is None:
+        return None
+    phase, deferred, *rest = row
+    return Progress(phase, bool(deferred), *rest)
 
 
 def claim_token_id(connection: sqlite3.Connection, issuer: str, jti: str, expires: float) -> bool:

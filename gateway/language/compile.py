@@ -197,7 +197,7 @@ class Body:
 
 
 def _leaf(operand: nodes.Operand) -> nodes.Leaf:
-    if not isinstance(operand, nodes.Fact | nodes.Field | nodes.Part | nodes.Element):
+    if not isinstance(operand, nodes.Leaf):
         raise TypeError(operand)  # the checker resolves every operand first
     return operand
 

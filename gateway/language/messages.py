@@ -6,42 +6,10 @@ with the author's text. The cases in `tests/conformance/rules/` hold every one o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from gateway.source import Catalogue
 
-from gateway.source import Diagnostic, Span
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One kind of fault.
-
-    Shape: `code` is stable; `words` and `hint` are templates, lower case, without a full stop.
-    """
-
-    code: str
-    words: str
-    hint: str | None = None
-    severity: Literal["error", "warning"] = "error"
-
-    def at(self, span: Span, hint: str | None = None, **filled: object) -> Diagnostic:
-        """The message about one place; `hint` stands in for the template's own."""
-        own = self.hint.format(**filled) if self.hint else None
-        return Diagnostic(self.code, self.words.format(**filled), span, hint or own, self.severity)
-
-
-REGISTRY: dict[str, Message] = {}
-
-
-def _message(
-    code: str, words: str, hint: str | None = None, severity: Literal["error", "warning"] = "error"
-) -> Message:
-    message = Message(code, words, hint, severity)
-    if code in REGISTRY:
-        raise ValueError(code)
-    REGISTRY[code] = message
-    return message
-
+REGISTRY = Catalogue()
+_message = REGISTRY.add
 
 # --- reading -------------------------------------------------------------------------------------------------------
 UNEXPECTED = _message("R001", "`{word}` can't stand here")
@@ -150,3 +118,16 @@ NO_TARGET_FIRST = _message("R078", "`on failure` stands before any target", "nam
 UNREADABLE_FILE = _message("R079", "the file is not UTF-8 text", "save it as UTF-8")
 NO_FILES = _message("R080", "no rule file stands in `{word}`", "rule files end in `.rules`")
 EITHER_ROWS = _message("R081", "`all rows` covers no type", "every granted type has a `rows` line of its own")
+HIDES_WRITTEN = _message(
+    "R090",
+    "this rule hides an element of `{word}` and lets it be updated",
+    "who does not see all of a resource can't replace it: hide and update in rules of their own",
+)
+WRITE_CLAUSE = _message("R091", "`{word}` speaks of searches, and this rule is about writes alone", "leave it out")
+UNKNOWN_COLUMN = _message("R095", "layout `{layout}` has no column for `{word}`")
+UNKNOWN_LAYOUT = _message("R096", "there is no layout `{word}`", "layouts stand in specs/csv/")
+LAYOUTS_OVERLAP = _message(
+    "R097",
+    "a file could be of layout `{word}` as well as of `{other}`, which the domain accepts too",
+    "layouts of one domain are told apart by their header lines: each needs columns that the other doesn't know",
+)

@@ -59,7 +59,8 @@ class Field:
     """An HL7 path: `PID-3`, `PID-3.1`, `PID-3.4.2`.
 
     Shape: `component` and `subcomponent` are None where the author named none; positions count from 1. A composite in
-    a scalar place means its first component.
+    a scalar place means its first component. `of` is the loop variable in whose segment it is read, None for the whole
+    message.
     """
 
     segment: str
@@ -68,6 +69,7 @@ class Field:
     subcomponent: int | None
     type: Type
     span: Span
+    of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +85,29 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """A FHIR path. Shape: `steps` are the JSON names below the resource; `resource` is None for `resource. ...`."""
+    """A FHIR path.
+
+    Shape: `steps` are the JSON names below the resource; `resource` is None for `resource. ...`; `system` is that of
+    the identifiers by which a reference may name an organisation.
+    """
 
     resource: str | None
     steps: tuple[str, ...]
     type: Type
     span: Span
+    system: str
 
 
-Leaf = Fact | Field | Part | Element
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a CSV row: `row.NHS_NUMBER`."""
+
+    name: str
+    type: Type
+    span: Span
+
+
+Leaf = Fact | Field | Part | Element | Column
 Operand = Word | Text | Literal | Leaf
 
 
@@ -211,7 +227,7 @@ def operands(test: Test) -> tuple[Operand, ...]:
 def leaves(test: Test) -> Iterator[Leaf]:
     """Everything that a resolved condition reads, in the author's order, repeated where it is read again."""
     for operand in operands(test):
-        if isinstance(operand, Fact | Field | Part | Element):
+        if isinstance(operand, Fact | Field | Part | Element | Column):
             yield operand
     for part in parts(test):
         yield from leaves(part)

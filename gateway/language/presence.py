@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.language.nodes import Chain, Element, Fact, Field, Leaf, Named, Not, Part, Present, Test
+from gateway.language.nodes import Chain, Column, Element, Fact, Field, Leaf, Named, Not, Part, Present, Test
 
 Key = tuple[object, ...]
 """What a leaf's scalar value is known by."""
@@ -34,12 +34,14 @@ def key(leaf: Leaf) -> Key:
             return ("element", leaf.resource, leaf.steps)
         case Fact():
             return ("fact", leaf.name)
+        case Column():
+            return ("column", leaf.name)
 
 
 def presence(test: Test) -> Known:
     """What the outcome of a resolved condition tells of presence."""
     match test:
-        case Present(operand=Fact() | Field() | Part() | Element() as leaf, positive=positive):
+        case Present(operand=Fact() | Field() | Part() | Element() | Column() as leaf, positive=positive):
             # of a composite some part is there, not necessarily the first
             keys = frozenset() if leaf.type.composite else frozenset({key(leaf)})
             return Known(keys, frozenset()) if positive else Known(frozenset(), keys)

@@ -14,12 +14,14 @@ from gateway.fhir.elements import Elements
 from gateway.hl7v2.dictionary import Dictionary, FieldDefinition, label_fits
 from gateway.language import messages
 from gateway.language.kinds import Kind, Type
-from gateway.language.nodes import Element, Field, Part, Test, Word
+from gateway.language.nodes import Column, Element, Field, Part, Test, Word
 from gateway.source import Diagnostic, nearest
 from gateway.specs import ElementDefinition, FhirTables
+from gateway.tabular import Layout
 
 HL7_PATH = re.compile(r"([A-Z][A-Z0-9]{2})-([1-9]\d{0,2})(?:\.([1-9]\d?))?(?:\.([1-9]\d?))?")
 PART = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)(?:\.([1-9]\d?))?(?:\.([1-9]\d?))?")
+COLUMN = re.compile(r"row\.([A-Za-z][A-Za-z0-9_]*(?:-[A-Za-z0-9_]+)*)")
 FHIR_PATH = re.compile(r"([A-Z][A-Za-z]+|resource)((?:\.[A-Za-z][A-Za-z0-9]*(?:\[x\])?)+)")
 
 # HL7 data types whose values are compared as something else than text
@@ -69,11 +71,13 @@ class Scope:
     """What may be read at one place, and how absence is treated there.
 
     Shape: `facts` by name, those of elsewhere with the reason in `unreadable`; `dictionaries` by version, empty where
-    no HL7 message is read; `resources` the types that are read here, empty where none is; `declared` the names of
+    no HL7 message is read; `resources` the types that are read here, empty where none is; `layouts` the columns of the
+    CSV layouts that are read here, by name of the layout and of the column; `declared` the names of
     each kind (organisations in upper case); `conditions` resolved, by name, None where one is wrong itself; `bound`
     the loop variables; `absence` is `spelled` where a use must stand behind `is present` (permit, forbid), `warned`
     where it should (require), and `free` where it needs not (when and where of a check, rows, maps); `exempt` are
-    facts that need no guard; `repeats` the segments that may occur more than once; `first` reads the first repetition
+    facts that need no guard; `repeats` the segments that may occur more than once; `own` the segment that a loop is in,
+    with its variable, so that paths of that segment are read there; `first` reads the first repetition
     where one value is needed, instead of refusing it (maps, `in order of`).
     """
 
@@ -83,6 +87,7 @@ class Scope:
     elements: Elements | None = None
     tables: FhirTables | None = None
     resources: frozenset[str] = frozenset()
+    layouts: Mapping[str, Mapping[str, Type]] = field(default_factory=dict)
     declared: Mapping[Kind, frozenset[str]] = field(default_factory=dict)
     sets: Mapping[str, NamedSet] = field(default_factory=dict)
     conditions: Mapping[str, Test | None] = field(default_factory=dict)
@@ -90,6 +95,7 @@ class Scope:
     absence: Absence = "free"
     exempt: frozenset[str] = frozenset()
     repeats: frozenset[str] = frozenset()
+    own: tuple[str, str] | None = None
     first: bool = False
 
 
@@ -120,7 +126,8 @@ def field_of(word: Word, scope: Scope) -> Field | Diagnostic:
     wrong = _label(word, definitions)
     if wrong is not None:
         return wrong
-    repeats = any(d.max is None or d.max > 1 for d in definitions) or segment in scope.repeats
+    own = scope.own[1] if scope.own is not None and scope.own[0] == segment else None
+    repeats = any(d.max is None or d.max > 1 for d in definitions) or (own is None and segment in scope.repeats)
     below = _below(word, datatypes, component, subcomponent, scope)
     if isinstance(below, Diagnostic):
         return below
@@ -132,6 +139,7 @@ def field_of(word: Word, scope: Scope) -> Field | Diagnostic:
         subcomponent,
         Type(kind, many=repeats, optional=True, composite=composite, raw=True),
         word.span,
+        own,
     )
 
 
@@ -219,6 +227,48 @@ def _kind(dictionary: Dictionary, datatype: str | None) -> Kind:
     return "text"
 
 
+# types of columns, by what they compare as; those not here are texts
+COLUMN_KINDS: Mapping[str, Kind] = {
+    "integer": "number",
+    "decimal": "number",
+    "boolean": "boolean",
+    "date": "date",
+    "instant": "instant",
+}
+
+
+def columns_of(layout: Layout) -> dict[str, Type]:
+    """The columns of a CSV layout by name, typed."""
+    return {
+        column.name: Type(COLUMN_KINDS.get(column.kind, "text"), optional=not column.required, codes=column.among)
+        for column in layout.columns.values()
+    }
+
+
+def column_of(word: Word, scope: Scope) -> Column | Diagnostic:
+    """The column of a CSV row that a word names, in every layout that is read here.
+
+    Errors: a Diagnostic for a column that some layout lacks, or that the layouts have of different types.
+    """
+    match = COLUMN.fullmatch(word.text)
+    if match is None:
+        return messages.UNKNOWN_WORD.at(word.span, word=word.text)
+    if not scope.layouts:
+        return messages.NOT_READABLE.at(word.span, "only a statement `on Csv` reads rows", word=word.text)
+    found: dict[Type, str] = {}
+    for layout, columns in scope.layouts.items():
+        if match[1] not in columns:
+            near = nearest(match[1], columns)
+            hint = f"did you mean `row.{near}`?" if near else "its columns are " + ", ".join(columns)
+            return messages.UNKNOWN_COLUMN.at(word.span, hint, word=word.text, layout=layout)
+        found.setdefault(columns[match[1]], layout)
+    if len(found) > 1:
+        first, second = tuple(found.values())[:2]
+        hint = f"it is of another type in `{first}` than in `{second}`: write a rule for each, `on Csv {first}`"
+        return messages.NOT_READABLE.at(word.span, hint, word=word.text)
+    return Column(match[1], next(iter(found)), word.span)
+
+
 def element_of(word: Word, scope: Scope) -> Element | Diagnostic:
     """The FHIR path that a word names, typed by the R4 element table.
 
@@ -248,7 +298,7 @@ def element_of(word: Word, scope: Scope) -> Element | Diagnostic:
         return messages.NOT_READABLE.at(
             word.span, "the types of this statement have different elements of this name", word=word.text
         )
-    return Element(None if root == "resource" else root, steps, found.pop(), word.span)
+    return Element(None if root == "resource" else root, steps, found.pop(), word.span, tables.systems.ods)
 
 
 def _element_type(

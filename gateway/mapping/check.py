@@ -14,13 +14,14 @@ from gateway.language.kinds import Type
 from gateway.language.nodes import Test, Word
 from gateway.language.types import Bound, Scope
 from gateway.mapping import messages
-from gateway.mapping.codes import CodeMap
+from gateway.mapping.codes import UNITS, CodeMap
 from gateway.mapping.nodes import (
     Assign,
     Every,
     Hole,
     Identity,
     Key,
+    Later,
     Map,
     Row,
     Set,
@@ -30,7 +31,7 @@ from gateway.mapping.nodes import (
 )
 from gateway.mapping.primitives import PRIMITIVES, VARIANTS
 from gateway.mapping.targets import Place, place
-from gateway.mapping.vocabulary import Path, Versions, path_of
+from gateway.mapping.vocabulary import ANY, Path, Versions, path_of
 from gateway.source import Diagnostic, nearest
 
 FACTS: Mapping[str, Type] = {
@@ -41,6 +42,7 @@ FACTS: Mapping[str, Type] = {
     "context.rules": Type("text"),
     "context.maps": Type("text"),
     "context.map": Type("text"),
+    "context.messaging": Type("text"),
     "repetitions": Type("number"),
 }
 """What maps may read besides the message; all are always there."""
@@ -49,6 +51,8 @@ SENDERS: Mapping[str, Type] = {"context.organisation": FACTS["context.organisati
 """What maps of data types may read besides: a text means the same in every message of a sender (`memory.py`)."""
 
 FORMS = ("nhs-number", "ods-code")
+_TEXTS = frozenset({"string", "markdown", "base64Binary"})
+_MOMENTS = frozenset({"dateTime", "instant"})
 _CODED = frozenset({"code", "string", "uri", "boolean", "Coding", "CodeableConcept"})
 
 
@@ -155,12 +159,16 @@ class Checker:
 
     def row(self, row: Row, base: str) -> Row:
         """A row that puts something into a thing of a type."""
+        for words in (*message_words(row), *([f"after {row.after.text}"] if row.after is not None else ())):
+            self.say(messages.NO_MESSAGE_ROW.at(row.span, words=words))
         path = self._own_path(row.source)
         found = self._place(row, base)
         using = None
         if row.using is not None:
             using = self.using(row.using, path, row.source)
         if found is not None:
+            if row.joined and (self.in_datatype or row.using is not None or found.type not in _TEXTS or row.coded):
+                self.say(messages.NOT_JOINED.at(row.target.span, word=found.path, type=found.below))
             if row.using is None or using is not None:
                 self._fits(row, found)
             if row.coded is not None:
@@ -194,6 +202,8 @@ class Checker:
         if path is not None:
             reads = {using.datatype.text, *(w.text for w in found.reads)}
             for version, datatype in self.library.versions.datatypes(path).items():
+                if datatype == ANY:  # another field says what it is, and the row's condition asks for that
+                    continue
                 if datatype.partition("_")[0] not in reads and datatype not in reads:
                     hint = f"write `reads {datatype}` in that map, if it does" + f" (HL7 {version})"
                     self.say(
@@ -247,6 +257,8 @@ class Checker:
         elif not isinstance(assign.value, Every):
             if not self._value(assign.value, names):
                 return assign
+            if isinstance(assign.value, Later):
+                self._later(assign.value, found)
             if found.leaf is None or not self.library.elements.is_primitive(_plain(found.type)):
                 self.say(messages.NOT_WHOLE.at(assign.target.span, word=found.path, type=found.below))
             else:
@@ -261,6 +273,12 @@ class Checker:
         ):
             shown = f"a reference to {' or '.join(found.allowed)}" if found.type == "Reference" else found.type
             self.say(messages.WRONG_TYPE.at(assign.value.span, word=found.path, type=shown, made=made))
+
+    def _later(self, later: Later, found: Place) -> None:
+        if found.type not in _MOMENTS:
+            self.say(messages.NO_MOMENT.at(later.span, word=found.path, type=found.below))
+        if UNITS not in self.library.codes:
+            self.say(messages.UNKNOWN_CODES.at(later.span, word=UNITS))
 
     def _constant(self, value: Value, found: Place) -> None:
         """Whether a constant is a value of its element."""
@@ -283,6 +301,14 @@ class Checker:
             self.say(messages.NOT_OF_THIS.at(word.span, word=word.text, of=self.of, joint=joint))
             return None
         return path if self._known(path, word) else None
+
+    def field(self, word: Word) -> None:
+        """The field of a segment that a message leaves out."""
+        path = path_of(word.text)
+        if path is None or path.field is None:
+            self.say(messages.UNKNOWN_VALUE.at(word.span, word=word.text))
+        else:
+            self._known(path, word)
 
     def _known(self, path: Path, word: Word) -> bool:
         if path.of.startswith("Z") or self.library.versions.knows(path):
@@ -335,12 +361,28 @@ class Checker:
             )
 
 
+def message_words(row: Row) -> Iterator[str]:
+    """What a row says that only the row of a message can."""
+    if row.refers is not None:
+        yield f"as reference to {row.refers.text}"
+    if row.numbered:
+        yield "numbered"
+    if row.by_receipt:
+        yield "otherwise by receipt"
+    if row.only_new:
+        yield "unless known"
+    if row.apart is not None:
+        yield f"apart from {row.apart.text}"
+
+
 def words(value: Value) -> Iterator[Word]:
     """The words that a value reads."""
     if isinstance(value, Word):
         yield value
     elif isinstance(value, Template):
         yield from (part.word for part in value.parts if isinstance(part, Hole))
+    elif isinstance(value, Later):
+        yield from (value.start, value.length, *words(value.unit))
 
 
 def _titled(key: Key) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from gateway.language.nodes import Word
 from gateway.mapping import messages
-from gateway.mapping.check import Checker, Library
+from gateway.mapping.check import Checker, Library, message_words
 from gateway.mapping.nodes import MessageMap, Row, Target
 from gateway.mapping.targets import place
 from gateway.mapping.vocabulary import Path, path_of
@@ -55,6 +55,9 @@ class _MessageChecker:
         self.later = frozenset(row.target.steps[0].name for row in made.every_row())
         rows = tuple(self._row(row, made) for row in made.rows)
         groups = tuple(replace(g, rows=tuple(self._row(row, made) for row in g.rows)) for g in made.groups)
+        for ignore in made.ignores:
+            for word in ignore.names:
+                self.within.field(word)
         for requires in made.requires:
             for word in requires.names:
                 if word.text not in self.names:
@@ -91,15 +94,25 @@ class _MessageChecker:
             return row
         if not self._segment(row.source, made):
             return row
+        if row.after is not None and self._segment(row.after, made) and row not in made.rows:
+            self.within.say(messages.NOT_AFTER.at(row.after.span))
+        if row.joined:
+            self.within.say(messages.NOT_JOINED.at(row.target.span, word=row.target.span.text, type="a resource"))
+        if row.refers is not None:
+            return self._reference(row, row.refers)
+        return self._made(row, path)
+
+    def _made(self, row: Row, path: Path) -> Row:
+        """A row that makes a resource, adds to one, or makes an element of one."""
         if row.using is None:
             self.within.say(messages.NOT_USED.at(row.target.span, word=row.target.span.text, segment=path.of))
             return row
         found = self.within.using(row.using, None, row.source)
-        if found is None:
-            return row
-        resource = self._resource(row, path)
+        resource = None if found is None else self._resource(row, path)
         if resource is None:
             return row
+        if row.apart is not None:
+            self._apart(row.apart, resource)
         assign = self.within.assign
         for a in (*row.presets, *row.defaults):
             if isinstance(a.value, Word) and a.value.text in self.later - self.names.keys():
@@ -112,6 +125,27 @@ class _MessageChecker:
             defaults=tuple(assign(a, row.using.target.text, self.names) for a in row.defaults),
         )
 
+    def _reference(self, row: Row, refers: Word) -> Row:
+        """A row that lays a reference to one resource into another."""
+        name, below = row.target.steps[0].name, row.target.steps[1:]
+        for words in message_words(replace(row, refers=None)):
+            self.within.say(messages.NO_MAKER.at(row.span, words=words))
+        for word in (Word(name, row.target.span), refers):
+            if word.text not in self.names:
+                self._unknown(word)
+                return row
+        if not below:
+            self.within.say(messages.NOT_ADDED.at(row.target.span, word=name))
+            return row
+        found = place(Target(below, row.target.span), self.names[name], self.within.library.elements)
+        made = self.names[refers.text]
+        if isinstance(found, Diagnostic):
+            self.within.say(found)
+        elif found.type != "Reference" or not {made, "Resource"} & set(found.allowed or (made,)):
+            shown = f"a reference to {' or '.join(found.allowed)}" if found.type == "Reference" else found.below
+            self.within.say(messages.WRONG_TYPE.at(refers.span, word=row.target.span.text, type=shown, made=made))
+        return replace(row, test=self.within.test(row.test))
+
     def _resource(self, row: Row, path: Path) -> str | None:
         """Type of the resource that a row makes or adds to; None if something is wrong."""
         using = row.using
@@ -123,18 +157,7 @@ class _MessageChecker:
             self.within.say(messages.NOT_USED.at(using.span, word=row.target.span.text, segment=path.of))
             return None
         if below:
-            if name not in self.names:
-                self._unknown(Word(name, row.target.span))
-                return None
-            found = place(Target(below, row.target.span), self.names[name], self.within.library.elements)
-            if isinstance(found, Diagnostic):
-                self.within.say(found)
-                return None
-            if made not in {found.type, found.below}:
-                self.within.say(
-                    messages.WRONG_TYPE.at(using.target.span, word=row.target.span.text, type=found.below, made=made)
-                )
-            return self.names[name]
+            return self._element(row, using.target, Target(below, row.target.span))
         if not self.within.library.elements.is_resource(made):
             self.within.say(messages.WRONG_TYPE.at(using.target.span, word=name, type="a resource", made=made))
             return None
@@ -144,6 +167,29 @@ class _MessageChecker:
         if self.names.setdefault(name, made) != made:
             self.within.say(messages.WRONG_TYPE.at(using.target.span, word=name, type=self.names[name], made=made))
         return made
+
+    def _element(self, row: Row, made: Word, target: Target) -> str | None:
+        """Type of the resource that a row adds an element to; None if something is wrong."""
+        name = row.target.steps[0].name
+        for words in message_words(row):
+            self.within.say(messages.NO_MAKER.at(row.span, words=words))
+        if name not in self.names:
+            self._unknown(Word(name, row.target.span))
+            return None
+        found = place(target, self.names[name], self.within.library.elements)
+        if isinstance(found, Diagnostic):
+            self.within.say(found)
+            return None
+        if made.text not in {found.type, found.below}:
+            whole = row.target.span.text
+            self.within.say(messages.WRONG_TYPE.at(made.span, word=whole, type=found.below, made=made.text))
+        return self.names[name]
+
+    def _apart(self, word: Word, made: str) -> None:
+        if word.text not in self.names:
+            self._unknown(word)
+        elif self.names[word.text] != made:
+            self.within.say(messages.NOT_APART.at(word.span, word=word.text, type=self.names[word.text], made=made))
 
     def _unknown(self, word: Word) -> None:
         if word.text in self.later:

@@ -10,7 +10,11 @@ from types import MappingProxyType
 from gateway import specs
 from gateway.specs import Origin
 
+FOLDER = "codes"
 COLUMNS = ("system", "code", "to_system", "to_code", "to_display", "source")
+
+UNITS = "DurationUnit"
+"""The code map that leads from senders' units of time to UCUM."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,11 @@ class CodeMap:
     name: str
     rows: Mapping[str, Coded]
     patterns: tuple[Coded, ...]
+
+    @property
+    def codes(self) -> frozenset[str] | None:
+        """All of its codes, None where patterns stand for more."""
+        return None if self.patterns else frozenset(self.rows)
 
     def find(self, code: str) -> Coded | None:
         """The row of a code, or None."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gateway.mapping.codes import Coded, CodeMap
-from gateway.mapping.primitives import PRIMITIVES
+from gateway.mapping.codes import UNITS, Coded, CodeMap
+from gateway.mapping.primitives import PRIMITIVES, later
 from gateway.mapping.run import Json, Run
 from gateway.mapping.targets import Place
 
@@ -33,6 +33,17 @@ def translator(name: str, found: Place, codes: Mapping[str, CodeMap]) -> Callabl
         return None
 
     return read
+
+
+def adder(codes: Mapping[str, CodeMap]) -> Callable[[str, str, str, Run], str | None]:
+    """A moment, a length of time and its unit to the moment after it."""
+    lookup = _lookup(codes[UNITS])
+
+    def add(start: str, length: str, unit: str, run: Run) -> str | None:
+        row = lookup(unit.strip())
+        return later(start, length, row.to_code if row is not None else None, run.zone)
+
+    return add
 
 
 def recoded(name: str, found: Place, codes: Mapping[str, CodeMap]) -> Callable[[Any, Run], Any]:

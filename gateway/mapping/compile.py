@@ -10,15 +10,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC
+from itertools import groupby
 from typing import Any
 
 from gateway.fhir import Elements
 from gateway.hl7v2 import NULL
 from gateway.mapping import identities, placing, values
 from gateway.mapping.codes import CodeMap
-from gateway.mapping.coding import recoded, translator
+from gateway.mapping.coding import adder, recoded, translator
 from gateway.mapping.memory import remembered
-from gateway.mapping.nodes import Assign, Key, Map, Row, Set, Target, Template, Using
+from gateway.mapping.nodes import Assign, Key, Later, Map, Row, Set, Target, Template, Using
 from gateway.mapping.primitives import PRIMITIVES, VARIANTS
 from gateway.mapping.run import Fields, Json, Making, Run, Slots
 from gateway.mapping.targets import Place, place
@@ -45,6 +46,7 @@ class Library:
     codes: Mapping[str, CodeMap]
     elements: Elements
     compiled: dict[tuple[Key, int], Convert] = field(default_factory=dict)
+    segments: dict[Key, SegmentConverter] = field(default_factory=dict)
 
     def converter(self, using: Using, level: int) -> Convert:
         """The function that a row uses. Maps may use each other in a circle, so it is looked up when it is called."""
@@ -53,6 +55,13 @@ class Library:
             compiled[key] = _later(compiled, key)
             compiled[key] = _datatype(self.maps[key[0]], key[1], self)
         return compiled[key]
+
+    def segment(self, key: Key) -> SegmentConverter:
+        """The converter of a segment's map: one for all message types, for each takes a tenth of a second's work."""
+        found = self.segments.get(key)
+        if found is None:
+            found = self.segments[key] = segment(self.maps[key], self)
+        return found
 
     def place(self, target: Target, base: str) -> Place:
         """The place of a target, which the checker has found good."""
@@ -232,19 +241,22 @@ def assignment(
     """Write one assignment into `out`. Shape: `then` is done where its value came out of the message."""
     found = library.place(assign.target, base)
     with writer.when(values.condition(writer, assign.test, hand)):
-        kind, text = plain(found.type), values.value(writer, assign.value, hand)
+        kind = plain(found.type)
         read = values.paths(assign.value)
         marks = [f"run.mark({p.field})" for p in read if p.field is not None and p.of == getattr(hand, "name", None)]
         if values.is_constant(assign.value) and assign.coded is None:
             writer.line(f"value = {writer.hold(PRIMITIVES[kind](values.constant(assign.value), UTC))}")
+        elif isinstance(assign.value, Later):
+            parts = ", ".join(values.later(assign.value, hand))
+            writer.line(f"value = {writer.hold(adder(library.codes))}({parts}, run)")
         else:
-            writer.line(f"value = {text}")
+            writer.line(f"value = {values.value(writer, assign.value, hand)}")
             if assign.coded is not None:
                 code = writer.hold(translator(assign.coded.text, found, library.codes))
                 writer.line(f"value = {code}(value, run) if value else None")
             elif kind not in {"string", "instant", "dateTime"} or read:
                 writer.line(f"value = {writer.hold(PRIMITIVES[kind])}(value, run.zone) if value else None")
-        with writer.block("if value:"):
+        with writer.block("if value or value is False:" if kind == "boolean" else "if value:"):
             placing.put(writer, found, "value", (*marks, then) if read else ())
 
 
@@ -281,11 +293,25 @@ def segment(made: Map, library: Library) -> SegmentConverter:
     writer.line("slots = making.slots")
     writer.line("got = before is not None and before(out, slots)")
     writer.line("last, used = len(f) - 1, 0")
-    for row in made.rows:
-        if isinstance(row, Set):
-            assignment(writer, row.assign, base, SegmentInHand(made.of.text), library)
-        else:
-            _field_row(writer, row, made, library, _others(row, made))
+    head, writer.lines = writer.lines, []
+    read: dict[str, str] = {}
+    for number, rows in groupby(made.rows, key=_field_of):
+        if number is None:
+            for row in rows:
+                if isinstance(row, Set):
+                    assignment(writer, row.assign, base, SegmentInHand(made.of.text, read=read), library)
+            continue
+        with writer.block(f"if {number} <= last and f[{number}]:"):
+            field_text = f"f[{number}]"
+            writer.line(
+                f"reps = {field_text}.split(run.repetition) if run.repetition in {field_text} else ({field_text},)"
+            )
+            writer.line("n = len(reps)")
+            for row in rows:
+                if isinstance(row, Row):
+                    hand = SegmentInHand(made.of.text, number, read)
+                    _field_row(writer, row, made, library, hand)
+    writer.lines = [*head, *values.settled(writer.lines, read)]
     writer.line("position = run.segment.position")
     writer.line("run.used[position] = run.used.get(position, 0) | used")
     writer.line("return got or used != 0")
@@ -308,15 +334,29 @@ def _others(row: Row, made: Map) -> list[int] | None:
     return [path.field for path in paths if path is not None and path.field is not None]
 
 
-def _field_row(writer: Writer, row: Row, made: Map, library: Library, others: list[int] | None) -> None:
+def _field_of(row: Row | Set) -> int | None:
+    """The field that a row is about; of an assignment, None."""
+    path = path_of(row.source.text) if isinstance(row, Row) else None
+    return path.field if path is not None else None
+
+
+def _field_row(writer: Writer, row: Row, made: Map, library: Library, hand: SegmentInHand) -> None:
+    """Write a row of the field in hand, whose repetitions are `reps`."""
     path = path_of(row.source.text) or Path(made.of.text, 0, ())
-    number, base = path.field or 0, made.target.text
-    hand, found = SegmentInHand(made.of.text, number), library.place(row.target, base)
-    with writer.block(f"if {number} <= last and f[{number}]:"):
+    number, base, others = path.field or 0, made.target.text, _others(row, made)
+    found = library.place(row.target, base)
+    test = values.condition(writer, row.test, hand)
+    holds = test is not None and not row.joined and not values.reads(row.test, made.of.text, number)
+    if holds:
+        # what the field in hand has no part in is asked once; a `""` is taken whatever it is
+        writer.line(f"holds = {test}")
+        test = "holds"
+    with writer.when(f"holds or {writer.hold(NULL)} in reps" if holds else None):
         writer.line(f"run.field, run.component, reached = {number}, 0, False")
-        writer.line(f"reps = f[{number}].split(run.repetition) if run.repetition in f[{number}] else (f[{number}],)")
+        if row.joined:
+            _joined(writer, found, test, number)
+            return
         free = placing.free(writer, found)
-        writer.line("n = len(reps)")
         with writer.block("for e in reps:" if free is None else "for i, e in enumerate(reps, 1):"):
             clears, told = _clears(row, base, found, others) if not path.steps else (None, [])
             with writer.block(f"if e == {writer.hold(NULL)}:"):
@@ -329,7 +369,6 @@ def _field_row(writer: Writer, row: Row, made: Map, library: Library, others: li
                     writer.line("reached = True")
                 writer.line("continue")
             source = hand.raw(path) if path.steps else "e"
-            test = values.condition(writer, row.test, hand)
             with writer.block(f"if not {source}" + (f" or not {test}:" if test else ":")):
                 writer.line("continue")
             if free is not None:
@@ -340,6 +379,17 @@ def _field_row(writer: Writer, row: Row, made: Map, library: Library, others: li
             with _row_value(writer, row, found, hand, library, path, level=len(path.steps)):
                 placing.put(writer, found, "value", ("reached = True",), known_free=True)
         with writer.block("if reached:"):
+            writer.line(f"used |= {1 << number}")
+
+
+def _joined(writer: Writer, found: Place, test: str | None, number: int) -> None:
+    """All repetitions of the field in hand as lines of one text, behind those of the segments before it."""
+    null = writer.hold(NULL)
+    writer.line(f"value = [t for t in [run.leaf(e).rstrip() for e in reps if e != {null}] if t]")
+    with writer.block(f"if value and {test}:" if test else "if value:"):
+        box = placing.opened(writer, found.boxes)
+        kind = writer.hold(plain(found.type))
+        with writer.block(f'if run.join({box}, "{found.leaf}", value, {kind}):'):
             writer.line(f"used |= {1 << number}")
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
-from gateway.fhir import Draft, contributed
+from gateway.fhir import Draft, Marks, contributed
 from gateway.finding import Finding, refuses
 from gateway.hl7v2 import Message, Segment
 from gateway.language.functions import ERRORS
@@ -57,11 +57,12 @@ class Maps:
     """Every map, ready to convert.
 
     Shape: `digest` names the maps, the code maps among them, in SHA-256; `messages` are the converters by message type
-    (`ADT^A01`).
+    (`ADT^A01`); `marks` are what drafts are marked with.
     """
 
     digest: str
     messages: Mapping[str, MessageConverter]
+    marks: Marks
 
     def convert(self, message: Message, context: Context) -> Conversion:
         """The drafts of a message. Errors: never raised; a message that can't be converted is an error finding."""
@@ -80,6 +81,7 @@ class Maps:
             "context.rules": context.rules_digest,
             "context.maps": self.digest,
             "context.map": converter.structure,
+            "context.messaging": "yes" if context.messaging else "no",
         }
         run = Run(message, facts, zone, header)
         run.findings.extend(early)
@@ -93,7 +95,7 @@ class Maps:
         loss = report(message, run, converter)
         if refuses(tuple(run.findings)):
             return Conversion((), tuple(run.findings), told, loss)
-        return Conversion(_drafts(run, context), tuple(run.findings), told, loss)
+        return Conversion(_drafts(run, context, self.marks), tuple(run.findings), told, loss)
 
 
 def type_of(fault: Exception) -> str:
@@ -144,15 +146,16 @@ def _told(message: Message, zone: tzinfo, received: datetime) -> tuple[str, tupl
     return instead, ()
 
 
-def _drafts(run: Run, context: Context) -> tuple[Draft, ...]:
+def _drafts(run: Run, context: Context, marks: Marks) -> tuple[Draft, ...]:
     """What was made, with the marks of who sent it."""
-    marks = contributed(
-        {}, organisation=context.organisation, domain=context.domain, source=f"urn:uuid:{context.receipt}"
+    meta = contributed(
+        {}, organisation=context.organisation, domain=context.domain, marks=marks, source=f"urn:uuid:{context.receipt}"
     )["meta"]
     return tuple(
         Draft(
-            {"resourceType": making.type, "id": making.id, "meta": marks, **making.resource},
+            {"resourceType": making.type, "id": making.id, "meta": meta, **making.resource},
             tuple(dict.fromkeys(making.clears)),
+            only_new=making.only_new,
         )
         for making in run.made.values()
     )

@@ -14,12 +14,19 @@ from gateway.hl7v2 import Segment
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shape:
-    """A group of a map. Shape: `order` are its own segments in the map's order; `below` its groups."""
+    """A group of a map.
+
+    Shape: `order` are its own segments in the map's order; `below` its groups. Of the whole message alone: `placed` are
+    segments whose meaning is told by what they stand behind, the last of `anchors`; `order` has them as
+    `ROL after PV1`.
+    """
 
     name: str
     starts: tuple[str, ...]
     order: tuple[str, ...]
     below: tuple[Shape, ...]
+    placed: frozenset[str] = frozenset()
+    anchors: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True, eq=False)
@@ -36,8 +43,12 @@ class Instance:
         """The whole message as the outermost group."""
         root = cls(shape)
         stack = [root]
+        behind = ""
         for each in segments:
-            at = _takes(stack, each.name)
+            if each.name in shape.anchors:
+                behind = each.name
+            name = each.name if each.name not in shape.placed else placed(each.name, behind)
+            at = _takes(stack, name, each.name)
             if at is None:
                 continue
             depth, child = at
@@ -46,30 +57,35 @@ class Instance:
                 made = cls(child)
                 stack[depth].below.append(made)
                 stack.append(made)
-            stack[-1].add(each)
+            stack[-1].add(each, name)
         return root
 
-    def add(self, each: Segment) -> None:
-        """Take a segment in."""
-        self.segments.setdefault(each.name, []).append(each)
+    def add(self, each: Segment, name: str) -> None:
+        """Take a segment in; below the whole message its own name is all that counts."""
+        self.segments.setdefault(name if name in self.shape.order else each.name, []).append(each)
         if each.name in self.shape.starts:
             self.reached = max(self.reached, self.shape.starts.index(each.name))
-        elif each.name in self.shape.order:
+        elif name in self.shape.order or each.name in self.shape.order:
             self.reached = len(self.shape.starts)
 
-    def takes(self, name: str) -> bool:
+    def takes(self, name: str, own: str) -> bool:
         """Whether a segment may still belong to this instance: its first ones come once, and before the others."""
-        if name in self.shape.starts:
-            return self.reached < self.shape.starts.index(name)
-        return name in self.shape.order
+        if own in self.shape.starts:
+            return self.reached < self.shape.starts.index(own)
+        return name in self.shape.order or own in self.shape.order
 
 
-def _takes(stack: list[Instance], name: str) -> tuple[int, Shape | None] | None:
+def placed(name: str, behind: str) -> str:
+    """What a segment is called whose meaning is told by what it stands behind."""
+    return f"{name} after {behind}"
+
+
+def _takes(stack: list[Instance], name: str, own: str) -> tuple[int, Shape | None] | None:
     """Where a segment belongs: the depth of the instance in hand, and the group that it begins there, if any."""
     for depth in range(len(stack) - 1, -1, -1):
-        if stack[depth].takes(name):
+        if stack[depth].takes(name, own):
             return depth, None
         for child in stack[depth].shape.below:
-            if name in child.starts:
+            if own in child.starts:
                 return depth, child
     return None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway import specs
+from gateway.fhir import Marks
 from gateway.hl7v2 import dictionary
 from gateway.mapping import check, codes, compile, messages, structure  # noqa: A004 - the stage's name, never called bare
 from gateway.mapping.check_messages import check_message, once
@@ -16,7 +17,7 @@ from gateway.mapping.convert import Maps
 from gateway.mapping.nodes import Key, Map, MessageMap, Statement
 from gateway.mapping.parse import parse
 from gateway.mapping.vocabulary import Versions, Vocabulary
-from gateway.source import Diagnostic, Source, Span, in_order
+from gateway.source import Diagnostic, Keep, Source, Span, in_order, made_anew
 
 FOLDERS = ("datatypes", "segments", "messages")
 
@@ -29,10 +30,11 @@ class LoadedMaps:
     diagnostics: tuple[Diagnostic, ...]
 
 
-def load(root: Path, vocabulary: Vocabulary) -> LoadedMaps:
+def load(root: Path, vocabulary: Vocabulary, keep: Keep = made_anew) -> LoadedMaps:
     """The maps below `root/hl7v2` with the code maps of `root/codes`.
 
-    Shape: `root` is a folder as `specs/` is. Errors: diagnostics in the order of files and lines.
+    Shape: `root` is a folder as `specs/` is; `keep` holds what the files were parsed to.
+    Errors: diagnostics in the order of files and lines.
     """
     files = [path for folder in FOLDERS for path in sorted((root / "hl7v2" / folder).glob("*.map"))]
     sources = [Source(_shown(path, root), path.read_text(encoding="utf-8")) for path in files]
@@ -40,7 +42,7 @@ def load(root: Path, vocabulary: Vocabulary) -> LoadedMaps:
         known = codes.load(root / "codes")
     except specs.SpecsError as fault:
         return LoadedMaps(None, (_bad_file(root, fault),))
-    parsed = [parse(source) for source in sources]
+    parsed = keep("maps", sources, lambda: [parse(source) for source in sources])
     wrong = [diagnostic for each in parsed for diagnostic in each.diagnostics]
     if wrong:
         return LoadedMaps(None, in_order(wrong))
@@ -71,7 +73,8 @@ def load(root: Path, vocabulary: Vocabulary) -> LoadedMaps:
         for converter in (structure.compiled(made, once(made.structure.text, library), ready),)
         for trigger in made.triggers
     }
-    return LoadedMaps(Maps(_digest(root, files), converters), in_order(wrong))
+    marks = Marks(vocabulary.tables.systems.marks)
+    return LoadedMaps(Maps(_digest(root, files), converters, marks), in_order(wrong))
 
 
 def _by_key(statements: Iterable[Statement]) -> tuple[dict[Key, Map], list[Diagnostic]]:

@@ -5,18 +5,10 @@ A code is never given to another message. `tests/conformance/maps/` has a case f
 
 from __future__ import annotations
 
-from gateway.language.messages import Message
+from gateway.source import Catalogue
 
-REGISTRY: dict[str, Message] = {}
-
-
-def _message(code: str, words: str, hint: str | None = None) -> Message:
-    message = Message(code, words, hint)
-    if code in REGISTRY:
-        raise ValueError(code)
-    REGISTRY[code] = message
-    return message
-
+REGISTRY = Catalogue()
+_message = REGISTRY.add
 
 # --- files and statements ------------------------------------------------------------------------------------------
 NO_VERSION = _message(
@@ -72,5 +64,18 @@ UNKNOWN_GROUP = _message(
     "groups are named from the outermost: write `group {word} ...` first",
 )
 NOT_IN_MESSAGE = _message("M043", "{structure} has no segment `{word}` in any version")
+NO_MESSAGE_ROW = _message(
+    "M046", "`{words}` belongs to rows of messages, where resources are made", "leave it out, or say it in `messages/`"
+)
+NOT_ADDED = _message(
+    "M047", "`{word}` is no element of a resource", "write the resource and its element: `{word}.result`"
+)
+NO_MAKER = _message("M048", "`{words}` belongs to the row that makes a resource", "leave it out here")
+NO_MOMENT = _message("M050", "`{word}` is {type}, and a moment with time added to it is a dateTime or an instant")
+NOT_AFTER = _message(
+    "M051", "`after` belongs to rows outside of groups", "a group's segments stand behind its first one: leave it out"
+)
+NOT_APART = _message("M052", "`{word}` is {type}, and what the row makes is {made}: they are never one", "leave it out")
+NOT_JOINED = _message("M049", "`{word}` is {type}, and repetitions join into one text alone", "leave `joined` out")
 WHOLE_SEGMENT = _message("M044", "a row of a message takes a whole segment, not `{word}`", "write `{segment} -> ...`")
 NOT_USED = _message("M045", "`{word}` is made from a segment, so it needs its map", "write `using {segment} to ...`")

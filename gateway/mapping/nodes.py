@@ -57,7 +57,17 @@ class Every:
     span: Span
 
 
-Value = Word | Template | Every
+@dataclass(frozen=True, slots=True)
+class Later:
+    """A moment with a length of time added. Shape: `unit` is a path or a text, read by the code map of units."""
+
+    start: Word
+    length: Word
+    unit: Word | Template
+    span: Span
+
+
+Value = Word | Template | Every | Later
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +93,13 @@ class Using:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of a table: what of the message becomes what element."""
+    """A row of a table: what of the message becomes what element.
+
+    Shape: `joined` says that all repetitions make one text. In messages, `refers` is the resource that the row refers
+    to instead of making something; `numbered` says that segments of one identity make a resource each, and
+    `by_receipt` that a segment without an identity makes one all the same; `only_new` leaves what stands already;
+    `after` is what the segment stands behind, `apart` the resource that it must not be.
+    """
 
     source: Word
     target: Target
@@ -93,6 +109,13 @@ class Row:
     presets: tuple[Assign, ...]
     defaults: tuple[Assign, ...]
     span: Span
+    joined: bool = False
+    refers: Word | None = None
+    numbered: bool = False
+    by_receipt: bool = False
+    only_new: bool = False
+    after: Word | None = None
+    apart: Word | None = None
 
 
 @dataclass(frozen=True, slots=True)

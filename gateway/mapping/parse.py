@@ -22,6 +22,7 @@ from gateway.mapping.nodes import (
     Hole,
     Identity,
     Ignore,
+    Later,
     Map,
     MessageMap,
     Requires,
@@ -160,7 +161,11 @@ class _Builder:
             next((self.using(t) for t in parts["using"]), None), self.coded(parts), self.when(parts),
             tuple(a for t in parts["with"] for a in self.assigns(t)),
             tuple(a for t in parts["default"] for a in self.assigns(t)),
-            self.span(tree),
+            self.span(tree), joined=bool(parts["joined"]), numbered=bool(parts["numbered"]),
+            by_receipt=bool(parts["receipt"]), only_new=bool(parts["known"]),
+            after=next((self.word(cast("Token", t.children[0])) for t in parts["after"]), None),
+            apart=next((self.word(cast("Token", t.children[0])) for t in parts["apart"]), None),
+            refers=next((self.word(cast("Token", t.children[0])) for t in parts["refers"]), None),
         )  # fmt: skip
 
     def set(self, tree: _Tree) -> Set:
@@ -196,6 +201,12 @@ class _Builder:
     def value(self, tree: _Tree) -> Value:
         if tree.data == "every":
             return Every(self.span(tree))
+        if tree.data == "later":
+            start, length = (self.word(t) for t in tree.children if isinstance(t, Token))
+            unit = self.value(_only(tree))
+            if not isinstance(unit, Word | Template):
+                raise TypeError(unit)  # the grammar lets nothing else through
+            return Later(start, length, unit, self.span(tree))
         token = cast("Token", tree.children[0])
         return self.word(token) if tree.data == "word" else self.template(token)
 

@@ -14,7 +14,7 @@ def put(writer: Writer, place: Place, value: str, then: Sequence[str], *, known_
 
     Shape: `known_free` where `free` was asked just before.
     """
-    box = _open(writer, place.boxes)
+    box = opened(writer, place.boxes)
     leaf = place.leaf
     if leaf is None:
         with writer.block(f"if {writer.hold(merge)}({box}, {value}):"):
@@ -52,7 +52,7 @@ def _then(writer: Writer, lines: Sequence[str]) -> None:
         writer.line(line)
 
 
-def _open(writer: Writer, boxes: tuple[Box, ...]) -> str:
+def opened(writer: Writer, boxes: tuple[Box, ...]) -> str:
     """The name of the last object on the way."""
     if not boxes:
         return "out"
@@ -70,7 +70,7 @@ def _open(writer: Writer, boxes: tuple[Box, ...]) -> str:
 
 def _make(writer: Writer, boxes: tuple[Box, ...], name: str) -> None:
     box = boxes[-1]
-    above = _open(writer, boxes[:-1])
+    above = opened(writer, boxes[:-1])
     fresh = "{}" if box.url is None else f'{{"url": {writer.hold(box.url)}}}'
     if not box.many:
         writer.line(f'{name} = {above}.setdefault("{box.name}", {fresh})')

@@ -7,6 +7,7 @@ offset that it carries or that its zone had then. Source: HL7 v2.5.1, 2.A (DT, D
 
 from __future__ import annotations
 
+import base64
 import functools
 import re
 from collections.abc import Callable, Mapping
@@ -21,9 +22,12 @@ Primitive = Callable[[str, tzinfo], Any]
 _DTM = re.compile(r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(\.\d{1,9})?)?)?)?)?)?([+-]\d{4})?", re.ASCII)
 _TM = re.compile(r"(\d\d)(\d\d)?(\d\d)?(\.\d{1,9})?(?:[+-]\d{4})?", re.ASCII)
 _NM = re.compile(r"([+-]?)0*(\d+)(?:\.(\d*))?", re.ASCII)
+_HEX = re.compile(r"(?:[0-9A-Fa-f]{2})+", re.ASCII)
+_BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}", re.ASCII)
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}", re.ASCII)
 _LAST_SECOND, _LAST_MINUTE, _LAST_HOUR = 60, 59, 23
 _LARGEST = 2**31 - 1
+_SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "wk": 604800}
 _FARTHEST = 14  # hours; the widest offset that FHIR's format takes
 
 
@@ -109,6 +113,17 @@ def timed(text: str, zone: tzinfo) -> str | None:
     return found if found is not None and "T" in found else None
 
 
+def later(start: str, length: str, unit: str | None, zone: tzinfo) -> str | None:
+    """A time with a length of time added; `unit` is UCUM's. Nothing where one of them is none or the sum no date."""
+    begins, count = timed(start, zone) if start else None, number(length, zone) if length else None
+    if begins is None or count is None or unit not in _SECONDS or abs(count) > _LARGEST:
+        return None
+    try:
+        return (datetime.fromisoformat(begins) + timedelta(seconds=float(count) * _SECONDS[unit])).isoformat()
+    except OverflowError:
+        return None
+
+
 def instant(text: str, zone: tzinfo) -> str | None:
     """A moment; what tells less than a time is none."""
     return timed(text, zone)
@@ -155,6 +170,12 @@ def _shown(shift: timedelta) -> str:
     return f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"
 
 
+def octets(text: str, _: tzinfo) -> str | None:
+    """Bytes as base64, without the line ends that senders put into it."""
+    whole = "".join(text.split())
+    return whole if whole and len(whole) % 4 == 0 and _BASE64.fullmatch(whole) else None
+
+
 PRIMITIVES: Mapping[str, Primitive] = {
     "string": string,
     "markdown": string,
@@ -174,6 +195,7 @@ PRIMITIVES: Mapping[str, Primitive] = {
     "dateTime": moment,
     "instant": instant,
     "time": time,
+    "base64Binary": octets,
 }
 """By FHIR type."""
 
@@ -183,5 +205,21 @@ def nhs_number(text: str, _: tzinfo) -> str | None:
     return nhs_number_digits(text.strip())
 
 
-VARIANTS: Mapping[tuple[str, str], Primitive] = {("dateTime", "timed"): timed, ("string", "nhs-number"): nhs_number}
+def packed(text: str, _: tzinfo) -> str | None:
+    """A text as base64 of its UTF-8."""
+    return base64.b64encode(text.encode()).decode() or None
+
+
+def unhexed(text: str, _: tzinfo) -> str | None:
+    """Hexadecimal digits as base64 of what they say."""
+    digits = "".join(text.split())
+    return base64.b64encode(bytes.fromhex(digits)).decode() if digits and _HEX.fullmatch(digits) else None
+
+
+VARIANTS: Mapping[tuple[str, str], Primitive] = {
+    ("dateTime", "timed"): timed,
+    ("string", "nhs-number"): nhs_number,
+    ("base64Binary", "plain"): packed,
+    ("base64Binary", "hexadecimal"): unhexed,
+}
 """By FHIR type and the word after `as`."""

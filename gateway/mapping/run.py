@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from base64 import b64encode
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any
@@ -28,7 +29,8 @@ class Context:
     """What a conversion needs besides the message.
 
     Shape: `organisation` the sending organisation's ODS code in upper case; `receipt` names the submission;
-    `rules_digest` the rule set that accepted it; `zone` is that of times without an offset.
+    `rules_digest` the rule set that accepted it; `zone` is that of times without an offset; `messaging` says that the
+    receiver takes FHIR messages, so that a MessageHeader is made.
     """
 
     organisation: str
@@ -37,17 +39,18 @@ class Context:
     receipt: str
     rules_digest: str
     zone: str = "Europe/London"
+    messaging: bool = False
 
 
 class Making:
     """A resource in the making.
 
     Shape: `slots` are its items that have a name in the maps, `clears` its `""` elements; `shared` says that its
-    content is remembered for other messages; `seen` keeps what stands in its long lists, and is to be emptied when an
-    entry of one may change.
+    content is remembered for other messages, `only_new` that what stands of it already is left; `seen` keeps what
+    stands in its long lists, and is to be emptied when an entry of one may change.
     """
 
-    __slots__ = ("clears", "id", "resource", "seen", "shared", "slots", "type")
+    __slots__ = ("clears", "id", "only_new", "resource", "seen", "shared", "slots", "type")
 
     def __init__(self, type_: str, id_: str = "", resource: Json | None = None, *, shared: bool = False) -> None:
         """Nothing of it is known yet, unless given."""
@@ -58,6 +61,7 @@ class Making:
         self.slots: Slots = {}
         self.seen: dict[str, set[Hashable]] = {}
         self.clears: list[str] = []
+        self.only_new = False
 
     def reference(self) -> Json:
         """A literal reference to it."""
@@ -68,9 +72,9 @@ class Run:
     """The state of one conversion. Units: `field` and `component` count from 1, 0 where there is none."""
 
     __slots__ = (
-        "codec", "component", "cut", "delimiters", "doubt", "doubts", "escape", "facts", "field", "findings",
-        "known", "lost", "made", "message", "names", "repetition", "segment", "split", "subcomponent",
-        "trail", "used", "zone",
+        "codec", "component", "counts", "cut", "delimiters", "doubt", "doubts", "escape", "facts", "field", "findings",
+        "grouped", "known", "lines", "lost", "made", "message", "names", "repetition", "scope", "segment", "split",
+        "subcomponent", "trail", "used", "zone",
     )  # fmt: skip
 
     def __init__(self, message: Message, facts: dict[str, str], zone: tzinfo, start: Segment) -> None:
@@ -89,8 +93,12 @@ class Run:
         self.trail: list[Making] = []
         self.names: dict[str, Making] = {}
         self.doubt: str | None = None  # a place that says why the segment in hand identifies nothing
-        self.doubts: dict[str, str] = {}
+        self.doubts: dict[str, str | None] = {}  # what was not made for want of an identity, by its name in the map
+        self.counts: dict[str, int] = {}  # how many segments of one identity there were
+        self.scope: tuple[Mapping[str, list[Segment]], ...] = ()  # the group in hand and those around it
+        self.grouped: frozenset[str] = frozenset()  # segments that stand in groups alone
         self.known: dict[tuple[int, int, int, int], str] = {}
+        self.lines: dict[tuple[int, str], tuple[Json, str, str, list[str]]] = {}  # texts of several segments
         self.used: dict[int, int] = {}
         self.lost: list[str] = []
         self.findings: list[Finding] = []
@@ -105,8 +113,11 @@ class Run:
         return found
 
     def first(self, name: str) -> Fields:
-        """The fields of the first segment of a name; none where there is none."""
-        found = self.message.first(name)
+        """The fields of the first segment of a name, in the group in hand or around it; none where there is none."""
+        for segments in self.scope:
+            if name in segments:
+                return self.fields(segments[name][0])
+        found = None if name in self.grouped else self.message.first(name)
         return () if found is None else self.fields(found)
 
     def mark(self, field: int) -> None:
@@ -132,6 +143,24 @@ class Run:
         """Report a part, or a repetition, that reached nothing; the rest of its field did."""
         self.lost.append(f"{place_of(self.segment, self.field)}[{repetition}]" if repetition else self.here())
 
+    def join(self, box: Json, leaf: str, lines: list[str], kind: str) -> bool:
+        """Add lines to a text that several segments make; whether it is theirs, and not a value of another row."""
+        key = (id(box), leaf)
+        known = self.lines.get(key)
+        if known is not None:
+            known[3].extend(lines)  # put together once, by `finish`: a document may have any number of lines
+            return True
+        if leaf in box:
+            return False
+        self.lines[key] = (box, leaf, kind, lines)
+        box[leaf] = _text(lines, kind)
+        return True
+
+    def finish(self) -> None:
+        """Put the texts of several segments together."""
+        for box, leaf, kind, lines in self.lines.values():
+            box[leaf] = _text(lines, kind)
+
     def keep(self, type_: str, id_: str, resource: Json) -> Json:
         """Keep a resource that a data type told of. Answers a reference to it."""
         return self.register(Making(type_, id_, resource)).reference()
@@ -145,6 +174,7 @@ class Run:
         if standing.shared:
             standing.resource, standing.shared = copied(standing.resource), False
         merge(standing.resource, making.resource, standing.seen)
+        standing.only_new = standing.only_new and making.only_new
         standing.clears.extend(c for c in making.clears if c not in standing.clears)
         return standing
 
@@ -204,6 +234,12 @@ class Run:
     def _has(self, text: str, component: int, subcomponent: int) -> str:
         found = (self.part(r, component, subcomponent) for r in text.split(self.repetition))
         return next((part for part in found if part), "")
+
+
+def _text(lines: list[str], kind: str) -> str:
+    """Lines as one text; of base64Binary, the bytes of it."""
+    text = "\n".join(lines)
+    return b64encode(text.encode("utf-8", "replace")).decode() if kind == "base64Binary" else text
 
 
 def place_of(segment: Segment, field: int) -> str:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
+from gateway.fhir import derived_id
 from gateway.finding import Finding
 from gateway.hl7v2 import Segment
 from gateway.language.nodes import Word
 from gateway.mapping import placing, values
-from gateway.mapping.compile import Laid, Library, SegmentConverter, assignment, key_of, segment
-from gateway.mapping.groups import Instance, Shape
+from gateway.mapping.compile import Laid, Library, SegmentConverter, assignment, key_of
+from gateway.mapping.groups import Instance, Shape, placed
 from gateway.mapping.nodes import Assign, Every, Group, Key, MessageMap, Row, Step, Target
 from gateway.mapping.run import Fields, Json, Making, Run, Slots
 from gateway.mapping.values import SegmentInHand
+from gateway.mapping.vocabulary import path_of
 from gateway.mapping.writer import Writer
 
 Assigned = Callable[[Run, Fields, Json, Slots], bool]
@@ -27,13 +29,15 @@ Do = Callable[[Run, Fields], None]
 class MessageConverter:
     """A message's map.
 
-    Shape: `rows` by group, each a segment's name with what is done for it; `once` the segments that may stand one time,
-    and `tells` what each of them tells of; `ignored` are the fields that the maps in use leave out by name; `names`
-    those that a group gives; `late` is done when all resources are known.
+    Shape: `grouped` are the segments that stand in groups alone; `rows` by group, each a segment's name with what is
+    done for it; `once` the segments that may stand one time, and `tells` what each of them tells of; `ignored` are the
+    fields that the maps in use leave out by name; `names` those that a group gives; `late` is done when all resources
+    are known.
     """
 
     structure: str
     groups: Shape
+    grouped: frozenset[str]
     rows: Mapping[str, tuple[tuple[str, tuple[Make, ...]], ...]]
     once: frozenset[str]
     tells: Mapping[str, str]
@@ -44,20 +48,23 @@ class MessageConverter:
 
     def run(self, run: Run, instance: Instance) -> None:
         """Convert a message into a run's resources."""
-        self._instance(run, instance)
+        run.grouped = self.grouped
+        self._instance(run, instance, ())
         for name, found in instance.segments.items():
             if name in self.once and found[1:]:
                 run.findings.append(_second(found, self.tells.get(name, "thing")))
         for name in self.requires:
-            if name not in run.names:
+            if name not in run.names or name in run.doubts:
                 place = run.doubts.get(name)
                 why = f", as {_DOUBT}" if place else ""
                 words = f"no {name} could be identified{why}, so the message could not be converted"
                 run.findings.append(Finding("error", "required", words, place, "MAP-REQUIRED"))
         for late in self.late:
             late(run)
+        run.finish()
 
-    def _instance(self, run: Run, instance: Instance) -> None:
+    def _instance(self, run: Run, instance: Instance, around: tuple[Mapping[str, list[Segment]], ...]) -> None:
+        run.scope = (instance.segments, *around)
         for name in self.names[instance.shape.name]:
             run.names.pop(name, None)
         for name, makes in self.rows[instance.shape.name]:
@@ -68,7 +75,7 @@ class MessageConverter:
                 for make in makes:
                     make(run, each)
         for below in instance.below:
-            self._instance(run, below)
+            self._instance(run, below, (instance.segments, *around))
 
 
 def compiled(made: MessageMap, once: frozenset[str], library: Library) -> MessageConverter:
@@ -76,9 +83,14 @@ def compiled(made: MessageMap, once: frozenset[str], library: Library) -> Messag
     compiler = _Compiler(library)
     groups = {"": made.rows, **{g.path.text: g.rows for g in made.groups}}
     rows = {path: tuple(compiler.blocks(found)) for path, found in groups.items()}
+    for path in (path_of(word.text) for ignore in made.ignores for word in ignore.names):
+        if path is not None and path.field is not None:
+            compiler.ignored[path.of] = compiler.ignored.get(path.of, frozenset()) | {path.field}
     return MessageConverter(
         made.structure.text,
-        _shape("", (), made.rows, made.groups),
+        _whole(made),
+        frozenset(w.text for g in made.groups for w in (*g.starts, *(r.source for r in g.rows)))
+        - {row.source.text for row in made.rows},
         rows,
         once,
         {row.source.text: row.target.steps[0].name for row in reversed(made.rows)},
@@ -90,12 +102,23 @@ def compiled(made: MessageMap, once: frozenset[str], library: Library) -> Messag
     )  # fmt: skip
 
 
+def _whole(made: MessageMap) -> Shape:
+    """The whole message as a group. What stands behind the first segment of a group is not behind what came before."""
+    behind = [row for row in made.rows if row.after is not None]
+    anchors = {*(row.after.text for row in behind if row.after), *(w.text for g in made.groups for w in g.starts)}
+    return replace(
+        _shape("", (), made.rows, made.groups),
+        placed=frozenset(row.source.text for row in behind),
+        anchors=frozenset(anchors),
+    )
+
+
 def _shape(path: str, starts: tuple[str, ...], rows: tuple[Row, ...], groups: tuple[Group, ...]) -> Shape:
     below = [g for g in groups if g.path.text.rpartition(".")[0] == path and g.path.text != path]
     return Shape(
         path,
         starts,
-        tuple(dict.fromkeys(row.source.text for row in rows)),
+        tuple(dict.fromkeys(_taken(row) for row in rows)),
         tuple(_shape(g.path.text, tuple(w.text for w in g.starts), g.rows, groups) for g in below),
     )
 
@@ -117,31 +140,38 @@ class _Compiler:
 
     def blocks(self, rows: tuple[Row, ...]) -> Iterator[tuple[str, tuple[Make, ...]]]:
         """Rows that follow each other about one segment are done together, for each segment in turn."""
-        for name, block in groupby(rows, key=lambda row: row.source.text):
+        for name, block in groupby(rows, key=_taken):
             yield name, tuple(self.row(row) for row in block)
 
     def row(self, row: Row) -> Make:
         """One row as a function of the run and a segment."""
+        if row.refers is not None:
+            return self.made(row, self.referrer(row, row.refers.text))
         if row.using is None:
             raise TypeError(row)  # the checker refuses it
         key = key_of(row.using)
         converter = self.converters.get(key)
         if converter is None:
-            converter = self.converters[key] = segment(self.library.maps[key], self.library)
+            converter = self.converters[key] = self.library.segment(key)
             name = row.source.text
             self.ignored[name] = self.ignored.get(name, frozenset()) | converter.ignored
         name, below = row.target.steps[0].name, row.target.steps[1:]
-        test = _condition(row)
         before = self.assigned(row.presets, row)
         after = self.assigned(row.defaults, row)
         if below:
             do = self.part(name, below, row, converter, before, after)
-        elif name in self.types:
-            do = _adder(name, converter, before, after)
         else:
-            self.types[name] = row.using.target.text
-            do = _maker(name, row.using.target.text, converter, before, after)
-            self.later(name, row)
+            first = name not in self.types
+            self.types.setdefault(name, row.using.target.text)
+            make = _maker(name, row, converter, before, after) if self.library.maps[key].identities else None
+            do = make if first and make is not None else _adder(name, converter, make, before, after)
+            if first:
+                self.later(name, row)
+        return self.made(row, do)
+
+    def made(self, row: Row, do: Do) -> Make:
+        """What is done for a segment where the row's condition holds."""
+        test = _condition(row)
 
         def make(run: Run, each: Segment) -> None:
             run.segment = each
@@ -168,6 +198,22 @@ class _Compiler:
                 if after is not None:
                     after(run, fields, part.resource, part.slots)
                 put(whole.resource, whole.slots, part.resource)
+
+        return do
+
+    def referrer(self, row: Row, other: str) -> Do:
+        """A row that refers to a resource in an element of another; a reference that stands already is not repeated."""
+        name = row.target.steps[0].name
+        put = self.putter(Target(row.target.steps[1:], row.target.span), self.types[name])
+        leaf = row.target.steps[-1].name
+
+        def do(run: Run, _: Fields) -> None:
+            whole, found = run.names.get(name), run.names.get(other)
+            if whole is not None and found is not None:
+                reference = found.reference()
+                standing = whole.resource.get(leaf)
+                if not (isinstance(standing, list) and reference in standing):
+                    put(whole.resource, whole.slots, reference)
 
         return do
 
@@ -212,6 +258,11 @@ class _Compiler:
                 self.late.append(refer)
 
 
+def _taken(row: Row) -> str:
+    """What the segments of a row are found by in its group."""
+    return row.source.text if row.after is None else placed(row.source.text, row.after.text)
+
+
 def _condition(row: Row) -> Callable[[Run, Fields], bool] | None:
     if row.test is None:
         return None
@@ -226,17 +277,29 @@ def _bound(assigned: Assigned | None, run: Run, fields: Fields) -> Laid | None:
     return lambda out, slots: assigned(run, fields, out, slots)
 
 
-def _maker(name: str, type_: str, converter: SegmentConverter, before: Assigned | None, after: Assigned | None) -> Do:
+def _maker(name: str, row: Row, converter: SegmentConverter, before: Assigned | None, after: Assigned | None) -> Do:
+    type_ = row.using.target.text if row.using is not None else ""
+
     def do(run: Run, fields: Fields) -> None:
         run.names.pop(name, None)
+        used = run.used.get(run.segment.position, 0)
         making = Making(type_)
         converter.fill(fields, run, making, _bound(before, run, fields))
         run.doubt = None
         found = converter.identify(run, fields, making.resource)
+        if found is None and row.by_receipt and run.doubt is None:
+            found = _by_receipt(run, type_)
+        elif found is not None and row.numbered:
+            found = _numbered(run, type_, found)
+        other = run.names.get(row.apart.text) if row.apart is not None else None
+        if other is not None and other.id == found:
+            run.used[run.segment.position] = used
+            return
         if found is None:
             _unidentified(run, name, type_)
             return
         making.id = found
+        making.only_new = row.only_new
         if after is not None:
             after(run, fields, making.resource, making.slots)
         run.names[name] = run.register(making)
@@ -244,10 +307,16 @@ def _maker(name: str, type_: str, converter: SegmentConverter, before: Assigned 
     return do
 
 
-def _adder(name: str, converter: SegmentConverter, before: Assigned | None, after: Assigned | None) -> Do:
+def _adder(
+    name: str, converter: SegmentConverter, make: Do | None, before: Assigned | None, after: Assigned | None
+) -> Do:
+    """A row that adds to a resource, or that makes it where there is none yet and its map can identify it."""
+
     def do(run: Run, fields: Fields) -> None:
         making = run.names.get(name)
         if making is None:
+            if make is not None:
+                make(run, fields)
             return
         making.seen.clear()
         converter.fill(fields, run, making, _bound(before, run, fields))
@@ -264,11 +333,29 @@ def _unidentified(run: Run, name: str, type_: str) -> None:
     """Nothing that was made of a segment is kept, so none of its fields was mapped."""
     run.used.pop(run.segment.position, None)
     segment, place = run.segment.name, run.doubt
+    run.doubts[name] = place
     words = f"{segment} carries nothing that identifies a resource of type {type_}, so none was made of it"
     if place is not None:
-        run.doubts[name] = place
         words = f"{_DOUBT}, so {segment} identifies no resource of type {type_}, and none was made of it"
     run.findings.append(Finding("warning", "required", words, place or segment, "MAP-IDENTITY"))
+
+
+def _by_receipt(run: Run, type_: str) -> str:
+    """Id of what nothing identifies: nobody else's, and the same when the submission is settled again."""
+    segment = run.segment
+    words = (
+        f"{segment.name} carries nothing that identifies a resource of type {type_}, so the one made of it is known by "
+        f"this submission alone: what is sent of it later makes another"
+    )
+    place = segment.name if segment.number == 1 else f"{segment.name}[{segment.number}]"
+    run.findings.append(Finding("warning", "required", words, place, "MAP-IDENTITY"))
+    return derived_id(type_, run.facts["context.receipt"], f"{segment.name}[{segment.number}]")
+
+
+def _numbered(run: Run, type_: str, found: str) -> str:
+    """Id of a segment's resource: the first of an identity has it, the others have their number with it."""
+    count = run.counts[found] = run.counts.get(found, 0) + 1
+    return found if count == 1 else derived_id(type_, found, str(count))
 
 
 def _second(found: Sequence[Segment], tells: str) -> Finding:

@@ -6,13 +6,16 @@ Everything is read as text, empty where nothing (or `""`, HL7's null) was sent.
 from __future__ import annotations
 
 import ast
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.language.compile import Code, compile_test, local
-from gateway.language.nodes import Fact, Field, Leaf, Part, Test, Word
+from gateway.language.nodes import Fact, Field, Leaf, Part, Test, Word, leaves
 from gateway.mapping.check import FACTS
-from gateway.mapping.nodes import Every, Hole, Template, Value
+from gateway.mapping.nodes import Every, Hole, Later, Template, Value
 from gateway.mapping.vocabulary import Path, path_of
 from gateway.mapping.writer import Writer
 
@@ -78,28 +81,37 @@ class Cells:
 
 @dataclass(frozen=True, slots=True)
 class SegmentInHand:
-    """The fields `f` of a segment, and, in a row of a field, the repetition `e` of it."""
+    """The fields `f` of a segment, and, in a row of a field, the repetition `e` of it.
+
+    Shape: `read` collects what is read of the segment's other fields, by expression: the name that stands for it.
+    """
 
     name: str
     field: int | None = None
+    read: dict[str, str] | None = None
 
     def text(self, path: Path) -> str:
         """Text of a leaf: of the repetition in hand, of the segment, or of the first segment of another name."""
         component, subcomponent = (*path.steps, 1, 1)[:2]
         if path.of == self.name and path.field == self.field:
             return f"run.pick(e, {component}, {subcomponent})"
-        return f"run.text({self._fields(path)}, {path.field}, {component}, {subcomponent})"
+        return self._named(f"run.text({self._fields(path)}, {path.field}, {component}, {subcomponent})", path)
 
     def raw(self, path: Path) -> str:
         """What was sent there."""
         component, subcomponent = (*path.steps, 0, 0)[:2]
         if path.of == self.name and path.field == self.field:
             return f"run.part(e, {component}, {subcomponent})"
-        return f"run.has({self._fields(path)}, {path.field}, {component}, {subcomponent})"
+        return self._named(f"run.has({self._fields(path)}, {path.field}, {component}, {subcomponent})", path)
 
     def repetitions(self) -> str:
         """Of the field in hand."""
         return "n"
+
+    def _named(self, expression: str, path: Path) -> str:
+        if self.read is None or path.of != self.name:
+            return expression
+        return self.read.setdefault(expression, f"read_{len(self.read)}_")
 
     def _fields(self, path: Path) -> str:
         # a segment's name has the form that `path_of` takes: capitals and digits
@@ -107,6 +119,23 @@ class SegmentInHand:
 
 
 # --- conditions ----------------------------------------------------------------------------------------------------
+
+
+def settled(lines: Sequence[str], read: Mapping[str, str]) -> list[str]:
+    """Lines of a function in which names stand for what is read of the segment: what is read often is read once.
+
+    Shape: the reading of a name that stands for itself comes first; elsewhere the expression takes its place.
+    """
+    text = "\n".join(lines)
+    names = {name: expression for expression, name in read.items()}
+    counts = Counter(_READ.findall(text))
+    once = {name: expression for name, expression in names.items() if counts[name] < _OFTEN}
+    first = [f"    {name} = {names[name]}" for name in counts if name not in once]
+    return [*first, *_READ.sub(lambda match: once.get(match[0], match[0]), text).split("\n")]
+
+
+_READ = re.compile(r"\bread_\d+_")
+_OFTEN = 3
 
 
 @dataclass(slots=True)
@@ -146,6 +175,12 @@ def fact(name: str) -> str:
     return f'facts["{name}"]'
 
 
+def reads(test: Test | None, segment: str, field: int) -> bool:
+    """Whether a condition reads a field of a segment."""
+    found = [] if test is None else leaves(test)
+    return any(isinstance(leaf, Field) and (leaf.segment, leaf.field) == (segment, field) for leaf in found)
+
+
 def condition(writer: Writer, test: Test | None, hand: Hand) -> str | None:
     """A condition as an expression; None where there is none."""
     if test is None:
@@ -176,13 +211,19 @@ def value(writer: Writer, of: Value, hand: Hand) -> str:
     """A value's text as an expression; empty where it has none."""
     if isinstance(of, Word):
         return _word(of, hand)
-    if isinstance(of, Every):
-        raise TypeError(of)  # messages alone have these
+    if isinstance(of, Every | Later):
+        raise TypeError(of)  # messages alone have the one, and `later` writes the other
     if is_constant(of):
         return writer.hold(constant(of))
     holes = [part.word for part in of.parts if isinstance(part, Hole)]
     texts = writer.hold(tuple(part if isinstance(part, str) else None for part in of.parts))
     return f"{writer.hold(filled)}({texts}, ({', '.join(_word(word, hand) for word in holes)},))"
+
+
+def later(of: Later, hand: Hand) -> tuple[str, str, str]:
+    """The texts of a moment, of the length of time that is added to it, and of its unit, as expressions."""
+    unit = _word(of.unit, hand) if isinstance(of.unit, Word) else repr(constant(of.unit))
+    return _word(of.start, hand), _word(of.length, hand), unit
 
 
 def filled(texts: tuple[str | None, ...], holes: tuple[str, ...]) -> str:
@@ -217,5 +258,7 @@ def paths(of: Value) -> tuple[Path, ...]:
     words = [of] if isinstance(of, Word) else []
     if isinstance(of, Template):
         words = [part.word for part in of.parts if isinstance(part, Hole)]
+    if isinstance(of, Later):
+        words = [word for word in (of.start, of.length, of.unit) if isinstance(word, Word)]
     found = [path_of(word.text) for word in words if word.text not in FACTS]
     return tuple(path for path in found if path is not None)

@@ -17,6 +17,9 @@ from gateway.fhir.elements import Elements
 from gateway.hl7v2.dictionary import Dictionary
 from gateway.specs import FhirTables
 
+ANY = "varies"
+"""The data type of a field whose own another field tells, and so are its components: OBX-5."""
+
 SOURCE = re.compile(r"([A-Z][A-Z0-9]{1,2})(?:-([1-9]\d{0,2}))?(?:\.([1-9]\d?))?(?:\.([1-9]\d?))?")
 
 
@@ -107,6 +110,8 @@ def datatype(path: Path, dictionary: Dictionary) -> str | None:
     for step in path.steps:
         if found is None:
             return None
+        if found == ANY:
+            break
         below = dictionary.datatypes.get(found)
         components = {} if below is None else below.components
         if components:

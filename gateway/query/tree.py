@@ -104,7 +104,36 @@ class MissingValue:
     missing: bool
 
 
-Value = StringValue | TokenValue | DateValue | NumberValue | QuantityValue | ReferenceValue | UriValue | MissingValue
+@dataclass(frozen=True, slots=True)
+class OfTypeValue:
+    """The value of `:of-type`: an identifier's value with the coding of its type; an empty `system` is none."""
+
+    raw: str
+    system: str
+    code: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class CompositeValue:
+    """Values that hold of one element together. Shape: `parts` in the order of the parameter's components."""
+
+    raw: str
+    parts: tuple[tuple[SearchParameter, Value], ...]
+
+
+Value = (
+    StringValue
+    | TokenValue
+    | DateValue
+    | NumberValue
+    | QuantityValue
+    | ReferenceValue
+    | UriValue
+    | MissingValue
+    | OfTypeValue
+    | CompositeValue
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +151,52 @@ class Clause:
 
 
 @dataclass(frozen=True, slots=True)
+class Chain:
+    """A criterion on what a reference points to: `subject:Patient.name`.
+
+    Shape: `type` is the one written, None where none is; `targets` are the types that the reference may point to, each
+    with the criterion as that type understands it: one of them holds.
+    """
+
+    name: str
+    parameter: SearchParameter
+    type: str | None
+    targets: tuple[tuple[str, Criterion], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reverse:
+    """A criterion on some resource that refers to this one: `_has:Observation:patient:code`.
+
+    Shape: `type` is that resource's, `name` its reference parameter.
+    """
+
+    type: str
+    name: str
+    parameter: SearchParameter
+    criterion: Criterion
+
+
+Criterion = Clause | Chain | Reverse
+
+
+@dataclass(frozen=True, slots=True)
+class Include:
+    """What else comes with the resources that were found: what they refer to, or `reverse` what refers to them.
+
+    Shape: `source` is the type that has the reference, `*` any; `name` its reference parameter, `*` every one;
+    `target` the type that is pointed to, None any. `iterate` takes what was included for found.
+    """
+
+    raw: str
+    reverse: bool
+    iterate: bool
+    source: str
+    name: str
+    target: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Sort:
     """One key of `_sort`."""
 
@@ -134,7 +209,7 @@ class Query:
     """A whole search of one type.
 
     Shape: the result parameters are None where they weren't sent; `format` is `_format` as sent; `page` the gateway's
-    own paging token (`_page`).
+    own paging token (`_page`). `links` are criteria on other resources, which hold beside the clauses.
     """
 
     type: str
@@ -147,3 +222,6 @@ class Query:
     format: str | None = None
     pretty: bool | None = None
     page: str | None = None
+    links: tuple[Chain | Reverse, ...] = ()
+    includes: tuple[Include, ...] = ()
+    contained: str | None = None

@@ -6,6 +6,7 @@ for the client. Source: https://hl7.org/fhir/R4/search.html#ptypes
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta, timezone
@@ -13,9 +14,11 @@ from decimal import Context, Decimal
 from typing import cast
 
 from gateway.query.tree import (
+    CompositeValue,
     DateValue,
     MissingValue,
     NumberValue,
+    OfTypeValue,
     Prefix,
     QuantityValue,
     ReferenceValue,
@@ -24,7 +27,7 @@ from gateway.query.tree import (
     UriValue,
     Value,
 )
-from gateway.specs import SearchParameter
+from gateway.specs import FhirTables, SearchParameter
 
 _DATE = re.compile(
     r"(?P<year>[0-9]{4})(?:-(?P<month>[0-9]{2})(?:-(?P<day>[0-9]{2})"
@@ -77,17 +80,17 @@ def escape(text: str) -> str:
     return re.sub(r"([\\,|$])", r"\\\1", text)
 
 
-def read(parameter: SearchParameter, modifier: str | None, raw: str) -> Value:
+def read(resource_type: str, parameter: SearchParameter, modifier: str | None, raw: str, tables: FhirTables) -> Value:
     """One alternative as a typed value.
 
     Errors: ValueRefused.
     """
-    if modifier == "missing":
-        return _missing(raw)
+    if modifier in _BY_MODIFIER:
+        return _BY_MODIFIER[modifier](raw)
     if parameter.code == "_id" and _ID.fullmatch(raw) is None:
         raise ValueRefused("an id is 1 to 64 letters, digits, dots and hyphens")
-    if modifier == "text":
-        return StringValue(raw, unescape(raw))
+    if parameter.type == "composite":
+        return _composite(resource_type, parameter, raw, tables)
     if parameter.type == "reference":
         return _reference(parameter, modifier, raw)
     if parameter.type in _COMPARED:
@@ -131,6 +134,39 @@ def _token(raw: str) -> TokenValue:
             return TokenValue(raw, system, code or None)
         case _:
             raise ValueRefused("a token is a code, a system and a code with a bar between, or either beside a bar")
+
+
+def _of_type(raw: str) -> OfTypeValue:
+    match [unescape(part) for part in _split(raw, "|")]:
+        case [system, code, value] if code and value:
+            return OfTypeValue(raw, system, code, value)
+        case _:
+            raise ValueRefused("it is the system and code of the identifier's type and its value, with bars between")
+
+
+def _composite(resource_type: str, parameter: SearchParameter, raw: str, tables: FhirTables) -> CompositeValue:
+    """One value for each component. Source: https://hl7.org/fhir/R4/search.html#composite."""
+    components = [component(resource_type, each.url, tables) for each in parameter.components]
+    texts = list(_split(raw, "$"))
+    if len(texts) != len(components) or not all(texts):
+        form = "$".join(found.code for found in components)
+        raise ValueRefused(f"it has {len(components)} values with a dollar sign between: {form}")
+    parts = [
+        (found, read(resource_type, found, None, text, tables)) for found, text in zip(components, texts, strict=True)
+    ]
+    return CompositeValue(raw, tuple(parts))
+
+
+@functools.cache
+def component(resource_type: str, url: str, tables: FhirTables) -> SearchParameter:
+    """The search parameter of a type that a composite's component names.
+
+    Errors: ValueRefused where the type has none.
+    """
+    for (base, _), found in tables.search_parameters.items():
+        if base == resource_type and found.url == url:
+            return found
+    raise ValueRefused(f"{resource_type} has no search parameter {url}")
 
 
 def _prefix(parameter: SearchParameter, raw: str) -> tuple[Prefix, str]:
@@ -244,6 +280,12 @@ def _reference(parameter: SearchParameter, modifier: str | None, raw: str) -> Re
     return ReferenceValue(raw, found["type"], found["id"], url, found["version"])
 
 
+_BY_MODIFIER: Mapping[str | None, Callable[[str], Value]] = {
+    "missing": _missing,
+    "text": _string,
+    "of-type": _of_type,
+    "identifier": _token,
+}
 _PLAIN: Mapping[str, Callable[[str], Value]] = {"string": _string, "token": _token, "uri": _uri}
 _COMPARED: Mapping[str, Callable[[str, Prefix, str], Value]] = {
     "date": _date,

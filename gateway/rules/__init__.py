@@ -15,8 +15,8 @@ from gateway.rules.declared import (
     Route,
     Target,
 )
-from gateway.rules.domain import Vocabulary
 from gateway.rules.facts import Caller, Facts
+from gateway.rules.ground import Vocabulary
 from gateway.rules.load import Loaded, load, load_sources
 
 __all__ = [

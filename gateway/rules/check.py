@@ -10,9 +10,10 @@ from typing import Literal, cast
 from gateway.language import messages
 from gateway.rules import domain as domains
 from gateway.rules import flow, grants, registry
+from gateway.rules.accepting import accept
 from gateway.rules.clauses import Report
 from gateway.rules.declared import Check, Domain, Forbid, Permit, Registry, Route
-from gateway.rules.domain import Ground, Vocabulary
+from gateway.rules.ground import Ground, Vocabulary, written
 from gateway.rules.nodes import Statement
 from gateway.source import Diagnostic, Source, Span
 
@@ -91,7 +92,7 @@ def _accepted(
     for file in files:
         heading = headings[file.source.name]
         if heading is not None:
-            accepts = [domains.accept(s, vocabulary, Report()) for s in file.statements if s.kind == "accept"]
+            accepts = [accept(s, vocabulary, Report()) for s in file.statements if s.kind == "accept"]
             found[heading.name.text] = frozenset(t for a in accepts if a is not None for t in a.types)
     return found
 
@@ -101,6 +102,7 @@ def _domain(file: File, heading: Statement, ground: Ground, report: Report) -> D
     for statement in file.statements:
         by_kind.setdefault(statement.kind, []).append(statement)
     said = domains.heading(heading, ground.registry.targets, report)
+    ground.written = written(by_kind.get("permit", []))
     domains.fill(by_kind, ground, report)
     permits = [grants.permit(s, ground, report) for s in by_kind.get("permit", [])]
     forbids = [grants.forbid(s, ground, report) for s in by_kind.get("forbid", [])]

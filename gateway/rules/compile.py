@@ -11,9 +11,9 @@ from typing import Any
 from gateway.language.compile import Absent, Code, attribute, compile_test, compile_value, constant, context
 from gateway.language.nodes import Chain, Element, Equal, Fact, Literal, Member, Named, Test, leaves
 from gateway.rules.declared import Agreement, Because, Check, Forbid, Permit
-from gateway.rules.domain import Vocabulary
 from gateway.rules.facts import Facts
 from gateway.rules.grants import searched, usable
+from gateway.rules.ground import Vocabulary
 from gateway.rules.reading import READER, RESOURCE
 from gateway.rules.telling import Teller, teller
 

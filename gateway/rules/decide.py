@@ -7,7 +7,7 @@ permit grants nothing, such a forbid denies, such an error-level check refuses.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.finding import Finding, refuses
@@ -22,14 +22,21 @@ from gateway.rules.registry import parts_of
 from gateway.rules.telling import UNDECIDED
 from gateway.rules.wanting import nearest_lacks, plain
 from gateway.source import Source
+from gateway.tabular import Layout
+
+Ids = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Ingesting:
-    """The rules of one domain for one kind of submission: the function that judges, and its permits."""
+    """The rules of one domain for one kind of submission: the function that judges, and its permits.
+
+    Shape: `forbids` are those of resource types, which any resource of a Fhir submission may trigger.
+    """
 
     judge: Callable[[Facts], Judged]
     permits: tuple[Granting, ...]
+    forbids: tuple[Forbidding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +57,8 @@ class RuleSet:
     """All rules, loaded and compiled; it never changes.
 
     Shape: `served` is the target that each granted resource type is served from; `places` where each rule stands,
-    `file:line`.
+    `file:line`; `layouts` those of CSV files that some domain accepts; `results` and `submitted` the checks
+    `on result` and `on Fhir` by domain and resource type.
     """
 
     digest: str
@@ -62,8 +70,10 @@ class RuleSet:
     ingesting: Mapping[tuple[str | None, str | None, str | None], Ingesting]
     querying: Mapping[tuple[str, str], Querying]
     results: Mapping[tuple[str, str], tuple[Checking, ...]]
+    submitted: Mapping[tuple[str, str], tuple[Checking, ...]]
     granting: Mapping[str, Granting]
     forbids: Mapping[str, Forbid]
+    layouts: Mapping[str, Layout]
 
     def caller(self, principal: str) -> Caller | None:
         """What the registry has of a principal; None if it isn't declared."""
@@ -87,7 +97,23 @@ class RuleSet:
         Shape: a submission's organisation, version and type are known and accepted before; what is not declared here
         is denied all the same.
         """
-        return self._query(facts) if facts.action != "ingest" else self._ingest(facts)
+        if facts.action != "ingest":
+            return self._query(facts)
+        rules = self.ingesting.get((facts.domain, facts.data_type, facts.type))
+        if rules is None:
+            return Decision("deny", self.digest, wanting=(_nobody(facts),))
+        try:
+            denied, granted, erred, findings, routes = rules.judge(facts)
+        except ERRORS:
+            # the message itself can't be read: no rule can be trusted to have been asked
+            every = tuple(p.permit.id for p in rules.permits)
+            return Decision("deny", self.digest, erred=every, findings=(_undecided(None),))
+        if facts.resources:
+            denied, granted, erred, findings = self._of_resources(rules, facts, denied, granted, erred, findings)
+        if granted and routes and not findings:
+            # what Decision._make calls: nearly every message ends here
+            return tuple.__new__(Decision, ("permit", self.digest, granted, erred, (), routes, (), (), False, False))
+        return self._answer(rules, facts, (denied, granted, erred, findings, routes))
 
     def check_result(self, facts: Facts, resources: Sequence[Resource]) -> tuple[Finding, ...]:
         """What the domain's checks `on result` find in the resources that conversion made."""
@@ -97,6 +123,35 @@ class RuleSet:
             for checking in self.results.get((facts.domain or "", str(resource.get("resourceType"))), ())
             for finding in _check(checking, facts, resource)
         )
+
+    def check_submitted(
+        self, facts: Facts, domain: str, resources: Iterable[tuple[str, Resource]]
+    ) -> tuple[Finding, ...]:
+        """What a domain's checks `on Fhir` find in resources that were sent.
+
+        Shape: each resource with the place where it stands, which goes before the paths that are told.
+        """
+        return tuple(
+            _at(place, finding)
+            for place, resource in resources
+            for checking in self.submitted.get((domain, str(resource.get("resourceType"))), ())
+            for finding in _check(checking, facts, resource)
+        )
+
+    def serving(self, resource_type: str) -> tuple[str, ...]:
+        """The domains that serve a type, by the target that holds it."""
+        target = self.served.get(resource_type)
+        return tuple(sorted(d.name for d in self.domains.values() if d.serves is not None and d.serves == target))
+
+    def domain_of(self, permit: str) -> str:
+        """The domain whose rule a permit is. Errors: LookupError."""
+        return next(d.name for d in self.domains.values() if any(p.id == permit for p in d.permits))
+
+    def parameters(self, facts: Facts) -> tuple[str, ...]:
+        """Search parameters that some view of this caller takes for a type, in alphabetical order."""
+        rules = self.querying.get((facts.action, facts.type or ""))
+        granted = [p for p in rules.permits if _grants(p, facts, [])] if rules is not None else []
+        return tuple(sorted({name for p in granted for name in p.names[facts.type or ""]}))
 
     def release(self, facts: Facts, decision: Decision, resource: Resource) -> Release:
         """Whether a resource that came back may go to the caller, and what of it is hidden.
@@ -121,19 +176,9 @@ class RuleSet:
 
     # --- submissions -----------------------------------------------------------------------------------------------
 
-    def _ingest(self, facts: Facts) -> Decision:
-        rules = self.ingesting.get((facts.domain, facts.data_type, facts.type))
-        if rules is None:
-            return Decision("deny", self.digest, wanting=(_nobody(facts),))
-        try:
-            denied, granted, erred, findings, routes = rules.judge(facts)
-        except ERRORS:
-            # the message itself can't be read: no rule can be trusted to have been asked
-            every = tuple(p.permit.id for p in rules.permits)
-            return Decision("deny", self.digest, erred=every, findings=(_undecided(None),))
-        if granted and routes and not findings:
-            # what Decision._make calls: nearly every message ends here
-            return tuple.__new__(Decision, ("permit", self.digest, granted, erred, (), routes, (), (), False, False))
+    def _answer(self, rules: Ingesting, facts: Facts, judged: Judged) -> Decision:
+        """What was judged as a decision, where something denies, refuses or is told."""
+        denied, granted, erred, findings, routes = judged
         if not granted:
             if denied or (erred and not self._only_permits(erred)):
                 return self._forbidden(denied, erred)
@@ -146,6 +191,23 @@ class RuleSet:
             gap = Finding("error", "business-rule", "no route of the domain takes this message")
             return Decision("refuse", self.digest, (), erred, (*findings, gap))
         return Decision("permit", self.digest, granted, erred, findings, routes)
+
+    def _of_resources(
+        self, rules: Ingesting, facts: Facts, denied: Ids, granted: Ids, erred: Ids, findings: tuple[Finding, ...]
+    ) -> tuple[Ids, Ids, Ids, tuple[Finding, ...]]:
+        """The same with what the rules on resource types say of each resource of a Fhir submission."""
+        against: list[str] = []
+        failed: list[str] = []
+        for one in rules.forbids:
+            sent = (resource for name in one.forbid.on.types for _, resource in facts.resources.get(name, ()))
+            if any(_against(one, facts, resource, failed) for resource in sent):
+                against.append(one.forbid.id)
+        if against or failed:
+            return (*denied, *against), (), (*erred, *failed), ()
+        if not granted:
+            return denied, granted, erred, findings
+        every = [each for sent in facts.resources.values() for each in sent]
+        return denied, granted, erred, (*findings, *self.check_submitted(facts, facts.domain or "", every))
 
     def _only_permits(self, erred: Iterable[str]) -> bool:
         return all(rule in self.granting for rule in erred)
@@ -191,6 +253,20 @@ def _holds(test: Callable[..., bool] | None, rule: str, erred: list[str], *argum
         if rule not in erred:
             erred.append(rule)
         return False
+
+
+def _against(forbidding: Forbidding, facts: Facts, resource: Resource, erred: list[str]) -> bool:
+    """Whether a forbid on resource types holds of one resource."""
+    rule = forbidding.forbid.id
+    return _holds(forbidding.when, rule, erred, facts) and _holds(forbidding.each, rule, erred, facts, resource)
+
+
+def _at(place: str, finding: Finding) -> Finding:
+    """The finding with the place of its resource before the path below it."""
+    if finding.expression is None:
+        return replace(finding, expression=place)
+    _, dot, below = finding.expression.partition(".")
+    return replace(finding, expression=f"{place}{dot}{below}")
 
 
 def _grants(granting: Granting, facts: Facts, erred: list[str]) -> bool:

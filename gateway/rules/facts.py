@@ -5,26 +5,31 @@ Source: the design's page on the rules language, "Facts: all that rules may read
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from gateway.hl7v2 import Message
 from gateway.language.kinds import Type
 from gateway.query import Query
+from gateway.tabular import Value
 
-ACTIONS = ("ingest", "search", "count", "read", "history")
+ACTIONS = ("ingest", "search", "count", "read", "history", "create", "update")
 """What rules may speak of in this version of the language."""
 
-LATER_ACTIONS = ("create", "update", "patch", "delete", "operation")
+WRITES = frozenset({"create", "update"})
+"""Actions that write; what they write is judged as what is shown is, by `rows` and by conditions that read it."""
+
+LATER_ACTIONS = ("patch", "delete", "operation")
 """What the language speaks of and this version does not."""
 
-DATA_TYPES = ("Hl7v2",)
-"""What may be submitted in this version; capitalisation matters."""
+DATA_TYPES = ("Hl7v2", "Fhir", "Csv")
+"""What may be submitted; capitalisation matters."""
 
-LATER_DATA_TYPES = ("Csv", "Fhir")
-"""What may be submitted in later versions."""
+
+Submitted = Mapping[str, Sequence[tuple[str, Mapping[str, Any]]]]
+"""Resources of a submission with their places (`Bundle.entry[2].resource`), by type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +54,9 @@ class Facts:
     """All that a decision may depend on.
 
     Shape: `organisation` in upper case; `data_type`, `message`, `domain` for ingest; `type` is the message type of an
-    ingest, else the FHIR type asked for; `query` for search and count. Units: `now` and `received` are aware; `today`
-    is the day in Europe/London.
+    ingest, else the FHIR type asked for; `query` for search and count; `resources` are those of a Fhir submission, the
+    submission itself among them, each with its place, by type; `row` are the values of a CSV row by column.
+    Units: `now` and `received` are aware; `today` is the day in Europe/London.
     """
 
     action: str
@@ -67,6 +73,8 @@ class Facts:
     type: str | None = None
     received: datetime | None = None
     query: Query | None = None
+    resources: Submitted = field(default_factory=dict)
+    row: Mapping[str, Value | None] = field(default_factory=dict)
 
 
 Where = Literal["always", "ingest", "Hl7v2", "later"]
@@ -93,7 +101,7 @@ TABLE: tuple[Fact, ...] = (
     Fact("action", Type("action"), "always", ("action",), "the request"),
     Fact("organisation", Type("organisation"), "ingest", ("organisation",), "header organisation-code"),
     Fact("domain", Type("domain"), "ingest", ("domain",), "header source-domain"),
-    Fact("message.type", Type("category"), "ingest", ("type",), "the content, MSH-9"),
+    Fact("message.type", Type("category"), "ingest", ("type",), "the content: MSH-9, the resource type, the layout"),
     Fact("message.version", _TEXT, "Hl7v2", ("message", "version"), "the content, MSH-12"),
     Fact("message.control-id", Type("text", optional=True), "Hl7v2", ("message", "control_id"), "the content, MSH-10"),
     Fact("message.received", Type("instant"), "ingest", ("received",), "the gateway's clock"),

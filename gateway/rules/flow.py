@@ -16,8 +16,8 @@ from gateway.language.presence import present_in
 from gateway.language.types import Bound, Scope
 from gateway.rules.clauses import Report, choose, declared, duration, every, missing, one, said
 from gateway.rules.declared import Applies, Check, Each, Route, RouteTarget, Severity
-from gateway.rules.domain import Ground, applies
 from gateway.rules.grants import because
+from gateway.rules.ground import Ground, applies, submitted
 from gateway.rules.nodes import Asked, ForEach, InOrder, On, Said, Statement
 from gateway.source import Diagnostic, Span
 
@@ -25,13 +25,17 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "information")
 _ISSUE_TYPES = "http://hl7.org/fhir/ValueSet/issue-type"
 _ENGINES_SHOW_WRONGLY = '"\\|^~&'  # http-interface.md, MSA-3: an engine which doesn't unescape still reads it
 _HOLE = re.compile(r"\{([^{}]*)\}")
-_CONVERTED: dict[str, frozenset[str]] = {"Hl7v2": frozenset({"Fhir", "Hl7v2"})}
+_CONVERTED: dict[str, frozenset[str]] = {
+    "Hl7v2": frozenset({"Fhir", "Hl7v2"}),
+    "Fhir": frozenset({"Fhir"}),
+    "Csv": frozenset({"Fhir"}),
+}
 
 
 def check(statement: Statement, ground: Ground, report: Report) -> Check | None:
     """One `check`; None where it can't be used."""
-    on = applies(one(statement, On, report), ground, report, result=True)
-    resources = on.types if on.data_types == ("result",) else ()
+    on = applies(one(statement, On, report), ground, report, result=True, entries=True)
+    resources = on.types if on.data_types == ("result",) else submitted(on)
     scope = ground.scope(on, "free", ingest=True, resources=resources)
     when = _asked(statement, "when", scope, report)
     each, scope = _each(statement, scope, report)
@@ -98,7 +102,7 @@ def _each(statement: Statement, scope: Scope, report: Report) -> tuple[Each | No
     for version, dictionary in scope.dictionaries.items():
         definition = dictionary.field(field.segment, field.field)
         datatypes[version] = definition.datatype if definition else None
-    inner = replace(scope, bound={name: Bound(datatypes)})
+    inner = replace(scope, bound={name: Bound(datatypes)}, own=(field.segment, name))
     where = None
     if clause.where is not None:
         checked = check_test(clause.where, inner)
@@ -140,7 +144,7 @@ def _text(text: Text, scope: Scope, report: Report) -> tuple[str | Leaf, ...]:
 def route(statement: Statement, ground: Ground, report: Report) -> Route | None:
     """One `route`; None where it can't be used."""
     on = applies(one(statement, On, report), ground, report)
-    scope = ground.scope(on, "free", ingest=True)
+    scope = ground.scope(on, "free", ingest=True, resources=submitted(on))
     when = _asked(statement, "when", scope, report)
     targets = _targets(statement, on, ground, report)
     clause = one(statement, InOrder, report)
@@ -200,7 +204,7 @@ def _target(word: Word, on: Applies, ground: Ground, failure: RouteTarget | None
     if name is None:
         return None
     takes = targets[name].takes
-    for data_type in on.data_types:
+    for data_type in on.data_types or tuple(dict.fromkeys(a.data_type for a in ground.accepts)):
         if takes not in _CONVERTED[data_type]:
             report.say(messages.TAKES.at(word.span, word=name, takes=takes, kind="data type"))
     if failure is None:

@@ -12,8 +12,8 @@ from gateway.language.check import check
 from gateway.language.nodes import Test, Text, Word
 from gateway.rules.clauses import Report, choose, day, every, missing, one, said, words
 from gateway.rules.declared import Applies, Because, Forbid, Permit, Rows
-from gateway.rules.domain import Ground, Vocabulary, applies, resource_type
-from gateway.rules.facts import ACTIONS, LATER_ACTIONS
+from gateway.rules.facts import ACTIONS, LATER_ACTIONS, WRITES
+from gateway.rules.ground import Ground, Vocabulary, applies, resource_type, submitted
 from gateway.rules.nodes import Asked, Asking, On, RowsWhere, Said, Statement, To
 from gateway.rules.nodes import Because as BecauseClause
 from gateway.source import nearest
@@ -43,6 +43,10 @@ def permit(statement: Statement, ground: Ground, report: Report) -> Permit | Non
                 report.say(messages.QUERY_CLAUSE.at(clause.span, word=clause.kind))
     on = _on(statement, ground, reach, report)
     when, unguarded = _when(statement, ground, on, reach, report, exempt=("purpose",))
+    if WRITES.issuperset(reach.actions):
+        for clause in statement.clauses:
+            if clause.kind in {"asking", "allowing"}:
+                report.say(messages.WRITE_CLAUSE.at(clause.span, word=clause.kind))
     asking = one(statement, Asking, report)
     alternatives = () if asking is None else tuple(tuple(w.text for w in ws) for ws in asking.alternatives)
     hide = () if reach.ingest else _hide(statement, ground.vocabulary, reach, report)
@@ -118,7 +122,7 @@ def _on(statement: Statement, ground: Ground, reach: _Reach, report: Report) -> 
     if clause is not None and not reach.ingest:
         report.say(messages.NOTHING_READ.at(clause.span, "a query carries no submission", word=clause.span.text))
         return Applies()
-    return applies(clause, ground, report)
+    return applies(clause, ground, report, entries=statement.kind == "forbid")
 
 
 def _when(
@@ -128,7 +132,7 @@ def _when(
     if clause is None:
         return None, frozenset()
     # of any type, what all types have can be read, as `resource. ...`
-    resources = ("Resource",) if reach.any_type else reach.types
+    resources = ("Resource",) if reach.any_type else reach.types or submitted(on)
     scope = ground.scope(on, "spelled", ingest=reach.ingest, resources=resources, exempt=exempt)
     checked = check(clause.test, scope)
     report.diagnostics.extend(checked.diagnostics)
@@ -230,6 +234,8 @@ def _hide(statement: Statement, vocabulary: Vocabulary, reach: _Reach, report: R
             report.say(messages.HIDES_NEEDED.at(word.span, "every resource is known by its id", word=word.text))
         else:
             found.append(word.text)
+            if "update" in reach.actions:
+                report.say(messages.HIDES_WRITTEN.at(word.span, word=root))
     return tuple(found)
 
 

@@ -14,11 +14,11 @@ from gateway.rules.check import Checked, File, check, rules_of
 from gateway.rules.compile import Checking, Granting, checking, forbidding, granting
 from gateway.rules.decide import Ingesting, Querying, RuleSet
 from gateway.rules.declared import Domain, Forbid
-from gateway.rules.domain import Vocabulary
 from gateway.rules.facts import ACTIONS
 from gateway.rules.flow import covers
+from gateway.rules.ground import Vocabulary, submitted
 from gateway.rules.program import Applying, program, settle
-from gateway.source import Diagnostic, Source, Span, in_order
+from gateway.source import Diagnostic, Keep, Source, Span, in_order, made_anew
 
 SUFFIX = ".rules"
 
@@ -34,10 +34,10 @@ class Loaded:
     diagnostics: tuple[Diagnostic, ...]
 
 
-def load(directory: Path, vocabulary: Vocabulary, *, today: date | None = None) -> Loaded:
+def load(directory: Path, vocabulary: Vocabulary, *, today: date | None = None, keep: Keep = made_anew) -> Loaded:
     """Load all rule files below a directory.
 
-    Shape: with `today` (Europe/London) what ends soon is warned of.
+    Shape: with `today` (Europe/London) what ends soon is warned of; `keep` holds what the files were parsed to.
     Errors: diagnostics; files that can't be read are among them.
     """
     sources: list[Source] = []
@@ -50,7 +50,7 @@ def load(directory: Path, vocabulary: Vocabulary, *, today: date | None = None) 
             broken.append(messages.UNREADABLE_FILE.at(_nowhere(name)))
     if not sources and not broken:
         broken.append(messages.NO_FILES.at(_nowhere(directory.name), word=directory.name))
-    found = load_sources(sources, vocabulary, today=today)
+    found = load_sources(sources, vocabulary, today=today, keep=keep)
     diagnostics = in_order((*broken, *found.diagnostics))
     return Loaded(None if broken else found.rules, diagnostics)
 
@@ -59,10 +59,12 @@ def _nowhere(name: str) -> Span:
     return Span(Source(name, ""), 0, 0)
 
 
-def load_sources(sources: Iterable[Source], vocabulary: Vocabulary, *, today: date | None = None) -> Loaded:
+def load_sources(
+    sources: Iterable[Source], vocabulary: Vocabulary, *, today: date | None = None, keep: Keep = made_anew
+) -> Loaded:
     """Load rule files that are in memory."""
     texts = tuple(sources)
-    parsed = [(source, parse.read(source)) for source in texts]
+    parsed = keep("rules", texts, lambda: [(source, parse.read(source)) for source in texts])
     broken = [diagnostic for _, found in parsed for diagnostic in found.diagnostics]
     checked = check([File(source, found.statements) for source, found in parsed], vocabulary, today)
     # what a broken statement would have declared is missing everywhere: that is no error of the places that use it
@@ -112,22 +114,37 @@ def _compile(checked: Checked, sources: tuple[Source, ...], vocabulary: Vocabula
             for message_type in accept.types
         },
         querying=_querying(granted.values(), forbids.values()),
-        results=_results(domains),
+        results=_checks_of("result", domains),
+        submitted=_checks_of("Fhir", domains),
         granting=granted,
         forbids=forbids,
+        layouts={
+            name: vocabulary.layouts[name]
+            for domain in domains
+            for accept in domain.accepts
+            if accept.data_type == "Csv"
+            for name in accept.types
+        },
     )
 
 
 def _ingesting(domain: Domain, granted: Mapping[str, Granting], data_type: str, message_type: str) -> Ingesting:
     """Those of a domain's rules that apply to a type, as one function."""
     permits = [granted[p.id] for p in domain.permits if "ingest" in p.actions]
+    forbids = [f for f in domain.forbids if "ingest" in f.actions and not submitted(f.on)]
+    checks = [c for c in domain.checks if not submitted(c.on)]
     rules = Applying(
         tuple(p for p in permits if covers(p.permit.on, data_type, message_type)),
-        tuple(f for f in domain.forbids if "ingest" in f.actions and covers(f.on, data_type, message_type)),
-        tuple(c for c in domain.checks if covers(c.on, data_type, message_type)),
+        tuple(f for f in forbids if covers(f.on, data_type, message_type)),
+        tuple(c for c in checks if covers(c.on, data_type, message_type)),
         tuple(r for r in domain.routes if covers(r.on, data_type, message_type)),
     )
-    return Ingesting(program(settle(rules, message_type), f"{domain.name} {message_type}"), rules.permits)
+    of_resources = [f for f in domain.forbids if "ingest" in f.actions and submitted(f.on)]
+    return Ingesting(
+        program(settle(rules, message_type), f"{domain.name} {message_type}"),
+        rules.permits,
+        tuple(forbidding(f) for f in of_resources) if data_type == "Fhir" else (),
+    )
 
 
 def _querying(granted: Iterable[Granting], declared: Iterable[Forbid]) -> dict[tuple[str, str], Querying]:
@@ -148,11 +165,12 @@ def _querying(granted: Iterable[Granting], declared: Iterable[Forbid]) -> dict[t
     return found
 
 
-def _results(domains: Iterable[Domain]) -> dict[tuple[str, str], tuple[Checking, ...]]:
+def _checks_of(data_type: str, domains: Iterable[Domain]) -> dict[tuple[str, str], tuple[Checking, ...]]:
+    """Checks on resource types by domain and type: those `on result`, or those `on Fhir`."""
     found: dict[tuple[str, str], tuple[Checking, ...]] = {}
     for domain in domains:
         for rule in domain.checks:
-            if rule.on.data_types == ("result",):
+            if rule.on.data_types == (data_type,):
                 compiled = checking(rule)
                 for resource in rule.on.types:
                     found[domain.name, resource] = (*found.get((domain.name, resource), ()), compiled)

@@ -10,17 +10,18 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from gateway.finding import Finding
 from gateway.language.compile import Absent, Code, body_of, constant, context, function, hoist, local
 from gateway.language.functions import ERRORS
-from gateway.language.nodes import Fact, Field, Part, Test, leaves
+from gateway.language.nodes import Element, Fact, Field, Part, Test, leaves
 from gateway.rules.compile import Gate, Granting
 from gateway.rules.decision import Routing
 from gateway.rules.declared import Check, Forbid, Route
 from gateway.rules.facts import Facts
 from gateway.rules.flow import possible
-from gateway.rules.reading import RuleReader, number_of, repetitions
+from gateway.rules.reading import RESOURCE, RuleReader, number_of, repetitions
 from gateway.rules.telling import UNDECIDED, teller
 
 Judged = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[Finding, ...], tuple[Routing, ...]]
@@ -57,6 +58,7 @@ def program(rules: Applying, name: str) -> Callable[[Facts], Judged]:
     return function(
         name,
         [
+            *([_assign(local(RESOURCE), code.call(_submission, context()))] if _reads_resource(rules) else []),
             *(statement for name in reader.segments for statement in reader.found(name)),
             *(_assign(cut[place], writer.cut(place)) for place in shared),
             *hoisted.statements,
@@ -71,6 +73,17 @@ def program(rules: Applying, name: str) -> Callable[[Facts], Judged]:
         ],
         code,
     )
+
+
+def _submission(facts: Facts) -> Mapping[str, Any]:
+    """The resource that was submitted, a Bundle included; what stands in it is judged apart from it."""
+    return facts.resources[facts.type or ""][0][1]
+
+
+def _reads_resource(rules: Applying) -> bool:
+    read = [leaf for test in _tests(rules) for leaf in leaves(test)]
+    read += [route.order for route in rules.routes if route.order is not None]
+    return any(isinstance(leaf, Element) for leaf in read)
 
 
 def _tests(rules: Applying) -> list[Test]:
@@ -149,8 +162,7 @@ class _Writer:
 
     def repetitions(self, segment: ast.expr, field: int, least: int) -> ast.expr:
         """Expression for a field of a segment, cut into repetitions and components."""
-        message = ast.Attribute(context(), "message", ast.Load())
-        return self.code.call(repetitions, segment, constant(field), message, constant(least))
+        return self.code.call(repetitions, segment, constant(field), constant(least))
 
     def answer(self) -> ast.stmt:
         """Return what was found so far."""

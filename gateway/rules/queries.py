@@ -10,22 +10,28 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gateway.finding import Finding
-from gateway.query import Clause, Query, StringValue, TokenValue, UriValue, Value
+from gateway.query import Clause, Query, StringValue, TokenValue, UriValue, Value, full_name
 from gateway.rules.compile import Granting
 from gateway.rules.facts import Facts
 
 ALTERNATIVES = 10
 """Most values that a parameter which is asked for may offer."""
 
-# modifiers with which a parameter asks for everything else
-_OPEN = frozenset({"not", "missing", "not-in"})
+# modifiers with which a parameter asks for everything else, or, of a token, by the words for its kind and not by it
+_OPEN = frozenset({"not", "missing", "not-in", "text"})
 
 
 def names_of(query: Query) -> frozenset[str]:
-    """Every search parameter that a query searches or sorts by."""
+    """Every search parameter that a query searches or sorts by.
+
+    Shape: chains, `_has` and includes, which no rule judges, stand under names that no view allows.
+    """
     names = {clause.name for clause in query.clauses}
     if query.sort:
         names.update(sort.name for sort in query.sort)
+    if query.links or query.includes:
+        names.update(full_name(link) for link in query.links)
+        names.update("_revinclude" if include.reverse else "_include" for include in query.includes)
     return frozenset(names)
 
 

@@ -12,8 +12,8 @@ from gateway.hl7v2 import NULL, Element, Message, Segment
 from gateway.language.compile import Code, attribute, constant, context, local
 from gateway.language.functions import EvaluationError, elements, organisation_code
 from gateway.language.kinds import Kind
+from gateway.language.nodes import Column, Fact, Field, Leaf, Part
 from gateway.language.nodes import Element as ElementPath
-from gateway.language.nodes import Fact, Field, Leaf, Part
 from gateway.rules.facts import PATHS
 
 RESOURCE = "resource"
@@ -28,6 +28,17 @@ def texts(
         _text(repetition, component, subcomponent) for line in message.all(segment) for repetition in line.field(field)
     )
     return tuple(value for value in found if value is not None)
+
+
+def own_texts(segment: Segment, field: int, component: int | None, subcomponent: int | None) -> tuple[str, ...]:
+    """Texts of a leaf in every repetition in one segment; empty ones and delete marks left out."""
+    found = (_text(repetition, component, subcomponent) for repetition in segment.field(field))
+    return tuple(value for value in found if value is not None)
+
+
+def own_populated(segment: Segment, field: int, component: int | None, subcomponent: int | None) -> bool:
+    """Whether any repetition in one segment has any text there, in whichever of its parts."""
+    return any(_populated(repetition, component, subcomponent) for repetition in segment.field(field))
 
 
 def populated(message: Message, segment: str, field: int, component: int | None, subcomponent: int | None) -> bool:
@@ -71,23 +82,24 @@ def _has_text(element: Element) -> bool:
     return found is not None and found != NULL
 
 
-def one(resource: Mapping[str, Any], steps: tuple[str, ...], kind: Kind) -> Any:
+def one(resource: Mapping[str, Any], steps: tuple[str, ...], kind: Kind, system: str) -> Any:
     """The value of an element that occurs once.
 
+    Shape: `system` is that of identifiers of organisations.
     Errors: EvaluationError where it is of another type, or occurs more than once.
     """
     found = elements(resource, steps)
     if len(found) > 1:
         raise EvaluationError("an element occurs more than once")
-    return _typed(found[0], kind) if found else None
+    return _typed(found[0], kind, system) if found else None
 
 
-def several(resource: Mapping[str, Any], steps: tuple[str, ...], kind: Kind) -> tuple[Any, ...]:
+def several(resource: Mapping[str, Any], steps: tuple[str, ...], kind: Kind, system: str) -> tuple[Any, ...]:
     """The values of an element that may repeat; references that name no organisation are left out.
 
     Errors: EvaluationError where one is of another type.
     """
-    found = (_typed(value, kind) for value in elements(resource, steps))
+    found = (_typed(value, kind, system) for value in elements(resource, steps))
     return tuple(value for value in found if value is not None)
 
 
@@ -105,43 +117,36 @@ _PYTHON: Mapping[Kind, tuple[type, ...]] = {
 }
 
 
-def _typed(value: Any, kind: Kind) -> Any:
+def _typed(value: Any, kind: Kind, system: str) -> Any:
     if kind == "organisation":
-        return organisation_code(value)
+        return organisation_code(value, system)
     if not isinstance(value, _PYTHON[kind]) or (kind == "number" and isinstance(value, bool)):
         raise EvaluationError("an element is not of its type")
     return value
 
 
-def repetitions(segment: Segment, field: int, message: Message, least: int) -> Sequence[list[str]]:
+def repetitions(segment: Segment, field: int, least: int) -> Sequence[list[str]]:
     """Texts of the components of every repetition of a field, each to its first leaf, unescaped.
 
     Shape: a list a repetition, of at least `least` texts, empty where nothing was sent; the list itself is empty for
     an empty repetition between others. The usual field, without escapes and sub-components, is cut once here, where
     `Segment.field` and `Element.at` make an object for each part; all else is left to them.
     """
-    delimiters = message.delimiters
-    cut = segment.line.split(delimiters.field, field + 1)
-    if segment.name in _HEADERS or (
-        len(cut) > field and (delimiters.escape in cut[field] or delimiters.subcomponent in cut[field])
-    ):
+    raw, delimiters = segment.raw(field), segment.delimiters
+    if not raw:
+        return ()
+    if delimiters.escape in raw or delimiters.subcomponent in raw:
         return [
             _padded([part.text or "" for part in r.parts], least) if r.present else [] for r in segment.field(field)
         ]
-    if len(cut) <= field or not cut[field]:
-        return ()
     between, blanks = delimiters.component, delimiters.component * least
-    if delimiters.repetition not in cut[field]:
-        return ((cut[field] + blanks).split(between),)
-    return [(raw + blanks).split(between) if raw else [] for raw in cut[field].split(delimiters.repetition)]
+    if delimiters.repetition not in raw:
+        return ((raw + blanks).split(between),)
+    return [(one + blanks).split(between) if one else [] for one in raw.split(delimiters.repetition)]
 
 
 def _padded(texts: list[str], least: int) -> list[str]:
     return texts + [""] * (least - len(texts))
-
-
-# they hold the field separator as a field of its own, so cutting by it counts one too few
-_HEADERS = frozenset({"MSH", "FHS", "BHS"})
 
 
 def number_of(variable: str) -> str:
@@ -169,15 +174,8 @@ class RuleReader:
         match leaf:
             case Fact():
                 return attribute(context(), *PATHS[leaf.name])
-            case Field() if leaf.type.many:
-                return _call(code, texts, leaf, leaf.component, leaf.subcomponent)
-            case Field() if leaf.subcomponent in {None, 1} and (leaf.segment, leaf.field) in self.cut:
-                cut = ast.Name(self.cut[leaf.segment, leaf.field], ast.Load())
-                first = ast.Subscript(cut, constant(0), ast.Load())
-                sent = ast.BoolOp(ast.And(), [cut, first])
-                return ast.IfExp(sent, _component(first, leaf.component), constant(None))
             case Field():
-                return self._scalar(leaf)
+                return self._field(leaf, code)
             case Part() if leaf.subcomponent in {None, 1} and leaf.variable in self.parts:
                 return _component(ast.Name(self.parts[leaf.variable], ast.Load()), leaf.component)
             case Part():
@@ -186,11 +184,16 @@ class RuleReader:
                 return _or_none(_method(segment, "text", *map(constant, position), number))
             case ElementPath():
                 read = several if leaf.type.many else one
-                return code.call(read, _resource(), constant(leaf.steps), constant(leaf.type.kind))
+                about = (leaf.steps, leaf.type.kind, leaf.system)
+                return code.call(read, _resource(), *map(constant, about))
+            case Column():
+                return ast.Subscript(attribute(context(), "row"), constant(leaf.name), ast.Load())
 
     def present(self, leaf: Leaf, code: Code) -> ast.expr | None:
         """Expression for presence, where the value doesn't tell it."""
         match leaf:
+            case Field() if leaf.of is not None:
+                return code.call(own_populated, ast.Name(local(leaf.of), ast.Load()), *map(constant, _position(leaf)))
             case Field() if leaf.type.composite or leaf.type.many:
                 return _call(code, populated, leaf, leaf.component, leaf.subcomponent)
             case Part() if leaf.type.composite:
@@ -219,6 +222,18 @@ class RuleReader:
     def _all(self, name: str) -> ast.expr:
         return _method(attribute(context(), "message"), "all", constant(name))
 
+    def _field(self, leaf: Field, code: Code) -> ast.expr:
+        if leaf.of is not None:
+            return _own(leaf, leaf.of, code)
+        if leaf.type.many:
+            return _call(code, texts, leaf, leaf.component, leaf.subcomponent)
+        if leaf.subcomponent in {None, 1} and (leaf.segment, leaf.field) in self.cut:
+            cut = ast.Name(self.cut[leaf.segment, leaf.field], ast.Load())
+            first = ast.Subscript(cut, constant(0), ast.Load())
+            sent = ast.BoolOp(ast.And(), [cut, first])
+            return ast.IfExp(sent, _component(first, leaf.component), constant(None))
+        return self._scalar(leaf)
+
     def _scalar(self, leaf: Field) -> ast.expr:
         held = self.segments.get(leaf.segment)
         position = [constant(leaf.field)]
@@ -234,6 +249,19 @@ class RuleReader:
     def _variable(self, leaf: Part) -> tuple[ast.expr, ast.expr]:
         names = (local(leaf.variable), local(number_of(leaf.variable)))
         return ast.Name(names[0], ast.Load()), ast.Name(names[1], ast.Load())
+
+
+def _own(leaf: Field, variable: str, code: Code) -> ast.expr:
+    """A field of the segment that a loop is in."""
+    segment = ast.Name(local(variable), ast.Load())
+    if leaf.type.many:
+        return code.call(own_texts, segment, *map(constant, _position(leaf)))
+    position = (leaf.field, leaf.component or 1, leaf.subcomponent or 1)
+    return _or_none(_method(segment, "text", *map(constant, position)))
+
+
+def _position(leaf: Field) -> tuple[int, int | None, int | None]:
+    return (leaf.field, leaf.component, leaf.subcomponent)
 
 
 def _component(parts: ast.expr, component: int | None) -> ast.expr:

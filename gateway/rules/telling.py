@@ -10,7 +10,7 @@ from gateway.finding import Finding
 from gateway.hl7v2 import Segment
 from gateway.hl7v2.place import Place
 from gateway.language.compile import compile_value
-from gateway.language.nodes import Element, Field, Leaf, Part, leaves
+from gateway.language.nodes import Column, Element, Field, Leaf, Part, leaves
 from gateway.rules.declared import Check
 from gateway.rules.facts import Facts
 from gateway.rules.reading import RESOURCE, RuleReader, number_of
@@ -37,7 +37,7 @@ def teller(check: Check, *variables: str) -> Teller:
     if each is not None:
         variables = (each.variable, number_of(each.variable))
     text = _text(check, variables)
-    leaf = next((leaf for leaf in leaves(check.require) if isinstance(leaf, Field | Part | Element)), None)
+    leaf = next((leaf for leaf in leaves(check.require) if isinstance(leaf, Field | Part | Element | Column)), None)
     field = _field(check, leaf)
 
     def finding(words: str, place: str | None) -> Finding:
@@ -47,6 +47,9 @@ def teller(check: Check, *variables: str) -> Teller:
         return finding(text(*arguments), field)
 
     def part(facts: Facts, segment: Segment, number: int) -> Finding:
+        if isinstance(leaf, Field) and leaf.of is not None:
+            own = Place(segment.name, segment.number, leaf.field, None, leaf.component, leaf.subcomponent)
+            return finding(text(facts, segment, number), str(own))
         below = leaf if isinstance(leaf, Part) else None
         component, subcomponent = (below.component, below.subcomponent) if below is not None else (None, None)
         position = each.field if each is not None else None
@@ -83,5 +86,7 @@ def _field(check: Check, leaf: Leaf | None) -> str | None:
             return str(Place(leaf.segment, 1, leaf.field, None, leaf.component, leaf.subcomponent))
         case Element():
             return ".".join((leaf.resource or RESOURCE, *leaf.steps))
+        case Column():
+            return f"column {leaf.name}"
     each = check.each
     return None if each is None else str(Place(each.segment, 1, each.field))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from gateway.finding import Finding
 from gateway.language.compile import compile_test, compile_value
 from gateway.language.functions import ERRORS
-from gateway.language.nodes import Chain, Element, Equal, Fact, Field, Literal, Part, Phrased, Test, leaves
+from gateway.language.nodes import Chain, Column, Element, Equal, Fact, Field, Literal, Part, Phrased, Test, leaves
 from gateway.rules.compile import Granting
 from gateway.rules.facts import Facts
 from gateway.rules.queries import asked, foreign
@@ -21,6 +21,9 @@ _MISSING = {
     "sends category": "the principal does not send {0} to this domain",
     "has role": "the principal does not have the role {0}",
 }
+
+
+_ADDRESSES = {"history": "GET /{0}/[id]/_history", "create": "POST /{0}", "update": "PUT /{0}/[id]"}
 
 
 def plain(text: str) -> str:
@@ -101,7 +104,7 @@ def _compiled(part: Test) -> Callable[..., bool]:
 
 def _value(part: Phrased, facts: Facts) -> str:
     right = part.right
-    if isinstance(right, Fact | Field | Part | Element):
+    if isinstance(right, Fact | Field | Part | Element | Column):
         return str(compile_value(right, READER)(facts))
     return right.shown if isinstance(right, Literal) else right.span.text
 
@@ -128,7 +131,7 @@ def example(granting: Granting, facts: Facts) -> str:
     }
     for_purpose = f" with purpose-of-use: {min(purposes)}" if purposes else ""
     if facts.action not in {"search", "count"}:
-        return f"GET /{name}/[id]{for_purpose}"
+        return f"{_ADDRESSES.get(facts.action, 'GET /{0}/[id]').format(name)}{for_purpose}"
     alternatives = granting.asking.get(name, ())
     # no & here: it is one of HL7's delimiters
     carrying = " and ".join(f"{n}=[value]" for n in alternatives[0]) if alternatives else ""

@@ -16,6 +16,7 @@ from gateway.upstream.exchange import TIMEOUT
 from gateway.upstream.folder import FolderTarget
 from gateway.upstream.hl7v2 import Hl7v2Target
 from gateway.upstream.server import FhirServer
+from gateway.upstream.store.own_process import WriterProcess
 
 EMBEDDED = "embedded"
 _FOLDER = "folder:"
@@ -29,7 +30,9 @@ class AddressError(ValueError):
     """An address that no target can have; the words say what one looks like."""
 
 
-def connect(name: str, address: str, *, data: Path) -> FhirServer | Hl7v2Target | FolderTarget:
+def connect(
+    name: str, address: str, *, data: Path, own_writer: bool = False
+) -> FhirServer | Hl7v2Target | FolderTarget:
     """The target at an address; nothing is opened before its first use, in the event loop that uses it.
 
     Shape: `embedded` is the store in `data`; `http(s)://...` a FHIR server; `hl7v2+http(s)://...` an engine;
@@ -38,7 +41,8 @@ def connect(name: str, address: str, *, data: Path) -> FhirServer | Hl7v2Target 
     """
     if address == EMBEDDED:
         app = store.app(data / "store.db", trusted=True)
-        return EmbeddedServer(name, _client(Embedded(app, app.aclose)), _BASE, app)
+        writer = WriterProcess(data / "store.db") if own_writer else None
+        return EmbeddedServer(name, _client(Embedded(app, app.aclose)), _BASE, app, writer)
     if address.startswith(_FOLDER) and (folder := address.removeprefix(_FOLDER)):
         return FolderTarget(name, data / folder)
     url = urlsplit(address.removeprefix(_HL7V2))

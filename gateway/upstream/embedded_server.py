@@ -16,6 +16,7 @@ from gateway.upstream.answer import Answer, TargetDown
 from gateway.upstream.server import FhirServer, Name, Standing
 from gateway.upstream.store.answers import outcome
 from gateway.upstream.store.asgi import StoreApp
+from gateway.upstream.store.own_process import WriterProcess
 from gateway.upstream.store.refusal import Refusal
 from gateway.upstream.store.schema import StoreError
 from gateway.upstream.store.writer import Unwritable
@@ -26,10 +27,13 @@ _WRITTEN = Answer(200, {}, b"")
 class EmbeddedServer(FhirServer):
     """A FHIR server in this process."""
 
-    def __init__(self, name: str, client: httpx.AsyncClient, base: str, app: StoreApp) -> None:
-        """Hold the client, which closes the app, and the app."""
+    def __init__(
+        self, name: str, client: httpx.AsyncClient, base: str, app: StoreApp, writer: WriterProcess | None = None
+    ) -> None:
+        """Hold the client, which closes the app, the app, and the process that writes in its place once it is there."""
         super().__init__(name, client, base, attempts=1)
         self._app = app
+        self._writer = writer
 
     async def read_many(self, names: Iterable[Name]) -> dict[Name, Standing]:
         """Resources by type and id; those that there aren't are left out.
@@ -48,9 +52,18 @@ class EmbeddedServer(FhirServer):
         Errors: TargetDown: nothing was written then.
         """
         try:
-            await self._app.put(resources)
+            if self._writer is not None and self._writer.ready:
+                await self._writer.put(resources)
+            else:
+                await self._app.put(resources)
         except Refusal as refusal:
             return Answer(refusal.status, {}, outcome(refusal.findings, self._app.clock()))
         except (StoreError, Unwritable, sqlite3.Error) as error:
             raise TargetDown(self.name, "its database can't be written") from error
         return _WRITTEN
+
+    async def aclose(self) -> None:
+        """Finish what is being written."""
+        if self._writer is not None:
+            await self._writer.aclose()
+        await super().aclose()

@@ -16,7 +16,7 @@ from gateway.upstream.exchange import Exchange
 
 _HEADERS = {"content-type": "text/plain", "accept": "text/plain"}
 _TAKEN = frozenset({"AA", "CA"})
-_REFUSED = frozenset({"AE", "AR"})
+_REFUSED = frozenset({"AE", "AR", "CE", "CR"})
 
 
 class Hl7v2Target:
@@ -31,7 +31,7 @@ class Hl7v2Target:
     async def deliver(self, raw: bytes, receipt: str) -> Answer:  # noqa: ARG002 - targets share the call
         """Send a message once.
 
-        Shape: 200 for AA and CA, 422 for AE and AR with an OperationOutcome in the engine's words.
+        Shape: 200 for AA and CA, 422 for AE, AR, CE and CR with an OperationOutcome in the engine's words.
         Errors: TargetDown for anything else, and for the acknowledgement of another message.
         """
         answer = await self._exchange.ask("POST", self._address, _HEADERS, raw, again=False)

@@ -68,6 +68,24 @@ class FhirServer:
             return _ABSENT  # such a resource can't be, and its name might be read as another path
         return await self._get(f"{type_}/{id_}")
 
+    async def vread(self, type_: str, id_: str, version: str) -> Answer:
+        """One version of a resource; 404 and 410 are answers.
+
+        Errors: TargetDown.
+        """
+        if not _TYPE.fullmatch(type_) or not _named(id_) or not _named(version):
+            return _ABSENT
+        return await self._get(f"{type_}/{id_}/_history/{version}")
+
+    async def history(self, type_: str, id_: str) -> Answer:
+        """Versions of a resource, newest first, or the first page of them; 404 and 410 are answers.
+
+        Errors: TargetDown.
+        """
+        if not _TYPE.fullmatch(type_) or not _named(id_):
+            return _ABSENT
+        return await self._get(f"{type_}/{id_}/_history")
+
     async def search(self, type_: str, pairs: Sequence[tuple[str, str]], *, post: bool = False) -> Answer:
         """A page of search results. Shape: `pairs` are names and values before URL encoding.
 

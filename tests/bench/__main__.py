@@ -13,17 +13,18 @@ import statistics
 import tempfile
 import time
 import timeit
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import httpx
-from httpx_aiohttp import AiohttpTransport
+import uvloop
 
 from gateway import assemble, hl7v2
-from gateway.rules import Facts
+from gateway.rules import Facts, RuleSet
+from tests.bench import conversion, csv_file
+from tests.bench import search as by_kind
+from tests.bench.connection import connected
 from tests.bench.machine import machine
 from tests.traffic import (
     DOMAIN,
@@ -82,13 +83,16 @@ def median(figures: list[Figure]) -> Figure:
 async def ingest(server: Server, seconds: float, rounds: int) -> dict[int, Figure]:
     """Durable messages a second at each level, every message of another patient."""
     sent, found = 0, dict[int, Figure]()
-    async with server.client(ENGINE) as client:
-        await client.token()
+    async with connected(server.url) as connections, server.client(ENGINE) as client:
+        headers = {"source-domain": DOMAIN, "organisation-code": ORGANISATION, "data-type": "Hl7v2"}
 
         async def one(body: bytes) -> None:
-            reply = await client.send(body, domain=DOMAIN, organisation=ORGANISATION)
-            if not reply.accepted:
-                raise RuntimeError(reply.text)
+            head = connections.head("POST", "/$ingest", {
+                **headers, "authorization": f"Bearer {await client.token()}", "content-type": "text/plain"
+            })  # fmt: skip
+            reply = await connections.ask(head, body)
+            if reply.status != 200 or b"MSA|AA" not in reply.body:
+                raise RuntimeError(reply.body.decode())
 
         async def round_of(count: int, level: int) -> Figure:
             nonlocal sent
@@ -112,11 +116,11 @@ async def search(get: Callable[[str], Awaitable[object]], count: int, rounds: in
 
 async def facade(server: Server, count: int, rounds: int) -> dict[int, Figure]:
     """Search through the gateway, as a partner."""
-    async with server.client(PARTNER) as client:
-        await client.token()
+    async with connected(server.url) as connections, server.client(PARTNER) as client:
 
         async def get(number: str) -> None:
-            answer = await client.search("Patient", [("_id", number)], purpose="TREAT")
+            asked = {"authorization": f"Bearer {await client.token()}", "purpose-of-use": "TREAT"}
+            answer = await connections.ask(connections.head("GET", f"/Patient?_id={number}", asked))
             if answer.status != 200 or number.encode() not in answer.body:
                 raise RuntimeError(answer.body.decode())
 
@@ -125,30 +129,47 @@ async def facade(server: Server, count: int, rounds: int) -> dict[int, Figure]:
 
 async def plain(url: str, path: str, count: int, rounds: int) -> dict[int, Figure]:
     """The same requests to a server without rules."""
-    async with httpx.AsyncClient(transport=AiohttpTransport(), base_url=url, trust_env=False) as client:
+    async with connected(url) as connections:
 
         async def get(number: str) -> None:
-            (await client.get(path.replace("{id}", number))).raise_for_status()
+            answer = await connections.ask(connections.head("GET", path.replace("{id}", number), {}))
+            if answer.status != 200:
+                raise RuntimeError(answer.body.decode())
 
         return await search(get, count, rounds)
 
 
-def decision() -> float:
-    """Microseconds of one decision about a message that was read."""
+def decision(turns: Sequence[Facts], rules: RuleSet) -> float:
+    """Microseconds of one decision about messages that were read, in turn."""
+    for facts in turns:
+        decided = rules.decide(facts)
+        if decided.effect != "permit":
+            raise RuntimeError(str(decided))
+
+    def once() -> None:
+        for facts in turns:
+            rules.decide(facts)
+
+    number = max(1, 5000 // len(turns))
+    return min(timeit.repeat(once, number=number, repeat=9)) / number / len(turns) * 1e6
+
+
+def decisions() -> tuple[float, list[str]]:
+    """Microseconds of a decision about the message that the ingest is measured by, and lines about every other type."""
     loaded = assemble.decisions(ROOT / "rules", ROOT / "specs")
-    caller = loaded.rules.caller(ENGINE)
-    if caller is None:
-        raise RuntimeError(f"{ENGINE} is not declared")
-    now = datetime(2026, 11, 22, 12, tzinfo=UTC)
-    message = hl7v2.read(SAMPLE.read_bytes())
-    facts = Facts(
-        action="ingest", caller=caller, environment="production", now=now, today=now.date(), domain=DOMAIN,
-        organisation=ORGANISATION.upper(), data_type="Hl7v2", message=message, type=message.type, received=now,
-    )  # fmt: skip
-    decided = loaded.rules.decide(facts)
-    if decided.effect != "permit":
-        raise RuntimeError(str(decided))
-    return min(timeit.repeat(lambda: loaded.rules.decide(facts), number=5000, repeat=5)) / 5000 * 1e6
+    turns = conversion.submissions(loaded)
+    like = next(facts for facts in turns if (facts.domain, facts.type) == (DOMAIN, "ADT^A01"))
+    sent = [hl7v2.read(body) for _, _, _, body in admissions(200)]
+    own = decision([replace(like, message=message) for message in sent], loaded.rules)
+    by_type: dict[tuple[str, str], list[Facts]] = {}
+    for facts in turns:
+        by_type.setdefault((facts.domain or "", facts.type or ""), []).append(facts)
+    rows = [f"| {domain} | {type_} | {decision(f, loaded.rules):.1f} |" for (domain, type_), f in by_type.items()]
+    return own, [
+        "", "## Decision about a message that was read, by type", "",
+        f"The message of the ingest above: {own:.2f} us. Samples of every type:", "",
+        "| domain | type | us |", "|---|---|---|", *rows,
+    ]  # fmt: skip
 
 
 def table(title: str, figures: dict[int, Figure]) -> list[str]:
@@ -169,19 +190,19 @@ def bars(decide: float, ingested: dict[int, Figure], searched: dict[int, Figure]
     return ["", "## First bars", "", "| what | measured | bar | met |", "|---|---|---|---|", *rows]
 
 
-def measure(folder: Path, seconds: float, rounds: int) -> str:
-    """Run everything, one server at a time."""
+def measure(folder: Path, seconds: float, rounds: int) -> list[str]:
+    """Ingest and search over HTTP, one server at a time."""
     port = free_port()
     echo = start("uvicorn", "tests.bench.echo:app", "--port", str(port), "--log-level", "warning", "--no-access-log",
                  port=port, data=folder / "echo", ready="/")  # fmt: skip
     try:
-        bare = asyncio.run(plain(echo.url, "/?_id={id}", 2000, rounds))
+        bare = uvloop.run(plain(echo.url, "/?_id={id}", 2000, rounds))
     finally:
         echo.stop()
     server = start_gateway(folder / "data")
     try:
-        ingested = asyncio.run(ingest(server, seconds, rounds))
-        searched = asyncio.run(facade(server, 1000, rounds))
+        ingested = uvloop.run(ingest(server, seconds, rounds))
+        searched = uvloop.run(facade(server, 1000, rounds))
     finally:
         server.stop()
     (folder / "alone").mkdir()
@@ -190,33 +211,51 @@ def measure(folder: Path, seconds: float, rounds: int) -> str:
     store = start("gateway", "store", "serve", "--port", str(port), "--data", str(folder / "alone"), port=port,
                   data=folder / "alone", ready="/metadata")  # fmt: skip
     try:
-        direct = asyncio.run(plain(store.url, "/Patient?_id={id}", 1000, rounds))
+        direct = uvloop.run(plain(store.url, "/Patient?_id={id}", 1000, rounds))
     finally:
         store.stop()
-    decide = decision()
-    return "\n".join([
-        "# Bench", "", "Written by `make bench`: one run, medians of the rounds; the load comes from the same machine.",
-        "", f"Machine: {machine()}",
+    decide, decided = decisions()
+    return [
         *bars(decide, ingested, searched),
         *table("`POST /$ingest`, durable, embedded store (ADT^A01, " f"{SAMPLE.stat().st_size} bytes)", ingested),
         *table("`GET /Patient?_id=` through the facade", searched),
         *table("`GET /Patient?_id=` of the embedded store over HTTP, without the gateway", direct),
         *table("bare Starlette echo over HTTP, for scale", bare),
-        "", f"Decision about one message that was read: {decide:.2f} us.",
-    ])  # fmt: skip
+        *decided,
+    ]  # fmt: skip
+
+
+SECTIONS: Mapping[str, Callable[[Path, argparse.Namespace], list[str]]] = {
+    "ingest": lambda folder, options: measure(folder, options.seconds, options.rounds),
+    "conversion": lambda _, options: conversion.section(conversion.measured(min(0.5, options.seconds))),
+    "search": lambda folder, options: by_kind.table(by_kind.measure(folder, options.sizes)),
+    "csv": lambda folder, options: csv_file.section(csv_file.measured(folder, options.lengths)),
+}
+"""What is measured, in the order of the file; each section is lines of Markdown."""
 
 
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", action="append", choices=SECTIONS, help="a section; may be repeated. Default: all")
     parser.add_argument("--seconds", type=float, default=5.0, help="length of an ingest round")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--no-write", action="store_true", help="print only")
+    parser.add_argument("--sizes", type=int, nargs="*", default=by_kind.SIZES, help="resources that are searched in")
+    parser.add_argument("--lengths", type=int, nargs="*", default=csv_file.LENGTHS, help="rows of CSV files")
+    parser.add_argument("--no-write", action="store_true", help="print only; so does a part by --only")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        text = measure(Path(folder), options.seconds, options.rounds)
+    chosen = options.only or list(SECTIONS)
+    lines = [
+        "# Bench", "", "Written by `make bench`: one run, medians of the rounds; the load comes from the same machine.",
+        "", f"Machine: {machine()}",
+    ]  # fmt: skip
+    for name in SECTIONS:
+        if name in chosen:
+            with tempfile.TemporaryDirectory() as folder:
+                lines += SECTIONS[name](Path(folder), options)
+    text = "\n".join(lines)
     print(text)  # noqa: T201 - the figures are what this command is for
-    if not options.no_write:
+    if not options.no_write and options.only is None:
         RESULTS.write_text(text + "\n", "utf-8")
 
 

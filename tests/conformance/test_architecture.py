@@ -15,9 +15,9 @@ import pytest
 
 # Units (a module or a package right below gateway/) by layer. A unit imports from lower layers only.
 LAYERS: Mapping[int, tuple[str, ...]] = {
-    6: ("cli", "app", "assemble", "serve", "demo", "offline", "__main__"),
+    6: ("cli", "app", "assemble", "serve", "demo", "kept", "offline", "playing", "samples", "sending", "__main__"),
     5: ("interactions",),
-    4: ("identity", "journal", "upstream", "documents", "client"),
+    4: ("identity", "journal", "upstream", "documents", "client", "sampling"),
     3: ("rules", "mapping"),
     2: ("language",),
     1: ("hl7v2", "fhir", "tabular", "query"),
@@ -31,7 +31,15 @@ SIDEWAYS: Mapping[tuple[str, str], str] = {
     ("cli", "assemble"): "and above the parts put together",
     ("cli", "serve"): "and above what runs it",
     ("cli", "demo"): "each command is thin, what it does stands beside it",
+    ("cli", "kept"): "what a start parsed is kept in the data folder for the next",
     ("cli", "offline"): "each command is thin, what it does stands beside it",
+    ("cli", "samples"): "each command is thin, what it does stands beside it",
+    ("cli", "sending"): "each command is thin, what it does stands beside it",
+    ("samples", "assemble"): "samples are judged by what the gateway loads",
+    ("cli", "playing"): "each command is thin, what it does stands beside it",
+    ("playing", "assemble"): "the demo's samples are judged by what the gateway loads",
+    ("playing", "demo"): "it plays the demo's script",
+    ("playing", "samples"): "and sends samples",
     ("demo", "assemble"): "the demo's data folder is laid out as the gateway's",
     ("__main__", "cli"): "python -m gateway is the command",
 }

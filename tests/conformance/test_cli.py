@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,12 +15,13 @@ from typing import Protocol
 
 import pytest
 
-from gateway import cli
+from gateway import cli, demo
 from tests.traffic import ROOT, Server, free_port, start, start_gateway
 
 SAMPLES = ROOT / "rules" / "samples" / "emergency-care"
 ACCEPTED = SAMPLES / "accepted-a01-admission.hl7"
 REFUSED = SAMPLES / "refused-a01-bad-nhs-number.hl7"
+BUNDLE = SAMPLES / "accepted-bundle-transaction-visit.json"
 ENDED = (0, -signal.SIGTERM)  # uvicorn ends by the signal again, once it has drained
 pytestmark = pytest.mark.xdist_group("process")
 
@@ -68,7 +70,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 COMMANDS = [
     "serve", "demo", "principals enrol", "principals list", "principals revoke", "specs build", "token", "send",
-    "convert", "rules check", "openapi", "store serve",
+    "convert", "sample", "rules check", "openapi", "store serve",
 ]  # fmt: skip
 
 
@@ -96,6 +98,50 @@ def test_send_prints_acknowledgements_and_its_status_tells_of_a_refusal(gateway:
     assert "EC-C1" in both.stdout
     dry = gateway("send", str(ACCEPTED), *usual, "--dry-run", data=server.data, url=server.url)
     assert "dry run" in dry.stdout
+    nowhere = gateway("send", "nowhere.hl7", *usual, data=server.data, url=server.url)
+    assert (nowhere.returncode, "gateway: nowhere.hl7: No such file" in nowhere.stderr) == (1, True)
+
+
+def test_send_prints_each_acknowledgement_of_a_batch(gateway: Command, server: Server, tmp_path: Path) -> None:
+    usual = ("--principal", "demo-engine", "--domain", "emergency-care", "--organisation", "r0d")
+    batch = tmp_path / "batch.hl7"
+    batch.write_bytes(b"BHS|^~\\&|\r" + ACCEPTED.read_bytes() + REFUSED.read_bytes() + b"BTS|2\r")
+    told = gateway("send", str(batch), *usual, "--dry-run", data=server.data, url=server.url)
+    assert told.returncode == 1
+    assert "batch.hl7: HTTP 200, 2 messages, 1 refused" in told.stderr
+    assert "1 of 2 refused" in told.stderr
+    assert told.stdout.count("\nMSA|") == 2
+    batch.write_bytes(b"BHS|^~\\&|\r" + ACCEPTED.read_bytes())
+    assert gateway("send", str(batch), *usual, "--dry-run", data=server.data, url=server.url).returncode == 0
+
+
+def test_send_takes_resources_with_a_key_of_their_own(gateway: Command, server: Server, tmp_path: Path) -> None:
+    usual = ("--principal", "demo-engine", "--domain", "emergency-care", "--organisation", "r0d", "--type", "Fhir")
+    keyed = ("--idempotency-key", "cli-1")
+    first = gateway("send", str(BUNDLE), *usual, *keyed, data=server.data, url=server.url)
+    assert first.returncode == 0, first.stderr
+    assert "transaction-response" in first.stdout
+    other = tmp_path / "other.json"
+    other.write_bytes(BUNDLE.read_bytes() + b" ")
+    conflict = gateway("send", str(other), *usual, *keyed, data=server.data, url=server.url)
+    assert (conflict.returncode, "HTTP 409" in conflict.stderr) == (1, True)
+    for wrong in ((str(BUNDLE), str(other), *usual), (str(ACCEPTED), *usual[:-1], "Hl7v2")):
+        told = gateway("send", *wrong, *keyed, data=server.data, url=server.url)
+        assert (told.returncode, "names one Fhir or Csv file" in told.stderr) == (1, True)
+
+
+def test_convert_shows_what_would_be_delivered_of_resources(gateway: Command, tmp_path: Path) -> None:
+    faulty = tmp_path / "faulty.json"
+    faulty.write_text('{"resourceType": "Patient", "gender": "M"}')
+    made = gateway("convert", str(BUNDLE), str(faulty), "--organisation", "r0d", "--out", str(tmp_path))
+    assert (made.returncode, "Patient.gender" in made.stderr) == (1, True), made.stderr
+    bundle = json.loads((tmp_path / f"{BUNDLE.stem}.fhir.json").read_bytes())
+    urls = [entry["request"]["url"] for entry in bundle["entry"]]
+    assert urls[:2] == ["Organization/R0D", "Patient/9990000123"]
+    assert urls[-1].startswith("Provenance/")
+    told = gateway("convert", str(BUNDLE), "--out", str(tmp_path / "more"))
+    assert told.returncode == 1
+    assert "give --organisation" in told.stderr
 
 
 def test_principals_are_enrolled_listed_and_revoked_while_the_gateway_runs(gateway: Command, server: Server) -> None:
@@ -165,10 +211,48 @@ def test_specs_are_what_the_command_builds(gateway: Command, shared: Path) -> No
 
 
 def test_the_demo_plays(gateway: Command, server: Server) -> None:
+    """Issue 4: at least 12 message types, a Bundle, a CSV file and three faulty ones, each accepted one found."""
+    sendings = demo.script(ROOT / "rules").sendings
+    taken = {one.type for one in sendings if not one.refused}
+    assert len({kind for kind in taken if "^" in kind}) >= 12
+    assert taken >= {"Bundle", "ed-attendances"}
+    assert len({one.domain for one in sendings}) >= 3
+    assert sum(bool(one.refused) for one in sendings) == 3
+    assert all(one.find for one in sendings if not one.refused)
     played = gateway("demo", data=server.data, url=server.url)
     assert played.returncode == 0, played.stdout + played.stderr
-    assert "9990000018" in played.stdout
-    assert played.stdout.count("MSA|") == len(list(SAMPLES.glob("*.hl7")))
+    assert "NO" not in played.stdout.split()
+    again = gateway("demo", data=server.data, url=server.url)
+    assert again.returncode == 0, again.stdout + again.stderr
+
+
+def test_a_demo_that_does_not_go_as_its_script_says_is_a_failure(
+    gateway: Command, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = tmp_path / "rules"
+    shutil.copytree(ROOT / "rules", rules)
+    script = rules / "samples" / "demo.toml"
+    text = script.read_text("utf-8")
+    first = text.index("[[send]]")
+    sending = 'type = "ADT^A28"\ndomain = "patient-administration"\nseed = 9\nfind = ["Encounter?patient={patient}"]\n'
+    script.write_text(f"{text[:first]}[[send]]\n{sending}", "utf-8")
+    monkeypatch.setenv("GATEWAY_RULES", str(rules))
+    played = gateway("demo", data=server.data, url=server.url)
+    assert (played.returncode, "NO" in played.stdout.split()) == (1, True)
+    assert "not everything went as the script" in played.stderr
+
+
+def test_samples_are_written_and_broken_and_taken(gateway: Command, tmp_path: Path) -> None:
+    usual = ("sample", "ADT^A03", "--domain", "emergency-care", "--out", str(tmp_path))
+    made = gateway(*usual, "--count", "2", "--seed", "4")
+    assert made.returncode == 0, made.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["accepted-adt-a03-4-0.hl7", "accepted-adt-a03-4-1.hl7"]
+    alone = gateway("sample", "ADT^A03", "--domain", "emergency-care", "--seed", "4")
+    assert alone.stdout.encode() == (tmp_path / "accepted-adt-a03-4-0.hl7").read_bytes()
+    assert gateway(*usual, "--faulty", "all").returncode == 0
+    assert {"refused-ec-c1-adt-a03-1-0.hl7", "refused-ec-c2-adt-a03-1-0.hl7"} <= {p.name for p in tmp_path.iterdir()}
+    wrong = gateway("sample", "ADT^A03", "--domain", "emergency-care", "--faulty", "EC-C22")
+    assert (wrong.returncode, "did you mean EC-C2?" in wrong.stderr) == (1, True)
 
 
 def test_a_gateway_started_again_keeps_its_data(gateway: Command, tmp_path: Path) -> None:

@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 
-from gateway import fhir, rules, specs
+from gateway import assemble, rules, specs
 from gateway.documents import Published, capability_statement
 from gateway.documents.capability import statement
 from gateway.documents.offer import Offer
-from gateway.hl7v2.dictionary import Dictionaries
-from gateway.rules import RuleSet, Vocabulary
+from gateway.rules import RuleSet
 
 Json = dict[str, Any]
 
@@ -24,7 +23,7 @@ DATE = "2026-05-12T10:15:00+01:00"
 
 @pytest.fixture(scope="module")
 def shipped_rules(repository: Path) -> RuleSet:
-    loaded = rules.load(repository / "rules", Vocabulary(Dictionaries(specs.ROOT), fhir.Elements(TABLES), TABLES))
+    loaded = rules.load(repository / "rules", assemble.vocabulary(specs.ROOT))
     assert loaded.rules is not None, loaded.diagnostics
     return loaded.rules
 
@@ -55,9 +54,11 @@ def test_codes_of_required_bindings_are_r4s(shipped_statement: Json) -> None:
 
 def test_types_interactions_and_parameters_are_those_that_permits_grant(shipped_statement: Json) -> None:
     resources = {r["type"]: r for r in shipped_statement["rest"][0]["resource"]}
-    assert list(resources) == ["Condition", "Encounter", "Patient"]
+    assert {"Condition", "Encounter", "Flag", "Patient"} <= set(resources)
+    assert list(resources) == sorted(resources)
     patient = resources["Patient"]
     assert [i["code"] for i in patient["interaction"]] == ["read", "search-type"]
+    assert "conditionalCreate" not in patient
     parameters = {p["name"]: p for p in patient["searchParam"]}
     assert parameters["_id"] == {
         "name": "_id",
@@ -67,6 +68,16 @@ def test_types_interactions_and_parameters_are_those_that_permits_grant(shipped_
     assert {"identifier", "family", "birthdate", "gender", "_lastUpdated"} <= set(parameters)
     assert "patient" not in parameters
     assert "patient" in {p["name"] for p in resources["Condition"]["searchParam"]}
+
+
+def test_what_may_be_written_is_told_with_its_versions_and_conditions(shipped_statement: Json) -> None:
+    rest = shipped_statement["rest"][0]
+    flag = next(r for r in rest["resource"] if r["type"] == "Flag")
+    codes = [i["code"] for i in flag["interaction"]]
+    assert codes == ["read", "vread", "update", "history-instance", "create", "search-type"]
+    assert (flag["versioning"], flag["conditionalRead"]) == ("versioned", "full-support")
+    assert (flag["updateCreate"], flag["conditionalCreate"], flag["conditionalUpdate"]) == (True, True, True)
+    assert [i["code"] for i in rest["interaction"]] == ["transaction", "batch"]
 
 
 def test_it_names_the_public_address_and_the_token_endpoint(shipped_statement: Json) -> None:

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from gateway import fhir, hl7v2, query, rules, specs
+from gateway import assemble, fhir, hl7v2, query, rules, specs
 from gateway.documents import Published, openapi, openapi_text, read_samples
-from gateway.hl7v2.dictionary import Dictionaries
-from gateway.rules import RuleSet, Vocabulary
+from gateway.rules import RuleSet
 from gateway.source import Source, render
 
 Json = dict[str, Any]
@@ -23,7 +22,7 @@ PUBLISHED = Published("https://exchange.example.org", "9.9.9", client_secrets=Tr
 TABLES = specs.fhir()
 
 
-VOCABULARY = Vocabulary(Dictionaries(specs.ROOT), fhir.Elements(TABLES), TABLES)
+VOCABULARY = assemble.vocabulary(specs.ROOT)
 
 
 def loaded(*files: tuple[str, str]) -> RuleSet:
@@ -104,15 +103,16 @@ def test_operation_ids_are_unique_and_every_tag_is_declared(shipped_document: Js
 
 def test_ingest_headers_are_enumerations_from_the_rules(shipped_document: Json, shipped_rules: RuleSet) -> None:
     found = parameters(shipped_document, ingest(shipped_document))
-    assert found["source-domain"]["schema"]["enum"] == ["emergency-care"]
+    sending = sorted(name for name, domain in shipped_rules.domains.items() if domain.accepts)
+    assert found["source-domain"]["schema"]["enum"] == sending
     assert found["organisation-code"]["schema"]["enum"] == sorted(shipped_rules.registry.organisations)
     assert found["organisation-code"]["example"] == "R0D"
-    assert found["data-type"]["schema"]["enum"] == ["Hl7v2"]
+    assert found["data-type"]["schema"]["enum"] == ["Hl7v2", "Fhir", "Csv"]
     assert all(found[name]["required"] for name in ("source-domain", "organisation-code", "data-type"))
     assert "Authorization" not in found
     assert "Content-Type" not in found
     assert found["purpose-of-use"]["schema"]["enum"] == sorted(shipped_rules.registry.purposes)
-    assert "Idempotency-Key" not in found
+    assert found["Idempotency-Key"]["in"] == "header"
     assert found["dry-run"]["in"] == found["loss"]["in"] == "query"
 
 
@@ -141,8 +141,9 @@ def test_ingest_answers_by_the_statuses_of_its_profile(shipped_document: Json) -
 
 def test_every_sample_is_an_example_of_a_body_and_of_its_answer(shipped_document: Json, repository: Path) -> None:
     samples = read_samples(repository / "rules", ["emergency-care"])
+    samples = tuple(sample for sample in samples if sample.data_type == "Hl7v2")
     bodies = ingest(shipped_document)["requestBody"]["content"]["text/plain"]["examples"]
-    assert list(bodies) == [sample.key for sample in samples]
+    assert {sample.key for sample in samples} <= set(bodies)
     examples = shipped_document["components"]["examples"]
     assert {f"{sample.key}.ack" for sample in samples} <= set(examples)
     assert examples["emergency-care.accepted-a01-admission.hl7"]["value"] == samples[0].text
@@ -186,7 +187,25 @@ def test_facade_operations_are_those_that_permits_grant(shipped_document: Json) 
         assert "post" in paths[f"/{name}/_search"]
         assert "get" in paths[f"/{name}/{{id}}"]
     types = {path.split("/")[1] for path in paths if re.match(r"/[A-Z]", path)}
-    assert types == {"Patient", "Encounter", "Condition"}
+    assert {"Patient", "Encounter", "Condition", "Flag"} <= types
+    assert set(paths["/Patient"]) == {"get"}
+    assert set(paths["/Flag"]) == {"get", "post", "put"}
+    assert set(paths["/Flag/{id}"]) == {"get", "put"}
+    assert "get" in paths["/Flag/{id}/_history"]
+    assert "get" in paths["/Flag/{id}/_history/{version}"]
+    assert "post" in paths["/"]
+
+
+def test_writes_tell_their_headers_and_every_answer(shipped_document: Json) -> None:
+    paths = shipped_document["paths"]
+    create, update = paths["/Flag"]["post"], paths["/Flag/{id}"]["put"]
+    assert {"If-None-Exist", "Prefer", "organisation-code"} <= set(parameters(shipped_document, create))
+    assert {"If-Match", "If-None-Match", "Prefer"} <= set(parameters(shipped_document, update))
+    assert {"200", "201", "409", "412", "422", "503", "504"} <= set(create["responses"])
+    assert {"404", "428"} <= set(update["responses"]) - set(create["responses"])
+    assert {"ETag", "Last-Modified", "Location"} <= set(create["responses"]["201"]["headers"])
+    assert "`CF-P1`" in create["description"]
+    assert "patient" in parameters(shipped_document, paths["/Flag"]["put"])
 
 
 def test_facade_parameters_are_those_that_a_view_asks_or_allows(shipped_document: Json) -> None:

@@ -15,6 +15,8 @@ from gateway import assemble
 from tests.running import NHS_NUMBER, Running, issues, message, running
 from tests.traffic import admissions
 
+pytestmark = pytest.mark.any_record
+
 DIAGNOSIS = "DG1|1||29857009^Chest pain^SCT||20261122101000|A"
 
 
@@ -67,12 +69,13 @@ def test_a_search_that_a_view_allows_finds(filled: Running, address: str) -> Non
         (f"/Patient?_id={NHS_NUMBER}&nonsense=1", 400, "nonsense"),
         (f"/Patient?_id:not={NHS_NUMBER}", 403, "_id"),
         ("/Patient?_id:missing=false", 403, "_id"),
+        ("/Patient?identifier:text=a", 403, "identifier"),
         (f"/Patient?_id={NHS_NUMBER}&_include=Patient:organization", 400, "_include"),
         (f"/Patient?_id={NHS_NUMBER}&_has:Observation:patient:code=1", 400, "_has"),
         (f"/Encounter?subject.name=Marlow&patient={NHS_NUMBER}", 400, "subject.name"),
         (f"/Patient?_id={NHS_NUMBER}&_filter=name eq x", 400, "_filter"),
         ("/Patient?_id=" + ",".join(str(n) for n in range(11)), 403, "_id"),
-        ("/Observation?patient=1", 403, "Observation"),
+        ("/Procedure?patient=1", 403, "Procedure"),
         ("/Nonsense?_id=1", 404, "Nonsense"),
     ],
 )
@@ -197,7 +200,7 @@ def test_an_agreement_that_has_ended_grants_nothing(tmp_path: Path, decisions: a
 
 @pytest.mark.parametrize("address", ["/Patient/%2e%2e", "/Patient%2f1", "/..%2f$ingest", "/Patient/.."])
 def test_encoded_paths_are_refused(filled: Running, address: str) -> None:
-    assert filled.search(address).status_code in {400, 404}
+    assert filled.search(address).status_code in {400, 404, 405}  # a client may take the dots for the root
 
 
 def test_unknown_addresses_and_methods_answer_in_one_shape(gateway: Running) -> None:

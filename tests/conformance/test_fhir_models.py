@@ -13,6 +13,7 @@ from gateway.finding import Finding
 
 TABLES = specs.fhir()
 ELEMENTS = fhir.Elements(TABLES)
+MERGING = fhir.Merging(ELEMENTS)
 PATIENT = {"resourceType": "Patient", "id": "9990000018", "name": [{"use": "official", "family": "Example"}]}
 
 
@@ -58,8 +59,10 @@ def test_bundles() -> None:
 
 
 def test_a_merged_patient_with_its_marks() -> None:
-    draft = fhir.Draft(fhir.contributed(PATIENT, organisation="r0d", domain="emergency-care", source="urn:uuid:1"))
-    merged = fhir.merge(None, draft, told="2026-01-01T10:00:00+00:00", elements=ELEMENTS).resource
+    draft = fhir.Draft(
+        fhir.contributed(PATIENT, organisation="r0d", domain="emergency-care", marks=MERGING.marks, source="urn:uuid:1")
+    )
+    merged = MERGING.merge(None, draft, told="2026-01-01T10:00:00+00:00").resource
     assert merged is not None
     Patient.model_validate_json(fhir.dump(merged))
     assert fhir.validate(merged, ELEMENTS) == ()

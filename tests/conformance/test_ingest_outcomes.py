@@ -49,7 +49,10 @@ CASES: list[tuple[str, bytes, dict[str, str | None], str, int, int]] = [
     ("another charset", ADMISSION, {"content_type": "text/plain; charset=latin1"}, "AR", 415, 415),
     ("another encoding", ADMISSION, {"content_encoding": "br"}, "AR", 415, 415),
     ("not gzip", ADMISSION, {"content_encoding": "gzip"}, "AR", 400, 200),
+    ("gzip cut short", gzip.compress(ADMISSION)[:-4], {"content_encoding": "gzip"}, "AR", 400, 200),
+    ("more than gzip", gzip.compress(ADMISSION) + b"x", {"content_encoding": "gzip"}, "AR", 400, 200),
     ("empty body", b"", {}, "AR", 400, 200),
+    ("nothing compressed", gzip.compress(b""), {"content_encoding": "gzip"}, "AR", 400, 200),
 ]
 
 
@@ -86,9 +89,9 @@ def test_an_unknown_data_type_is_answered_in_json_and_the_capitalisation_is_name
 
 
 def test_a_data_type_that_the_domain_does_not_take(gateway: Running) -> None:
-    reply = gateway.send(b"a,b", data_type="Csv")
+    reply = gateway.send(b"a,b", data_type="Csv", source_domain="pathology")
     assert reply.status_code == 400
-    assert "emergency-care" in issues(reply)[0]["diagnostics"]
+    assert "pathology" in issues(reply)[0]["diagnostics"]
 
 
 @pytest.mark.parametrize(
@@ -133,7 +136,14 @@ def test_an_empty_token_gets_a_hint(gateway: Running, sent: str, hint: str) -> N
 def test_an_unknown_parameter_is_refused(gateway: Running) -> None:
     reply = gateway.send(ADMISSION, query="?dryrun=true")
     assert reply.status_code == 400
-    assert "dry-run" in issues(reply)[0]["diagnostics"]
+    assert "did you mean dry-run?; known are dry-run=true" in issues(reply)[0]["diagnostics"]
+
+
+def test_what_is_taken_is_told_beside_what_was_sent(gateway: Running) -> None:
+    (issue,) = issues(gateway.send(ADMISSION, source_domain="nowhere"))
+    assert "has the value nowhere; accepted values: emergency-care" in issue["diagnostics"]
+    (issue,) = issues(gateway.send(message(kind="ADT^A17")))
+    assert "does not accept message type ADT A17; it accepts ADT A01" in issue["diagnostics"]
 
 
 def test_the_loss_report_travels_as_information(gateway: Running) -> None:

@@ -10,6 +10,8 @@ import pytest
 from gateway import assemble
 from tests.running import Running, message, running
 
+pytestmark = pytest.mark.any_record
+
 FORBID = """
 forbid SR-T1 "Finished visits are not shown"
   to search, read Encounter
@@ -57,5 +59,17 @@ def test_pages_are_full_and_end_with_what_is_shown(judged: Running, count: int, 
     assert totals <= {2, None}, "a total counts what is shown alone"
 
 
-def test_a_count_of_none_is_refused(judged: Running) -> None:
-    assert judged.search("/Encounter?patient=9990000018&_count=0").status_code == 400
+@pytest.mark.parametrize("wanted", ["_count=0", "_summary=count", "_summary=count&_count=1", "_count=0&_total=none"])
+def test_a_count_counts_what_is_shown(judged: Running, wanted: str) -> None:
+    answer = judged.search(f"/Encounter?patient=9990000018&{wanted}")
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["total"] == 2
+    assert "entry" not in answer.json()
+
+
+def test_an_accurate_total_stands_on_every_page(judged: Running) -> None:
+    found = pages(judged, "/Encounter?patient=9990000018&_count=1&_total=accurate")
+    assert [page.get("total") for page in found] == [2, 2]
+    for wanted in ("none", "estimate"):
+        found = pages(judged, f"/Encounter?patient=9990000018&_count=1&_total={wanted}")
+        assert [page.get("total") for page in found] == [None, None]

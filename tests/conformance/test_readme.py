@@ -15,11 +15,14 @@ BLOCK = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 EXPECTED = {
     "$ingest": "MSA|AA|EC-A01-0001|",
     "enrol uhd-mirth": "",
+    "--type Fhir": "transaction-response",
     "Patient?_id=9990000018": '"Tallis"',
+    "/Flag": '"Flag"',
     "rules check": "",
 }
 
 
+@pytest.mark.timeout(300)  # each line of the examples starts the command anew
 @pytest.mark.xdist_group("process")
 @pytest.mark.skipif(
     not (ROOT / ".venv" / "bin" / "gateway").exists(), reason="the README runs `.venv/bin/gateway` of make setup"
@@ -32,8 +35,10 @@ def test_each_example_of_the_readme_works(tmp_path: Path) -> None:
     try:
         for (word, expected), block in zip(EXPECTED.items(), blocks, strict=True):
             assert word in block
-            script = block.replace("http://localhost:8000", server.url).replace(
-                "--out converted", f"--out {tmp_path}/out"
+            script = (
+                block.replace("http://localhost:8000", server.url)
+                .replace("--out converted", f"--out {tmp_path}/out")
+                .replace("--out made", f"--out {tmp_path}/made")
             )
             done = subprocess.run(
                 ["bash", "-euo", "pipefail", "-c", script], cwd=ROOT, env=environment, text=True, capture_output=True,

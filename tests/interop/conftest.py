@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import pytest
 
-from tests.interop.hapi.launch import start_hapi
+from tests.records import Pool
 from tests.traffic import Server, start_gateway
 
 REQUIRED = os.environ.get("GATEWAY_INTEROP") == "required"
@@ -44,16 +44,16 @@ def java() -> str:
     return needs("java")
 
 
-@pytest.fixture(scope="session")
-def hapi(java: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A HAPI FHIR server, started for these tests; building it takes minutes, so that it has to be asked for."""
+@pytest.fixture(scope="module")
+def hapi(request: pytest.FixtureRequest, java: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a HAPI FHIR server that holds nothing; building one takes minutes, so that it has to be asked for."""
     assert java
     needs("mvn")
     if not REQUIRED:
         pytest.skip("HAPI FHIR is built and started by `make interop` alone, which takes minutes")
-    server = start_hapi(tmp_path_factory.mktemp("hapi"))
-    yield server
-    server.stop()
+    pool: Pool = request.getfixturevalue("hapi_servers")
+    with pool.lend(tmp_path_factory.mktemp("on-hapi")) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

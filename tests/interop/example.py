@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import httpx
+
 from gateway.assemble import CLIENTS
 from gateway.client import Answer, GatewayClient, Sent, load_credential
 from tests.traffic import DOMAIN, ENGINE, ORGANISATION, PARTNER, SAMPLE, Server, admissions, start_gateway
 
 NHS_NUMBER = "9990000018"
 UPDATE = SAMPLE.with_name("accepted-a08-update.hl7")
+WRITER = "demo-writer"
 VISITS = 5
 A_PAGE = 2
 
@@ -113,3 +116,76 @@ def pages(server: Server, upstream: str, nhs_number: str) -> Iterator[list[dict[
         parameters = parse_qsl(address.query)
         assert [name for name, _ in parameters] == ["_page"]
     raise AssertionError("the pages do not end")
+
+
+FLAG: dict[str, Any] = {
+    "resourceType": "Flag",
+    "status": "active",
+    "code": {"text": "Needs a hearing loop"},
+    "subject": {"reference": f"Patient/{NHS_NUMBER}"},
+    "period": {"start": "2026-01-01"},
+    "author": {"reference": "Organization/RDZ"},
+}
+BESIDE = {"url": "urn:example:beside"}
+FIRST = "urn:uuid:3f1c7e52-2f0e-4a3e-9a53-3a5a6a0f0d11"
+
+
+def check_writes(server: Server, upstream: str) -> None:
+    """Create, update, conditions, versions, batch and transaction as the demo writer, whatever the record is."""
+    with client(server, WRITER) as writer:
+        token = writer.token()
+    headers = {"Authorization": f"Bearer {token}", "purpose-of-use": "TREAT", "Content-Type": "application/fhir+json"}
+    with httpx.Client(base_url=server.url, headers=headers, trust_env=False, timeout=30) as http:
+        exist = {"If-None-Exist": "identifier=urn:example:flags|F-1"}
+        first = {**FLAG, "identifier": [{"system": "urn:example:flags", "value": "F-1"}]}
+        made = http.post("/Flag", json=first, headers=exist)
+        assert made.status_code == 201, made.text
+        id_, tag = made.json()["id"], made.headers["etag"]
+        assert made.headers["location"].startswith(f"{server.url}/Flag/{id_}/_history/")
+        assert made.headers["last-modified"].endswith("GMT")
+        again = http.post("/Flag", json=first, headers=exist)
+        assert (again.status_code, again.json()["id"], again.headers["etag"]) == (200, id_, tag)
+        read = http.get(f"/Flag/{id_}")
+        assert (read.status_code, read.headers["etag"]) == (200, tag)
+        assert http.get(f"/Flag/{id_}", headers={"If-None-Match": tag}).status_code == 304
+        changed = {**read.json(), "status": "inactive"}
+        updated = http.put(f"/Flag/{id_}", json=changed, headers={"If-Match": tag})
+        assert updated.status_code == 200, updated.text
+        assert updated.headers["etag"] != tag
+        assert http.put(f"/Flag/{id_}", json=changed, headers={"If-Match": tag}).status_code == 412
+        assert [one["resource"]["status"] for one in http.get(f"/Flag/{id_}/_history").json()["entry"]] == [
+            "inactive", "active"
+        ]  # fmt: skip
+        version = made.headers["location"].rpartition("/")[2]
+        assert http.get(f"/Flag/{id_}/_history/{version}").json()["status"] == "active"
+        where = http.put("/Flag?identifier=urn:example:flags|F-1", json={**first, "status": "entered-in-error"})
+        assert (where.status_code, where.json()["id"]) == (200, id_), where.text
+        assert http.put("/Flag/chosen-1", json={**FLAG, "id": "chosen-1"}).status_code == 201
+        counted = http.get("/Flag", params={"patient": NHS_NUMBER, "_summary": "count"})
+        assert counted.json()["total"] == 2, counted.text
+        _check_bundles(http, server)
+        for answer in (made, read, updated, http.get(f"/Flag/{id_}/_history")):
+            assert upstream not in answer.text + str(answer.headers)
+
+
+def _check_bundles(http: httpx.Client, server: Server) -> None:
+    entries: list[dict[str, Any]] = [
+        {"fullUrl": FIRST, "resource": FLAG, "request": {"method": "POST", "url": "Flag"}},
+        {
+            "resource": {**FLAG, "extension": [{**BESIDE, "valueReference": {"reference": FIRST}}]},
+            "request": {"method": "POST", "url": "Flag"},
+        },
+    ]
+    bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+    stored = http.post("/", json=bundle, headers={"Prefer": "return=representation"})
+    assert stored.status_code == 200, stored.text
+    one, other = (entry["resource"] for entry in stored.json()["entry"])
+    assert other["extension"][0]["valueReference"]["reference"] == f"Flag/{one['id']}"
+    assert stored.json()["entry"][0]["response"]["location"].startswith(f"{server.url}/Flag/{one['id']}")
+    broken = [entries[0], {**entries[1], "resource": {**FLAG, "author": {"reference": "Organization/R0D"}}}]
+    before = http.get("/Flag", params={"patient": NHS_NUMBER, "_count": "0"}).json()["total"]
+    assert http.post("/", json={**bundle, "entry": broken}).status_code == 403
+    assert http.get("/Flag", params={"patient": NHS_NUMBER, "_count": "0"}).json()["total"] == before
+    reads = [{"request": {"method": "GET", "url": f"Flag/{one['id']}"}}, {"request": {"method": "GET", "url": "Flag"}}]
+    batch = http.post("/", json={"resourceType": "Bundle", "type": "batch", "entry": reads}).json()
+    assert [entry["response"]["status"][:3] for entry in batch["entry"]] == ["200", "403"]

@@ -13,17 +13,21 @@ pytestmark = [pytest.mark.interop, pytest.mark.xdist_group("process"), pytest.ma
 
 
 @pytest.fixture(scope="module")
-def gateway(hapi: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = example.gateway_on(tmp_path_factory.mktemp("on-hapi") / "data", hapi.url)
+def gateway(hapi: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = example.gateway_on(tmp_path_factory.mktemp("on-hapi") / "data", hapi)
     yield server
     server.stop()
 
 
-def test_the_worked_example(gateway: Server, hapi: Server) -> None:
-    example.check_admission_and_update(gateway, hapi.url)
+def test_the_worked_example(gateway: Server, hapi: str) -> None:
+    example.check_admission_and_update(gateway, hapi)
     example.check_unchanged_writes_nothing(gateway)
     assert not (gateway.data / "store.db").exists()
 
 
-def test_pages_by_the_gateways_own_links(gateway: Server, hapi: Server) -> None:
-    example.check_pages(gateway, hapi.url)
+def test_pages_by_the_gateways_own_links(gateway: Server, hapi: str) -> None:
+    example.check_pages(gateway, hapi)
+
+
+def test_a_partner_writes(gateway: Server, hapi: str) -> None:
+    example.check_writes(gateway, hapi)

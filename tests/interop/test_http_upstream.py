@@ -82,3 +82,7 @@ def test_a_record_that_is_down_is_told_and_comes_back(pair: Pair) -> None:
     again = example.send(pair.gateway, message)
     assert (again.status, again.code) == (200, "AA")
     assert len(example.resources(example.ask(pair.gateway, "Patient", ("_id", other)))) == 1
+
+
+def test_a_partner_writes(pair: Pair) -> None:
+    example.check_writes(pair.gateway, pair.store.url)

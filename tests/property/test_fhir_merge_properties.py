@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from gateway import fhir, specs
 
 ELEMENTS = fhir.Elements(specs.fhir())
+MERGING = fhir.Merging(ELEMENTS)
 MOMENTS = [f"2026-01-01T1{hour}:00:00+00:00" for hour in range(6)]
 
 few = st.sampled_from(("1", "2", "3"))
@@ -62,11 +63,11 @@ clears = st.lists(
 
 def draft(content: dict[str, Any], sender: tuple[str, str], gone: tuple[str, ...] = ()) -> fhir.Draft:
     resource = {"resourceType": "Patient", "id": "9990000018", **content}
-    return fhir.Draft(fhir.contributed(resource, organisation=sender[0], domain=sender[1]), gone)
+    return fhir.Draft(fhir.contributed(resource, organisation=sender[0], domain=sender[1], marks=MERGING.marks), gone)
 
 
 def applied(standing: fhir.Resource | None, new: fhir.Draft, told: str) -> fhir.Resource | None:
-    found = fhir.merge(standing, new, told=told, elements=ELEMENTS)
+    found = MERGING.merge(standing, new, told=told)
     return standing if found.resource is None else found.resource
 
 
@@ -81,15 +82,15 @@ def test_the_same_message_twice_changes_nothing_the_second_time(before: list[fhi
     for i, each in enumerate(before):
         standing = applied(standing, each, MOMENTS[i])
     once = applied(standing, new, MOMENTS[4])
-    assert fhir.merge(once, new, told=MOMENTS[4], elements=ELEMENTS) == fhir.Merged(None)
-    assert fhir.merge(once, new, told=MOMENTS[5], elements=ELEMENTS) == fhir.Merged(None)
+    assert MERGING.merge(once, new, told=MOMENTS[4]) == fhir.Merged(None)
+    assert MERGING.merge(once, new, told=MOMENTS[5]) == fhir.Merged(None)
 
 
 @BOUNDED
 @given(drafts, drafts)
 def test_an_older_message_never_changes_anything(first: fhir.Draft, second: fhir.Draft) -> None:
     standing = applied(None, first, MOMENTS[1])
-    assert fhir.merge(standing, second, told=MOMENTS[0], elements=ELEMENTS).resource is None
+    assert MERGING.merge(standing, second, told=MOMENTS[0]).resource is None
 
 
 @BOUNDED
@@ -139,8 +140,8 @@ def test_every_contributor_of_a_written_version_is_kept(told: list[tuple[fhir.Dr
     for i, (new, _) in enumerate(told):
         standing = applied(standing, new, MOMENTS[i])
     assert standing is not None
-    organisations = {o for new, _ in told for o in fhir.contributors(new.resource)[0]}
-    assert fhir.contributors(standing)[0] == organisations
+    organisations = {o for new, _ in told for o in fhir.contributors(new.resource, MERGING.marks)[0]}
+    assert fhir.contributors(standing, MERGING.marks)[0] == organisations
 
 
 @BOUNDED
@@ -155,7 +156,7 @@ def test_messages_of_one_moment_about_different_elements_commute(
     assert forwards is not None
     assert backwards is not None
     assert {n: v for n, v in forwards.items() if n != "meta"} == {n: v for n, v in backwards.items() if n != "meta"}
-    assert fhir.contributors(forwards) == fhir.contributors(backwards)
+    assert fhir.contributors(forwards, MERGING.marks) == fhir.contributors(backwards, MERGING.marks)
 
 
 @BOUNDED

@@ -76,7 +76,7 @@ class Model:
         for receipt in same:
             if receipt not in self.outcomes:
                 if receipt not in self.given_up:
-                    return Busy()
+                    return Busy(receipt, same=self.submissions[receipt].body_hash == submission.body_hash)
                 self.gone.add(receipt)
                 self.left.discard(receipt)
             elif self.outcomes[receipt].accepted:
@@ -202,7 +202,7 @@ class History:
             item.state == "queued" and (item.target, item.order_key) == (there, key)
             for item in self.model.items if key is not None
         )  # fmt: skip
-        assert await self.journal.waiting(there, key) == waits
+        assert bool(await self.journal.waiting([(there, key)])) == waits
 
     async def find(self, pick: int) -> None:
         if not self.model.submissions:

@@ -24,6 +24,11 @@ def known() -> fhir.Elements:
 
 
 @functools.cache
+def merging() -> fhir.Merging:
+    return fhir.Merging(known())
+
+
+@functools.cache
 def maps() -> mapping.Maps:
     vocabulary = SimpleNamespace(
         dictionaries={"2.5.1": dictionary.load("2.5.1")}, elements=known(), tables=known().tables
@@ -91,8 +96,8 @@ def test_any_message_is_converted_or_refused_with_reason(text: str) -> None:
     assert bool(refused) != bool(conversion.drafts)
     for draft in conversion.drafts:
         assert [f for f in fhir.validate(draft.resource, known()) if f.severity == "error"] == []
-        fhir.merge(None, draft, told=conversion.told, elements=known())
-        fhir.merge(draft.resource, draft, told=conversion.told, elements=known())
+        merging().merge(None, draft, told=conversion.told)
+        merging().merge(draft.resource, draft, told=conversion.told)
 
 
 @settings(max_examples=80, deadline=None)

@@ -185,6 +185,29 @@ def test_what_counts_as_accepted(response: httpx.Response, data_type: str, accep
     assert (reply.accepted, reply.code) == (accepted, code)
 
 
+BATCH = b"FHS|^~\\&|\rBHS|^~\\&|\r%sBTS|2\rFTS|1\r"
+
+
+@pytest.mark.parametrize(
+    ("body", "accepted", "refused", "codes"),
+    [
+        (BATCH % (ACK + ACK), True, 0, ["AA", "AA"]),
+        (BATCH % (ACK + ACK.replace(b"|AA|", b"|CE|")), False, 1, ["AA", "CE"]),
+        (BATCH % b"", True, 0, []),
+        (BATCH % b"MSH|^~\\&|\r", False, 1, [None]),
+        (ACK, True, 0, ["AA"]),
+        (b"<html>", False, 1, [None]),
+    ],
+)
+def test_a_batch_is_accepted_where_each_of_its_messages_is(
+    body: bytes, accepted: bool, refused: int, codes: list[str | None]  # noqa: FBT001 - a table's column
+) -> None:  # fmt: skip
+    reply = sent(httpx.Response(200, content=body), "Hl7v2")
+    assert (reply.accepted, reply.refused) == (accepted, refused)
+    assert [one.code if one else None for one in reply.acknowledgements] == codes
+    assert reply.code == (codes[0] if codes and body in {ACK, b"<html>"} else None)
+
+
 def test_receipt_and_waiting_time_are_read(bench: Bench) -> None:
     bench.server.answer = lambda _: httpx.Response(
         503, headers={"Location": "/$ingest/receipts/1", "Retry-After": "5"}, content=ACK.replace(b"|AA|", b"|AE|")

@@ -99,8 +99,11 @@ def test_the_written_notation_is_the_documented_one(reference: Path, tmp_path: P
 def test_what_is_written_is_read_back(reference: Path, tmp_path: Path) -> None:
     out = tmp_path / "fhir"
     build.write(reference, out)
-    for name in ("search-types.csv", "compartment-patient.csv"):
+    for name in ("search-types.csv", "compartment-patient.csv", "systems.csv", "identities.csv", "filled.csv"):
         (out / name).write_bytes((specs.ROOT / "fhir" / name).read_bytes())
+    for name in ("merge-types.csv", "merge-lists.csv"):  # they speak of types that these tables don't have
+        lines = (specs.ROOT / "fhir" / name).read_text("utf-8").splitlines(keepends=True)
+        (out / name).write_text(next(line for line in lines if not line.startswith("#")), "utf-8")
     tables = specs.fhir(tmp_path)
     rows = list(csv.DictReader(ELEMENTS.splitlines()))
     assert set(tables.elements) == {row["path"] for row in rows}

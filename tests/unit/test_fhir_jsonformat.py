@@ -33,6 +33,8 @@ def test_a_byte_order_mark_is_taken() -> None:
         (b'{"resourceType":"Patient","a":-Infinity}', "-Infinity", "not a JSON number"),
         (b'{"resourceType":"Patient","a":' + b"1" * 61 + b"}", "1" * 20 + "...", "longer than 60"),
         (b'{"resourceType":"Patient","a":1.' + b"1" * 60 + b"}", "1.11", "longer than 60"),
+        (b'{"resourceType":"Patient","a":1e999999999}', "1e999999999", "too large or too small"),
+        (b'{"resourceType":"Patient","a":1.5e-6145}', "1.5e-6145", "too large or too small"),
         (b'{"resourceType":"Patient","a":"\\ud800"}', "a string", "surrogate"),
         (b"[]", "the whole", "no FHIR resource"),
         (b'"Patient"', "the whole", "no FHIR resource"),

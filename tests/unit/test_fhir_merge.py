@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -9,6 +12,8 @@ import pytest
 from gateway import fhir, specs
 
 ELEMENTS = fhir.Elements(specs.fhir())
+MERGING = fhir.Merging(ELEMENTS)
+MARKS = MERGING.marks
 NHS = "https://fhir.nhs.uk/Id/nhs-number"
 EARLY, LATE = "2026-01-01T10:00:00+00:00", "2026-01-01T11:00:00+00:00"
 
@@ -18,12 +23,14 @@ def patient(**elements: Any) -> fhir.Resource:
 
 
 def draft(*clears: str, organisation: str = "r0d", domain: str = "emergency-care", **elements: Any) -> fhir.Draft:
-    resource = fhir.contributed(patient(**elements), organisation=organisation, domain=domain, source="urn:uuid:1")
+    resource = fhir.contributed(
+        patient(**elements), organisation=organisation, domain=domain, marks=MARKS, source="urn:uuid:1"
+    )
     return fhir.Draft(resource, clears)
 
 
 def merged(standing: fhir.Resource | None, new: fhir.Draft, told: str = LATE) -> fhir.Resource:
-    found = fhir.merge(standing, new, told=told, elements=ELEMENTS)
+    found = MERGING.merge(standing, new, told=told)
     assert found.resource is not None
     return found.resource
 
@@ -38,8 +45,8 @@ def after(first: fhir.Draft, second: fhir.Draft) -> fhir.Resource:
 def test_the_first_message_is_what_stands_with_its_marks() -> None:
     found = merged(None, draft(gender="female"), EARLY)
     assert {n: v for n, v in found.items() if n != "meta"} == patient(gender="female")
-    assert fhir.contributors(found) == (frozenset({"R0D"}), frozenset({"emergency-care"}))
-    assert fhir.told_at(found) == EARLY
+    assert fhir.contributors(found, MARKS) == (frozenset({"R0D"}), frozenset({"emergency-care"}))
+    assert fhir.told_at(found, MARKS) == EARLY
     assert found["meta"]["source"] == "urn:uuid:1"
     assert fhir.validate(found, ELEMENTS) == ()
 
@@ -249,7 +256,7 @@ def test_clearing_comes_before_telling() -> None:
 def test_a_path_that_no_element_has_is_an_error(clear: str) -> None:
     for standing in (None, merged(None, draft(), EARLY)):
         with pytest.raises(ValueError, match="can't be cleared"):
-            fhir.merge(standing, draft(clear), told=LATE, elements=ELEMENTS)
+            MERGING.merge(standing, draft(clear), told=LATE)
 
 
 def test_what_is_cleared_and_told_in_one_message_stays_where_it_is() -> None:
@@ -257,7 +264,7 @@ def test_what_is_cleared_and_told_in_one_message_stays_where_it_is() -> None:
     new = draft("Patient.telecom[use=home]", "Patient.identifier.type", telecom=phones, identifier=[{"value": "1"}])
     standing = merged(None, new, EARLY)
     assert standing["telecom"] == phones
-    assert fhir.merge(standing, new, told=LATE, elements=ELEMENTS) == fhir.Merged(None)
+    assert MERGING.merge(standing, new, told=LATE) == fhir.Merged(None)
     typed = merged(None, draft(identifier=[{"value": "1", "type": {"text": "x"}}]), EARLY)
     assert merged(typed, new)["identifier"] == [{"value": "1"}]
 
@@ -267,7 +274,7 @@ def test_what_is_cleared_and_told_in_one_message_stays_where_it_is() -> None:
 
 def test_an_older_message_changes_nothing_and_says_so() -> None:
     standing = merged(None, draft(gender="female"), LATE)
-    found = fhir.merge(standing, draft(gender="male", organisation="rdz"), told=EARLY, elements=ELEMENTS)
+    found = MERGING.merge(standing, draft(gender="male", organisation="rdz"), told=EARLY)
     assert found == fhir.Merged(None, stale=True)
 
 
@@ -282,12 +289,43 @@ def test_the_same_content_makes_no_new_version() -> None:
     standing["meta"] |= {"versionId": "1", "lastUpdated": EARLY}
     later = fhir.Draft({**draft(gender="female").resource})
     later.resource["meta"] = {**later.resource["meta"], "source": "urn:uuid:2"}
-    assert fhir.merge(standing, later, told=LATE, elements=ELEMENTS) == fhir.Merged(None)
+    assert MERGING.merge(standing, later, told=LATE) == fhir.Merged(None)
+
+
+@pytest.mark.parametrize(
+    ("before", "now"), [(Decimal("72.5"), Decimal("72.50")), (1, True), ([1], [1.0]), ({"a": False}, {"a": 0})]
+)
+def test_values_that_python_holds_for_equal_are_told_apart(before: object, now: object) -> None:
+    found = after(draft(shoeSize=before), draft(shoeSize=now))
+    assert fhir.dump(found["shoeSize"]) == fhir.dump(now)  # type: ignore[arg-type]  # any JSON value can be written
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"profile": ["http://x.example/p"]},
+        {"security": [{"system": "s", "code": "R"}]},
+        {"extension": [{"url": "u:other", "valueCode": "a"}]},
+    ],
+)
+def test_what_a_draft_adds_to_meta_makes_one(more: dict[str, Any]) -> None:
+    standing = merged(None, draft(gender="female"), EARLY)
+    later = draft(gender="female")
+    later.resource["meta"] |= more
+    meta = merged(standing, later)["meta"]
+    assert all(entry in meta[name] for name, entries in more.items() for entry in entries)
+    assert MERGING.merge({**standing, "meta": meta}, later, told=LATE) == fhir.Merged(None)
+
+
+def test_a_standing_meta_that_would_not_be_written_again_makes_one() -> None:
+    standing = merged(None, draft(gender="female"), EARLY)
+    standing["meta"] |= {"id": "a"}
+    assert "id" not in merged(standing, draft(gender="female"))["meta"]
 
 
 def test_a_new_contributor_of_the_same_content_makes_one() -> None:
     found = after(draft(gender="female"), draft(gender="female", organisation="rdz", domain="wards"))
-    assert fhir.contributors(found) == (frozenset({"R0D", "RDZ"}), frozenset({"emergency-care", "wards"}))
+    assert fhir.contributors(found, MARKS) == (frozenset({"R0D", "RDZ"}), frozenset({"emergency-care", "wards"}))
 
 
 def test_a_new_version_leaves_version_and_time_to_the_server_and_keeps_the_rest_of_meta() -> None:
@@ -303,15 +341,15 @@ def test_a_new_version_leaves_version_and_time_to_the_server_and_keeps_the_rest_
     assert not {"versionId", "lastUpdated"} & set(meta)
     assert meta["profile"] == ["http://x.example/p"]
     assert meta["security"] == [{"system": "s", "code": "R"}]
-    assert [e["url"] for e in meta["extension"]] == ["u:other", fhir.Marks().told]
-    assert fhir.told_at({"meta": meta}) == LATE
+    assert [e["url"] for e in meta["extension"]] == ["u:other", MARKS.told]
+    assert fhir.told_at({"meta": meta}, MARKS) == LATE
 
 
 def test_a_standing_resource_that_others_wrote_has_no_moment() -> None:
-    assert fhir.told_at(patient()) is None
+    assert fhir.told_at(patient(), MARKS) is None
     found = merged(patient(gender="female"), draft(birthDate="1990-01-01"), EARLY)
     assert found["gender"] == "female"
-    plain = fhir.merge(None, fhir.Draft(patient()), told=EARLY, elements=ELEMENTS).resource
+    plain = MERGING.merge(None, fhir.Draft(patient()), told=EARLY).resource
     assert plain is not None
     assert "source" not in plain["meta"]
 
@@ -327,32 +365,34 @@ def test_a_narrative_goes_once_anything_else_changes() -> None:
 def test_other_types_are_replaced_whole_and_keep_their_contributors() -> None:
     def visit(organisation: str, **elements: Any) -> fhir.Draft:
         resource = {"resourceType": "Encounter", "id": "e1", **elements}
-        return fhir.Draft(fhir.contributed(resource, organisation=organisation, domain="emergency-care"))
+        return fhir.Draft(fhir.contributed(resource, organisation=organisation, domain="emergency-care", marks=MARKS))
 
     first = visit("r0d", status="in-progress", priority={"text": "urgent"})
     found = after(first, visit("rdz", status="finished"))
     assert "priority" not in found
-    assert fhir.contributors(found)[0] == {"R0D", "RDZ"}
-    late = fhir.merge(found, first, told=EARLY, elements=ELEMENTS)
+    assert fhir.contributors(found, MARKS)[0] == {"R0D", "RDZ"}
+    late = MERGING.merge(found, first, told=EARLY)
     assert late == fhir.Merged(None, stale=True)
 
 
 def test_a_resource_is_not_laid_over_one_of_another_type() -> None:
     with pytest.raises(ValueError, match="a Patient can't be laid over a Group"):
-        fhir.merge({"resourceType": "Group"}, draft(), told=LATE, elements=ELEMENTS)
+        MERGING.merge({"resourceType": "Group"}, draft(), told=LATE)
 
 
 def test_a_moment_that_can_not_be_read_is_an_error() -> None:
     with pytest.raises(ValueError, match="Invalid isoformat"):
-        fhir.merge(None, draft(), told="yesterday", elements=ELEMENTS)
+        MERGING.merge(None, draft(), told="yesterday")
 
 
-def test_marks_follow_the_configured_base() -> None:
-    marks = fhir.Marks("https://dex.example/fhir")
+def test_marks_stand_below_the_base_that_the_table_gives() -> None:
+    systems = dataclasses.replace(ELEMENTS.tables.systems, marks="https://dex.example/fhir")
+    merging = fhir.Merging(fhir.Elements(dataclasses.replace(ELEMENTS.tables, systems=systems)))
+    marks = merging.marks
     resource = fhir.contributed(patient(), organisation="r0d", domain="wards", marks=marks)
-    found = fhir.merge(None, fhir.Draft(resource), told=EARLY, elements=ELEMENTS, marks=marks).resource
+    found = merging.merge(None, fhir.Draft(resource), told=EARLY).resource
     assert found is not None
-    assert fhir.contributors(found) == (frozenset(), frozenset())
+    assert fhir.contributors(found, MARKS) == (frozenset(), frozenset())
     assert fhir.contributors(found, marks) == (frozenset({"R0D"}), frozenset({"wards"}))
     assert fhir.told_at(found, marks) == EARLY
     assert all(tag["system"].startswith("https://dex.example/fhir/") for tag in found["meta"]["tag"])
@@ -369,8 +409,21 @@ def test_merging_leaves_its_inputs_as_they_are() -> None:
 
 
 def test_drafts_travel_through_the_queue() -> None:
-    drafts = (draft("Patient.birthDate", gender="male"), draft())
+    drafts = (draft("Patient.birthDate", gender="male"), draft(), replace(draft(gender="male"), only_new=True))
     raw = fhir.drafts_to_json(drafts, told=EARLY)
     assert fhir.drafts_from_json(raw) == (drafts, EARLY)
     with pytest.raises(fhir.JsonError, match="no drafts"):
         fhir.drafts_from_json(b'{"resourceType":"Patient"}')
+
+
+def test_a_second_merge_of_patients_stands_beside_the_first() -> None:
+    one, other = ({"other": {"reference": f"Patient/{n}"}, "type": "replaces"} for n in ("2", "3"))
+    assert after(draft(link=[one]), draft(link=[other]))["link"] == [one, other]
+    assert MERGING.merge(merged(None, draft(link=[one]), EARLY), draft(link=[one]), told=LATE).resource is None
+
+
+def test_elements_whose_lists_are_merged_are_there() -> None:
+    named = {name: policy for name, policy in ELEMENTS.tables.merging.lists.items() if "." in name}
+    assert set(named) == {"Patient.link"}
+    for name, policy in named.items():
+        assert {*policy.same, *filter(None, (policy.place, policy.kind))} <= ELEMENTS.members(name).keys()

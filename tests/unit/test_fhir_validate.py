@@ -33,12 +33,15 @@ def observation(**elements: Any) -> fhir.Resource:
         patient(_birthDate={"id": "a"}),
         patient(name=[{"given": ["A", None], "_given": [None, {"id": "a"}]}]),
         patient(name=[{"_given": [{"id": "a"}]}]),
-        patient(contained=[{"resourceType": "Organization", "id": "o"}], managingOrganization={"reference": "#o"}),
+        patient(
+            contained=[{"resourceType": "Organization", "id": "o", "name": "x"}],
+            managingOrganization={"reference": "#o"},
+        ),
         patient(managingOrganization={"reference": "Organization/1/_history/2"}),
         patient(managingOrganization={"reference": "https://x.example/fhir/Organization/1", "type": "Organization"}),
         patient(managingOrganization={"reference": "urn:uuid:c757873d-ec9a-4326-a141-556f43239520"}),
         patient(managingOrganization={"display": "an organisation", "type": "http://x.example/logical"}),
-        patient(photo=[{"data": "QUJD", "size": 3}]),
+        patient(photo=[{"contentType": "image/png", "data": "QUJD", "size": 3}]),
         observation(valueQuantity={"value": Decimal("72.50")}),
         observation(valueInteger=-(2**31 - 1)),
         observation(valueDateTime="2024-02-29T24:00:00Z".replace("24:", "23:")),
@@ -156,7 +159,10 @@ def test_contained_resources_are_known_only_within_their_container() -> None:
     inner = patient(contained=[{"resourceType": "Location", "id": "o"}])
     outer = patient(managingOrganization={"reference": "#o"})
     bundle = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": inner}, {"resource": outer}, 1]}
-    assert found(bundle) == [("FHIR-JSON", "Bundle.entry[2]")]
+    assert found(bundle) == [
+        ("ref-1", "Bundle.entry[1].resource.managingOrganization"),
+        ("FHIR-JSON", "Bundle.entry[2]"),
+    ]
 
 
 def test_every_fault_is_found_at_once_and_words_are_clean() -> None:
@@ -168,4 +174,5 @@ def test_every_fault_is_found_at_once_and_words_are_clean() -> None:
 
 
 def test_hostile_base64_is_judged_in_linear_time() -> None:
-    assert found(patient(photo=[{"data": " " * 50_000 + "!"}])) == [("FHIR-FORMAT", "Patient.photo[0].data")]
+    photo = {"contentType": "image/png", "data": " " * 50_000 + "!"}
+    assert found(patient(photo=[photo])) == [("FHIR-FORMAT", "Patient.photo[0].data")]

@@ -173,9 +173,9 @@ class TestKeys:
     def test_patience_ends_busy_and_takes_nothing(self, path: Path) -> None:
         async def play(journal: Journal) -> None:
             await journal.claim(submission("r1"))
-            assert await journal.claim(submission("r2"), patience=0.05) == Busy()
+            assert await journal.claim(submission("r2"), patience=0.05) == Busy("r1", same=True)
             assert await journal.find("r2") is None
-            assert await journal.claim(submission("r3", body=b"other"), patience=0) == Busy()
+            assert await journal.claim(submission("r3", body=b"other"), patience=0) == Busy("r1", same=False)
 
         played(path, play)
 
@@ -242,7 +242,7 @@ class TestCrash:
             assert await journal.unfinished() == ()  # all of them are in this process's hand
 
         async def again(journal: Journal) -> None:
-            assert await journal.claim(submission("r4"), patience=0.15) == Busy()
+            assert await journal.claim(submission("r4"), patience=0.15) == Busy("r1", same=True)
             assert await journal.unfinished() == (first, second)
             assert await journal.unfinished() == ()
             waits = asyncio.create_task(journal.claim(submission("r5")))
@@ -439,14 +439,14 @@ class TestQueue:
 
     def test_one_queued_behind_the_last_of_its_key_waits_no_more(self, path: Path) -> None:
         async def play(journal: Journal) -> None:
-            assert not await journal.waiting("store", "k")
+            assert not await journal.waiting([("store", "k")])
             await self._queue(journal, "r1", queued(key="k"))
-            assert await journal.waiting("store", "k")
-            assert not await journal.waiting("copy", "k")
-            assert not await journal.waiting("store", "other")
-            assert not await journal.waiting("store", None)
+            assert await journal.waiting([("store", "k")])
+            assert not await journal.waiting([("copy", "k")])
+            assert not await journal.waiting([("store", "other")])
+            assert not await journal.waiting([("store", None)])
             await journal.attempted(await due_now(journal), delivered=True)
-            assert not await journal.waiting("store", "k")
+            assert not await journal.waiting([("store", "k")])
             await self._queue(journal, "r2", queued(key="k"))
             assert (await due_now(journal)).receipt == "r2"
 
@@ -499,7 +499,7 @@ class TestQueue:
         played(path, lambda journal: self._queue(journal, "r1", queued(key="k"), queued("copy", key="k")))
 
         async def again(journal: Journal) -> None:
-            assert await journal.waiting("copy", "k")
+            assert await journal.waiting([("copy", "k")])
             assert (await due_now(journal)).receipt == "r1"
 
         played(path, again)

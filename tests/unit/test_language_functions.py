@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway import specs
 from gateway.fhir.identity import valid_nhs_number
 from gateway.language.functions import (
     EvaluationError,
@@ -77,7 +78,7 @@ def test_what_is_no_instant(value: object) -> None:
         moment(value)
 
 
-ODS = "https://fhir.nhs.uk/Id/ods-organization-code"
+ODS = specs.fhir().systems.ods
 
 
 @pytest.mark.parametrize(
@@ -97,12 +98,12 @@ ODS = "https://fhir.nhs.uk/Id/ods-organization-code"
     ],
 )
 def test_the_organisation_of_a_reference(reference: dict[str, Any], code: str | None) -> None:
-    assert organisation_code(reference) == code
+    assert organisation_code(reference, ODS) == code
 
 
 def test_a_text_is_no_reference() -> None:
     with pytest.raises(EvaluationError):
-        organisation_code("Organization/R0D")
+        organisation_code("Organization/R0D", ODS)
 
 
 def test_elements_open_lists_at_each_step() -> None:

@@ -156,7 +156,7 @@ def test_the_instant_that_a_message_tells_of(evn2: str, msh7: str, told: str, re
 def test_contributors_and_source_are_marked(real: mapping.Maps) -> None:
     for draft in convert(real, "PID|1||X1").drafts:
         meta = draft.resource["meta"]
-        assert fhir.contributors(draft.resource) == (frozenset({"R0D"}), frozenset({"emergency-care"}))
+        assert fhir.contributors(draft.resource, real.marks) == (frozenset({"R0D"}), frozenset({"emergency-care"}))
         assert meta["source"] == "urn:uuid:receipt-1"
 
 

@@ -202,7 +202,7 @@ def test_cutting_a_field_at_once_is_reading_its_leaves(field: str, least: int) -
     sent = hl7v2.read(rf"MSH|^~\&|A|B|C|D|20260515||ADT^A01|1|P|2.4{chr(13)}PID|1||{field}|x".encode())
     segment = sent.first("PID")
     assert segment is not None
-    rows = repetitions(segment, 3, sent, least)
+    rows = repetitions(segment, 3, least)
     assert len(rows) == len(segment.field(3))
     for number, row in enumerate(rows, 1):
         assert row == [] or len(row) >= least
@@ -211,9 +211,10 @@ def test_cutting_a_field_at_once_is_reading_its_leaves(field: str, least: int) -
             assert (row[component - 1] if component <= len(row) else "") == (expected or "")
 
 
-def test_the_header_is_left_to_the_reader() -> None:
+def test_the_header_is_numbered_as_the_reader_does() -> None:
     sent = message(msh11="T~P")
     header = sent.first("MSH")
     assert header is not None
-    assert [row[0] for row in repetitions(header, 11, sent, 1)] == ["T", "P"]
-    assert repetitions(header, 99, sent, 1) == []
+    assert [row[0] for row in repetitions(header, 11, 1)] == ["T", "P"]
+    assert [row[0] for row in repetitions(header, 2, 1)] == ["^~\\&"]
+    assert repetitions(header, 99, 1) == ()

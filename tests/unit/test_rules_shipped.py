@@ -135,7 +135,9 @@ def test_rows_go_upstream_and_are_checked_again() -> None:
     facts = question(rules, "Encounter", ("patient", "Patient/9990000018"), caller="demo-partner")
     decision = rules.decide(facts)
     (view,) = decision.views
-    assert view.narrow == (("service-provider", ("Organization/QVV", "Organization/R0D", "Organization/RDZ")),)
+    assert view.narrow == (
+        ("service-provider", ("Organization/8PA01", "Organization/QVV", "Organization/R0D", "Organization/RDZ")),
+    )
 
     def shown(provider: object) -> bool:
         return rules.release(facts, decision, {"resourceType": "Encounter", "serviceProvider": provider}).released
@@ -159,7 +161,7 @@ def test_every_rule_has_its_place() -> None:
 
 
 def test_organisations_of_a_caller_are_all_below() -> None:
-    assert _caller("demo-partner").organisations == {"QVV", "R0D", "RDZ"}
+    assert _caller("demo-partner").organisations == {"8PA01", "QVV", "R0D", "RDZ"}
     assert _caller("demo-engine").organisations == {"R0D"}
     assert shipped().caller("unheard-of") is None
 

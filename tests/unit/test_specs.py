@@ -155,6 +155,14 @@ def test_codes_are_kept_with_their_systems() -> None:
         ("codes.txt", "\naccount-status\n", "\naccount-status\n  account-status\n", "a system before them"),
         ("codes.txt", "\nFHIR-version\n", "\n", "codes need a value set above"),
         ("search-parameters.csv", "\n_id,token,", "\n_id,tokne,", "unknown parameter type `tokne`"),
+        ("merge-types.csv", "\nPatient,", "\nPatinet,", "`Patinet` is no type of kind resource"),
+        ("merge-types.csv", "\nPatient,", "\nLocation,", "`Location` stands twice: keep one"),
+        ("merge-lists.csv", "\nAddress,", "\nPatient,", "`Patient` is no type of kind complex"),
+        ("merge-lists.csv", "\nAddress,,use,", "\nAddress,,usage,", "Address has no `usage`"),
+        ("merge-lists.csv", "use=old system=", "old", "`old` chooses no entry"),
+        ("merge-lists.csv", "system value,,,", "system value,,,use=old", "name the place"),
+        ("systems.csv", "\nods,", "\nodds,", "nothing asks for `odds`: the names are ods, marks"),
+        ("systems.csv", ".example/fhir,", ".example/fhir/,", "without a slash at its end"),
     ],
 )
 def test_a_broken_table_names_file_line_and_remedy(copy: Path, name: str, old: str, new: str, words: str) -> None:
@@ -163,6 +171,11 @@ def test_a_broken_table_names_file_line_and_remedy(copy: Path, name: str, old: s
     assert words in str(raised.value)
     assert f"{name}:" in str(raised.value)
     assert raised.value.origin.line > 1
+
+
+def test_a_system_that_is_asked_for_may_not_be_left_out(copy: Path) -> None:
+    with pytest.raises(specs.SpecsError, match=r"systems\.csv:1: there is no marks: add a line"):
+        specs.fhir(replaced(copy, "systems.csv", "\nmarks,", "\n# marks,"))
 
 
 @pytest.mark.parametrize("new", ["birthDate date", "birthDate x..1 date", "birthDate 0..x date", "birthDate"])

@@ -66,7 +66,7 @@ def test_an_engine_that_takes_a_message(code: str) -> None:
     assert deliver(200, acknowledgement(code)).status == 200
 
 
-@pytest.mark.parametrize(("code", "status"), [("AE", 200), ("AR", 200), ("AR", 400)])
+@pytest.mark.parametrize(("code", "status"), [("AE", 200), ("AR", 200), ("AR", 400), ("CE", 200), ("CR", 200)])
 def test_an_engine_that_refuses_a_message_says_why(code: str, status: int) -> None:
     answer = deliver(status, acknowledgement(code, 'no such "ward"'))
     assert answer.status == 422
@@ -90,7 +90,7 @@ def test_another_gateways_outcome_is_passed_on() -> None:
         (200, b"OK", "without an acknowledgement"),
         (404, b"<html>", "it answered 404 without an acknowledgement"),
         (503, acknowledgement("AE"), "it answered 503"),
-        (200, acknowledgement("CR"), "neither accepted nor refused"),
+        (200, acknowledgement("XX"), "neither accepted nor refused"),
         (200, acknowledgement("AA", message=MESSAGE.replace(b"8457239", b"7")), "another message"),
     ],
 )

@@ -5,6 +5,7 @@ Source: https://hl7.org/fhir/R4/http.html, https://hl7.org/fhir/R4/bundle.html
 
 from __future__ import annotations
 
+import functools
 import http
 import json
 import uuid
@@ -18,6 +19,7 @@ from starlette.responses import Response
 from gateway import fhir
 from gateway.finding import Finding
 from gateway.query import Query, render
+from gateway.specs import FhirTables
 from gateway.upstream.store.search import Page
 from gateway.upstream.store.versions import Version, instant
 
@@ -46,22 +48,47 @@ def outcome(findings: Sequence[Finding], now: datetime) -> bytes:
     return fhir.dump(told)
 
 
-def searchset(query: Query, page: Page, base: str) -> bytes:
-    """A page of search results with links to itself and the next one."""
+def searchset(query: Query, page: Page, base: str, tables: FhirTables, now: datetime) -> bytes:
+    """A page of search results, and what comes with them, with links to itself and the next one."""
     pairs = render(query)
     links = [("self", pairs)]
     if page.next is not None:
         links.append(("next", [*((name, value) for name, value in pairs if name != "_page"), ("_page", page.next)]))
+    elements = _elements(tables)
     entries = [
-        b'{"fullUrl":"%b","resource":%b,"search":{"mode":"match"}}'
-        % (f"{base}/{version.type}/{version.id}".encode(), version.body)
-        for version in page.found
+        b'{"fullUrl":"%b","resource":%b,"search":{"mode":"%b"}}'
+        % (f"{base}/{version.type}/{version.id}".encode(), part(version, query, elements, mode), mode.encode())
+        for mode, versions in (("match", page.found), ("include", page.included))
+        for version in versions
     ]
+    if not page.whole:
+        words = "not all that was to be included is here: ask for smaller pages with _count, or include less"
+        left_out = Finding("warning", "too-costly", words, "_include", "STORE-INCLUDE")
+        entries.append(b'{"resource":%b,"search":{"mode":"outcome"}}' % outcome((left_out,), now))
     shown = [
         {"relation": relation, "url": f"{base}/{query.type}{'?' if found else ''}{urlencode(found)}"}
         for relation, found in links
     ]
     return _bundle("searchset", entries, {"total": page.total, "link": shown})
+
+
+def part(version: Version, query: Query, elements: fhir.Elements, mode: str = "match") -> bytes:
+    """What a search wants of a resource: its text as it is stored, or `_summary` and `_elements` of it.
+
+    Shape: `_elements` names those of the type that is searched; what is included comes with all of its own.
+    """
+    match query.summary:
+        case "true" | "text" | "data" as kind:
+            return fhir.dump(fhir.summary(fhir.load(version.body), kind, elements))
+        case _:
+            if not query.elements or mode != "match":
+                return version.body
+            return fhir.dump(fhir.elements_of(fhir.load(version.body), query.elements, elements))
+
+
+@functools.cache
+def _elements(tables: FhirTables) -> fhir.Elements:
+    return fhir.Elements(tables)
 
 
 def history(versions: Sequence[Version], base: str) -> bytes:

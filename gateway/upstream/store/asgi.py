@@ -5,7 +5,9 @@ Source: https://hl7.org/fhir/R4/http.html
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import functools
 import http
 import logging
 import sqlite3
@@ -170,7 +172,12 @@ class StoreApp:
             except UnicodeDecodeError as error:
                 raise Refusal(400, "invalid", "a form is ASCII, other characters percent-encoded") from error
         asked, base = query(type_, store.tables, *texts), _base(request)
-        return answers.json_answer(answers.searchset(asked, await store.search(asked, base), base))
+        page = await store.search(asked, base)
+        told = functools.partial(answers.searchset, asked, page, base, store.tables, self.clock())
+        if asked.elements or asked.summary not in {None, "false", "count"}:
+            # resources are parsed and cut: a large page of them would hold up the loop
+            return answers.json_answer(await asyncio.to_thread(told))
+        return answers.json_answer(told())
 
     async def read(self, request: Request) -> Response:
         """Read. Source: https://hl7.org/fhir/R4/http.html#read."""

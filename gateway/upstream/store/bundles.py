@@ -127,7 +127,8 @@ class Bundles:
         where = address(url, self._store.tables)
         if where.id is None:
             search = query(where.type, self._store.tables, where.query or "")
-            return answers.found(answers.searchset(search, await self._store.search(search, base), base))
+            page = await self._store.search(search, base)
+            return answers.found(answers.searchset(search, page, base, self._store.tables, self._clock()))
         if where.history and where.version is None:
             versions = self._store.history(where.type, where.id)
             return answers.found(answers.history(versions, base)) if versions else self._absent(url)

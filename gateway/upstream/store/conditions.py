@@ -1,4 +1,4 @@
-"""Clauses of a search as SQL conditions over the index tables.
+"""Values of a search as SQL conditions over the index tables.
 
 The type of a parameter and of a value decides the condition, never the parameter's name: another search parameter is
 another row of the table of search parameters. Two alone are columns of the resource: `_id` and `_lastUpdated`.
@@ -8,16 +8,17 @@ Source: https://hl7.org/fhir/R4/search.html#prefix and the sections of each para
 
 from __future__ import annotations
 
+import re
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.query import (
-    Clause,
+    CompositeValue,
     DateValue,
-    MissingValue,
     NumberValue,
+    OfTypeValue,
     QuantityValue,
     ReferenceValue,
     StringValue,
@@ -25,13 +26,18 @@ from gateway.query import (
     UriValue,
     Value,
 )
+from gateway.specs import FhirTables
 from gateway.upstream.store.refusal import Refusal
-from gateway.upstream.store.values import fold, microseconds
+from gateway.upstream.store.schema import WIDE
+from gateway.upstream.store.values import DAY, fold, microseconds
 
 _LAST_CHARACTER = chr(0x10FFFF)
 _MILLISECOND = 1000
 _NEARLY = 0.1
 """What `ap` allows to either side. Source: https://hl7.org/fhir/R4/search.html#prefix"""
+_EQUALITIES = re.compile(r"([a-z.]+ = \?(?: AND [a-z.]+ = \?)*)((?: AND [a-z.]+ <> '')*)")
+_ARMS = 20
+"""Alternatives that are looked up one by one; more are looked for in all values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +49,41 @@ class Sql:
 
 
 @dataclass(frozen=True, slots=True)
+class Rows:
+    """Statements that together select resources by rows of an index table.
+
+    Shape: each of `arms` ends in a condition; `fitting` are statements that they name `fitting0`, `fitting1` ...
+    """
+
+    arms: tuple[Sql, ...]
+    fitting: tuple[Sql, ...] = ()
+
+    def sql(self, also: Sql | None = None) -> Sql:
+        """One statement. Shape: `also` is a condition that its rows meet besides."""
+        arms = self.arms if also is None else tuple(all_of((arm, also)) for arm in self.arms)
+        named = ", ".join(f"fitting{n} AS MATERIALIZED ({one.text})" for n, one in enumerate(self.fitting))
+        text = " UNION ALL ".join(arm.text for arm in arms)
+        values = tuple(value for one in (*self.fitting, *arms) for value in one.values)
+        return Sql(f"WITH {named} {text}" if named else text, values)
+
+
+@dataclass(frozen=True, slots=True)
 class Index:
     """Where and when to look.
 
     Shape: `parameters` numbers (type, code); `past` whether `moment` is before the newest; `base` is the address that
-    absolute references to this store begin with. Units: `now` in microseconds since 1970.
+    absolute references to this store begin with; `checks` are called by number from SQL, with a resource's body.
+    Units: `now` in microseconds since 1970.
     """
 
     connection: sqlite3.Connection
+    tables: FhirTables
     parameters: Mapping[tuple[str, str], int]
     moment: int
     past: bool
     now: int
     base: str
+    checks: list[Callable[[bytes], bool]] = field(default_factory=list)
 
     @property
     def at(self) -> Sql:
@@ -64,18 +92,22 @@ class Index:
             return Sql("since <= ? AND (until IS NULL OR until > ?)", (self.moment, self.moment))
         return Sql("until IS NULL")
 
-    def rows(self, type_: str, clause: Clause, condition: Sql) -> Sql:
-        """Numbers of the resources that have a row which meets a condition."""
-        return all_of(
-            (
-                Sql(
-                    f'SELECT resource FROM "{clause.parameter.type}" WHERE parameter = ?',  # noqa: S608 - a table's name
-                    (self.parameters[type_, clause.name],),
-                ),
-                self.at,
-                condition,
-            )
+    def rows(
+        self, table: str, parameter: tuple[str, str], alternatives: Sequence[Sql] = (), *, select: str = "resource"
+    ) -> Rows:
+        """Numbers of the resources that have a row which meets one of several conditions.
+
+        Shape: `parameter` is type and code; without alternatives any row will do; `select` names other columns to have.
+        """
+        start = Sql(
+            f'SELECT {select} FROM "{table}" WHERE parameter = ?',  # noqa: S608 - the schema's names
+            (self.parameters[parameter],),
         )
+        several = listed(alternatives)
+        if len(several) > _ARMS:
+            several = (either(several),)
+        # OR would walk through all values of the parameter
+        return Rows(tuple(all_of((start, self.at, one)) for one in several) or (all_of((start, self.at)),))
 
     def name(self, text: str) -> int:
         """Number of a system; -1, which no row has, for one that was never stored."""
@@ -83,6 +115,14 @@ class Index:
             return 0
         row = self.connection.execute("SELECT id FROM name WHERE text = ?", (text,)).fetchone()
         return -1 if row is None else int(row[0])
+
+    def checked(self, check: Callable[[bytes], bool]) -> Sql:
+        """The condition that a Python function takes the body of the row `r`."""
+        if not self.checks:
+            checks = self.checks
+            self.connection.create_function("checked", 2, lambda number, body: checks[number](body))
+        self.checks.append(check)
+        return Sql("checked(?, r.body)", (len(self.checks) - 1,))
 
 
 def all_of(pieces: Iterable[Sql]) -> Sql:
@@ -94,56 +134,91 @@ def all_of(pieces: Iterable[Sql]) -> Sql:
 
 def any_of(pieces: Iterable[Sql]) -> Sql:
     """Some piece holds."""
-    found = tuple(pieces)
-    text = " OR ".join(f"({piece.text})" for piece in found)
-    return Sql(f"({text})", tuple(value for piece in found for value in piece.values))
+    return either(listed(pieces))
 
 
-def condition(index: Index, type_: str, clause: Clause) -> Sql:
-    """The condition of a clause on the row `r` of a resource.
+def listed(pieces: Iterable[Sql]) -> tuple[Sql, ...]:
+    """The same pieces, but equalities of the same columns as one look-up of a list."""
+    alike: dict[str, list[tuple[Any, ...]]] = {}
+    for piece in pieces:
+        alike.setdefault(piece.text, []).append(piece.values)
+    found: list[Sql] = []
+    for text, several in alike.items():
+        equal = _EQUALITIES.fullmatch(text)
+        if len(several) > 1 and equal is not None:
+            found.append(_list(equal[1], equal[2], several))
+        else:
+            found += [Sql(text, values) for values in several]
+    return tuple(found)
 
+
+def _list(equalities: str, rest: str, several: Sequence[tuple[Any, ...]]) -> Sql:
+    columns = [part.removesuffix(" = ?") for part in equalities.split(" AND ")]
+    values = tuple(value for one in several for value in one)
+    if len(columns) == 1:
+        return Sql(f"{columns[0]} IN ({','.join('?' * len(several))}){rest}", values)
+    row = f"({','.join('?' * len(columns))})"
+    return Sql(f"({', '.join(columns)}) IN (VALUES {','.join([row] * len(several))}){rest}", values)
+
+
+def either(pieces: Sequence[Sql]) -> Sql:
+    """Some piece holds, in a tree as deep as it must be: SQLite takes 1,000 levels."""
+    if len(pieces) == 1:
+        return Sql(f"({pieces[0].text})", pieces[0].values)
+    middle = len(pieces) // 2
+    one, other = either(pieces[:middle]), either(pieces[middle:])
+    return Sql(f"({one.text} OR {other.text})", (*one.values, *other.values))
+
+
+def of_value(index: Index, value: Value, modifier: str | None, what: str) -> tuple[Sql, ...]:
+    """The condition of one value on a row of its table, as alternatives.
+
+    Shape: `what` names the parameter, for the words of a refusal.
     Errors: Refusal.
     """
-    if clause.name in _COLUMNS and clause.modifier in {None, "not"}:
-        found = any_of(_COLUMNS[clause.name](index, value) for value in clause.values)
-        return Sql(f"NOT {found.text}", found.values) if clause.modifier else found
-    if (type_, clause.name) not in index.parameters or clause.modifier == "text":
-        shown = f"{clause.name}:{clause.modifier}" if clause.modifier else clause.name
-        raise Refusal(400, "not-supported", f"{shown} is not offered by the store", shown)
-    if clause.modifier == "missing":
-        rows = index.rows(type_, clause, Sql("TRUE"))
-        absent = any(isinstance(value, MissingValue) and value.missing for value in clause.values)
-        return Sql(f"r.key {'NOT ' if absent else ''}IN ({rows.text})", rows.values)
-    rows = index.rows(type_, clause, any_of(_of_value(index, clause, value) for value in clause.values))
-    return Sql(f"r.key {'NOT ' if clause.modifier == 'not' else ''}IN ({rows.text})", rows.values)
-
-
-def narrows(clause: Clause) -> bool:
-    """Whether the index tables name the resources that fit a clause, rather than those that don't."""
-    absent = any(isinstance(value, MissingValue) and value.missing for value in clause.values)
-    return clause.name not in _COLUMNS and clause.modifier != "not" and not absent
-
-
-def _of_value(index: Index, clause: Clause, value: Value) -> Sql:
     match value:
         case StringValue():
-            return _string(value, clause.modifier)
+            return (_string(value, modifier),)
         case TokenValue():
-            return _token(index, value)
+            return (_token(index, value),)
+        case OfTypeValue():
+            return (Sql("code = ? AND system = ?", (f"{value.code}|{value.value}", index.name(value.system))),)
         case DateValue():
-            return _date(value, index.now, "low", "high")
+            return _dates(value, index.now)
         case QuantityValue():
-            return all_of((_number(value), _unit(index, value)))
+            unit = _unit(index, value)
+            return tuple(number if unit is None else all_of((number, unit)) for number in _number(value))
         case NumberValue():
             return _number(value)
         case ReferenceValue():
             return _reference(index, value)
         case UriValue():
-            return Sql("uri = ?", (value.uri,))
+            return _uri(value, modifier)
         case _:
-            raise Refusal(
-                400, "not-supported", f"{clause.name} is not offered by the store with this value", clause.name
-            )
+            raise Refusal(400, "not-supported", f"{what} is not offered by the store with this value", what)
+
+
+def of_composite(index: Index, type_: str, value: CompositeValue, together: Sequence[bool]) -> tuple[Rows, ...]:
+    """The resources that fit a composite's value: all that is told fits.
+
+    Shape: `together` tells the components whose values must be of one repetition of an element.
+    """
+    parts, alone = [], []
+    for (parameter, part), same in zip(value.parts, together, strict=True):
+        alternatives = of_value(index, part, None, parameter.code)
+        if same:
+            parts.append((parameter.type, (type_, parameter.code), alternatives))
+        else:
+            alone.append(index.rows(parameter.type, (type_, parameter.code), alternatives))
+    also: Sql | None = None
+    for table, code, alternatives in reversed(parts[1:]):
+        found = index.rows(table, code, alternatives, select="resource, part").sql(also)
+        also = Sql(f"(resource, part) IN ({found.text})", found.values)
+    if also is None:
+        return tuple(alone)
+    table, code, alternatives = parts[0]
+    first = index.rows(table, code, alternatives)
+    return Rows(tuple(all_of((arm, also)) for arm in first.arms)), *alone
 
 
 def _string(value: StringValue, modifier: str | None) -> Sql:
@@ -165,59 +240,83 @@ def _token(index: Index, value: TokenValue) -> Sql:
     return Sql("code = ? AND system = ?", (value.code, index.name(value.system)))
 
 
-def _date(value: DateValue, now: int, low: str, high: str) -> Sql:
-    """The table of prefixes, over the stretch of time of the value and that of the row."""
+def _dates(value: DateValue, now: int) -> tuple[Sql, ...]:
+    """The table of prefixes, over the stretch of time of the value and that of the row.
+
+    A row that reaches beyond a value begins within a day of that, or is one of the wide ones, which have their index.
+    """
     first, after = microseconds(value.low), microseconds(value.high)
     margin = int(abs(now - first) * _NEARLY) if value.prefix == "ap" else 0
-    within = f"{low} >= ? AND {high} <= ?"
+    early, late = first - margin, after + margin
+    within = Sql("low >= ? AND low < ? AND high <= ?", (first, after, after))
+    beyond = (Sql("low > ? AND high > ?", (after - DAY, after)), Sql(f"{WIDE['date']} AND high > ?", (after,)))
     return {
-        "eq": Sql(within, (first, after)),
-        "ne": Sql(f"NOT ({within})", (first, after)),
-        "gt": Sql(f"{high} > ?", (after,)),
-        "lt": Sql(f"{low} < ?", (first,)),
-        "ge": Sql(f"({high} > ? OR {within})", (after, first, after)),
-        "le": Sql(f"({low} < ? OR {within})", (first, first, after)),
-        "sa": Sql(f"{low} >= ?", (after,)),
-        "eb": Sql(f"{high} <= ?", (first,)),
-        "ap": Sql(f"{low} < ? AND {high} > ?", (after + margin, first - margin)),
+        "eq": (within,),
+        "ne": (Sql("NOT (low >= ? AND high <= ?)", (first, after)),),
+        "gt": beyond,
+        "lt": (Sql("low < ?", (first,)),),
+        "ge": (*beyond, within),
+        "le": (Sql("low < ?", (first,)), within),
+        "sa": (Sql("low >= ?", (after,)),),
+        "eb": (Sql("low < ? AND high <= ?", (first, first)),),
+        "ap": (
+            Sql("low > ? AND low < ? AND high > ?", (early - DAY, late, early)),
+            Sql(f"{WIDE['date']} AND high > ? AND low < ?", (early, late)),
+        ),
     }[value.prefix]
 
 
-def _number(value: NumberValue | QuantityValue) -> Sql:
-    """The same for numbers; the row's bounds both belong to it."""
+def _number(value: NumberValue | QuantityValue) -> tuple[Sql, ...]:
+    """The same for numbers; the row's bounds both belong to it, and are one but for ranges and comparators."""
     number, low, high = float(value.number), float(value.low), float(value.high)
     margin = abs(number) * _NEARLY
+    wide = WIDE["number"]
     return {
-        "eq": Sql("low >= ? AND high < ?", (low, high)),
-        "ne": Sql("NOT (low >= ? AND high < ?)", (low, high)),
-        "gt": Sql("high > ?", (number,)),
-        "lt": Sql("low < ?", (number,)),
-        "ge": Sql("high >= ?", (number,)),
-        "le": Sql("low <= ?", (number,)),
-        "sa": Sql("low > ?", (number,)),
-        "eb": Sql("high < ?", (number,)),
-        "ap": Sql("low <= ? AND high >= ?", (number + margin, number - margin)),
+        "eq": (Sql("low >= ? AND low < ? AND high < ?", (low, high, high)),),
+        "ne": (Sql("NOT (low >= ? AND high < ?)", (low, high)),),
+        "gt": (Sql("low > ?", (number,)), Sql(f"{wide} AND high > ?", (number,))),
+        "lt": (Sql("low < ?", (number,)),),
+        "ge": (Sql("low >= ?", (number,)), Sql(f"{wide} AND high >= ?", (number,))),
+        "le": (Sql("low <= ?", (number,)),),
+        "sa": (Sql("low > ?", (number,)),),
+        "eb": (Sql("low < ? AND high < ?", (number, number)),),
+        "ap": (
+            Sql("low >= ? AND low <= ?", (number - margin, number + margin)),
+            Sql(f"{wide} AND high >= ? AND low <= ?", (number - margin, number + margin)),
+        ),
     }[value.prefix]
 
 
-def _unit(index: Index, value: QuantityValue) -> Sql:
+def _unit(index: Index, value: QuantityValue) -> Sql | None:
     if value.code is None:
-        return Sql("TRUE")
+        return None
     if value.system is None:
         return Sql("code = ? OR unit = ?", (value.code, value.code))
     return Sql("code = ? AND system = ?", (value.code, index.name(value.system)))
 
 
-def _reference(index: Index, value: ReferenceValue) -> Sql:
+def _reference(index: Index, value: ReferenceValue) -> tuple[Sql, ...]:
     if value.url is not None:
         url, bar, version = value.url.partition("|")
         absolute = Sql("target = ? AND kind = ?" if bar else "target = ?", (url, f"|{version}") if bar else (url,))
         if value.id is None or value.url.partition(f"/{value.type}/")[0] != index.base:
-            return absolute
-        return any_of((absolute, Sql("target = ? AND kind = ?", (value.id, value.type))))
+            return (absolute,)
+        return absolute, Sql("target = ? AND kind = ?", (value.id, value.type))
     if value.type is not None:
-        return Sql("target = ? AND kind = ?", (value.id, value.type))
-    return Sql("target = ? AND kind <> ''", (value.id,))
+        return (Sql("target = ? AND kind = ?", (value.id, value.type)),)
+    return (Sql("target = ? AND kind <> ''", (value.id,)),)
+
+
+def _uri(value: UriValue, modifier: str | None) -> tuple[Sql, ...]:
+    match modifier:
+        case "below":
+            return (Sql("uri >= ? AND uri < ?", (value.uri, value.uri + _LAST_CHARACTER)),)
+        case "above":
+            above = [value.uri, *(value.uri[: found.end()] for found in re.finditer("/+", value.uri))]
+            above += [one.rstrip("/") for one in above]
+            return tuple(Sql("uri = ?", (one,)) for one in dict.fromkeys(above))
+        case _:
+            return (Sql("uri = ?", (value.uri,)),)
 
 
 def _id(_: Index, value: Value) -> Sql:
@@ -226,9 +325,25 @@ def _id(_: Index, value: Value) -> Sql:
 
 
 def _last_updated(index: Index, value: Value) -> Sql:
+    """An instant of a millisecond, as the index has it; a row is no wider than what it is compared with."""
     if not isinstance(value, DateValue):
         raise Refusal(400, "value", "_lastUpdated takes a date", "_lastUpdated")
-    return _date(value, index.now, "r.updated", f"r.updated + {_MILLISECOND}")
+    first, after = microseconds(value.low), microseconds(value.high)
+    margin = int(abs(index.now - first) * _NEARLY)
+    within = "r.updated >= ? AND r.updated <= ?"
+    last = after - _MILLISECOND
+    return {
+        "eq": Sql(within, (first, last)),
+        "ne": Sql(f"NOT ({within})", (first, last)),
+        "gt": Sql("r.updated > ?", (last,)),
+        "lt": Sql("r.updated < ?", (first,)),
+        "ge": Sql("r.updated > ? OR r.updated >= ? AND r.updated <= ?", (last, first, last)),
+        "le": Sql("r.updated < ? OR r.updated >= ? AND r.updated <= ?", (first, first, last)),
+        "sa": Sql("r.updated >= ?", (after,)),
+        "eb": Sql("r.updated <= ?", (first - _MILLISECOND,)),
+        "ap": Sql("r.updated < ? AND r.updated > ?", (after + margin, first - margin - _MILLISECOND)),
+    }[value.prefix]
 
 
-_COLUMNS: Mapping[str, Callable[[Index, Value], Sql]] = {"_id": _id, "_lastUpdated": _last_updated}
+COLUMNS: Mapping[str, Callable[[Index, Value], Sql]] = {"_id": _id, "_lastUpdated": _last_updated}
+"""Parameters that are columns of the row `r` of a resource."""

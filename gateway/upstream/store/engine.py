@@ -17,8 +17,9 @@ from gateway.query import Query
 from gateway.specs import FhirTables
 from gateway.upstream.store import versions
 from gateway.upstream.store.refusal import Refusal
+from gateway.upstream.store.reindex import reindex
 from gateway.upstream.store.schema import open_reader, open_writer, parameters
-from gateway.upstream.store.search import Page, Searching, search
+from gateway.upstream.store.search import Page, Searching, is_long, search
 from gateway.upstream.store.values import microseconds
 from gateway.upstream.store.versions import Draft, Version, Versions, Written
 from gateway.upstream.store.writer import Writer
@@ -71,6 +72,7 @@ class Store:
         self._path = path
         self._clock = clock
         connection = open_writer(path, tables)
+        reindex(connection, tables)
         self._parameters = parameters(connection)
         self.versions = Versions(connection, tables, clock)
         self._writer = Writer(
@@ -109,14 +111,15 @@ class Store:
         Errors: Refusal.
         """
         searching = self._searching(base)
-        self._reader.set_progress_handler(_Budget(), _STRIDE)
-        try:
-            return search(self._reader, searching, query)
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
-                raise
-        finally:
-            self._reader.set_progress_handler(None, 0)
+        if not is_long(query):
+            self._reader.set_progress_handler(_Budget(), _STRIDE)
+            try:
+                return search(self._reader, searching, query)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+                    raise
+            finally:
+                self._reader.set_progress_handler(None, 0)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, search, self._patient, searching, query)
 

@@ -2,32 +2,51 @@
 
 The expressions come from the search parameter table and are compiled once per type. They are kept by the JSON member
 that they start from, so that a parameter costs nothing where the resource has no value for it.
+
+Some modifiers ask for what the parameter's own rows don't hold. What is rare has rows of its own, under the name with
+the modifier (`subject:identifier`); what every resource has (`code:text`) is read from the candidates' bodies instead.
 """
 
 from __future__ import annotations
 
+import functools
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from gateway.fhir import fhirpath
 from gateway.specs import FhirTables, SearchParameter
-from gateway.upstream.store.values import CONVERTERS, Convert, Row, bound_code
+from gateway.upstream.store.values import CONVERTERS, MODIFIED, TEXTS, Convert, Row, bound_code
 
 # these two are columns of the resource table
 BUILT_IN = frozenset({"_id", "_lastUpdated"})
+
+PARTS = frozenset({"token", "number", "quantity", "reference"})
+"""Tables whose rows say of which repetition of an element they are, so that a composite's values can be told to stand
+together: 1 for the first, 0 where no composite asks."""
+
+_WHOLE = "%resource."
 
 Rows = dict[str, set[Row]]
 """By table (the type of the parameter): (parameter, values...)."""
 
 
-class _Step(NamedTuple):
-    """One alternative of one parameter: from the values of a member to rows of a table."""
+class _Output(NamedTuple):
+    """Where the values of a step go: one row for each parameter."""
 
     table: str
-    parameter: int
-    function: Callable[[list[Any]], list[Any]]
+    parameters: tuple[int, ...]
     convert: Convert
+    tail: Row
+
+
+class _Step(NamedTuple):
+    """One way to values of a member, and what becomes of them; a counted one tells the member's repetitions apart."""
+
+    function: Callable[[list[Any]], list[Any]]
+    outputs: tuple[_Output, ...]
+    counted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +71,25 @@ class Extractor:
 
 
 def _collect(found: Rows, steps: Iterable[_Step], values: list[Any]) -> None:
-    for table, parameter, function, convert in steps:
-        for value in function(values):
-            for row in convert(value):
-                if table in found:
-                    found[table].add((parameter, *row))
-                else:
-                    found[table] = {(parameter, *row)}
+    for function, outputs, counted in steps:
+        if counted:
+            for place, value in enumerate(values, 1):
+                _add(found, outputs, function([value]), (place,))
+        elif selected := function(values):
+            _add(found, outputs, selected, None)
+
+
+def _add(found: Rows, outputs: Iterable[_Output], values: list[Any], part: Row | None) -> None:
+    for table, parameters, convert, tail in outputs:
+        for value in values:
+            if rows := convert(value):
+                end = part or tail
+                kept = found.get(table)
+                if kept is None:
+                    kept = found[table] = set()
+                for row in rows:
+                    for parameter in parameters:
+                        kept.add((parameter, *row, *end))
 
 
 def compile_type(type_: str, parameters: Mapping[tuple[str, str], int], tables: FhirTables) -> Extractor:
@@ -66,14 +97,28 @@ def compile_type(type_: str, parameters: Mapping[tuple[str, str], int], tables: 
 
     Shape: `parameters` numbers every (type, code) that is indexed.
     """
-    steps: dict[str | None, list[_Step]] = {}
+    repeated = _repeated(type_, tables)
+    # steps that take the same way to the same kind of row go it once
+    ways: dict[tuple[str | None, bool, Any], dict[tuple[str, Convert], list[int]]] = {}
     for (base, code), parameter in tables.search_parameters.items():
-        if base == type_ and is_indexed(parameter):
-            for branch in fhirpath.branches(parameter.fhirpath, type_, tables):
-                convert = _converter(parameter.type, branch, tables)
-                if convert is not None:
-                    step = _Step(parameter.type, parameters[base, code], branch.function, convert)
-                    steps.setdefault(branch.key, []).append(step)
+        if base != type_ or not is_indexed(parameter):
+            continue
+        for branch in fhirpath.branches(parameter.fhirpath, type_, tables):
+            counted = branch.key is not None and (code, branch.key) in repeated
+            way = ways.setdefault((branch.key, counted, branch.function), {})
+            convert = _converter(parameter.type, branch, tables)
+            if convert is not None:
+                way.setdefault((parameter.type, convert), []).append(parameters[base, code])
+            for modifier, table, more in _modified(parameter.type, branch):
+                way.setdefault((table, more), []).append(parameters[base, f"{code}:{modifier}"])
+    steps: dict[str | None, list[_Step]] = {}
+    for (key, counted, function), found in ways.items():
+        outputs = tuple(
+            _Output(table, tuple(numbers), convert, (0,) if table in PARTS else ())
+            for (table, convert), numbers in found.items()
+        )
+        if outputs:
+            steps.setdefault(key, []).append(_Step(function, outputs, counted))
     return Extractor({key: tuple(found) for key, found in steps.items()})
 
 
@@ -86,7 +131,107 @@ def is_indexed(parameter: SearchParameter) -> bool:
 
 def is_searchable(parameter: SearchParameter) -> bool:
     """Whether the store can search by a parameter."""
-    return parameter.code in BUILT_IN or is_indexed(parameter)
+    return parameter.code in BUILT_IN or is_indexed(parameter) or parameter.type == "composite"
+
+
+def indexed(tables: FhirTables) -> list[tuple[str, str]]:
+    """Type and code of everything that has rows of its own, what modifiers ask for among it."""
+    found = []
+    for key, parameter in tables.search_parameters.items():
+        if is_indexed(parameter):
+            found.append(key)
+            found += [(key[0], f"{key[1]}:{name}") for (type_, name) in MODIFIED if type_ == parameter.type]
+    return found
+
+
+def digest(version: int, tables: FhirTables) -> str:
+    """What the rows of an index depend on: one that was made by another digest has to be made anew."""
+    hashed = hashlib.sha256(str(version).encode())
+    for key, found in sorted(tables.search_parameters.items(), key=lambda item: item[0]):
+        hashed.update(repr((key, found.type, found.fhirpath, found.components)).encode())
+    return hashed.hexdigest()
+
+
+@functools.cache
+def stands_together(type_: str, parameter: SearchParameter, tables: FhirTables) -> tuple[bool, ...]:
+    """For each component of a composite, whether its value must be of the same repetition as the others'."""
+    apart = any(_repeats(type_, branch, tables) for branch in fhirpath.branches(parameter.fhirpath, type_, tables))
+    return tuple(apart and not component.fhirpath.startswith(_WHOLE) for component in parameter.components)
+
+
+@functools.cache
+def value_rows(type_: str, code: str, tables: FhirTables) -> Callable[[Mapping[str, Any]], set[Row]]:
+    """Function from a resource to the values that it has for a search parameter, without parameter and repetition."""
+    parameter = tables.search_parameters[type_, code]
+    ways = [
+        (branch, convert)
+        for branch in fhirpath.branches(parameter.fhirpath, type_, tables)
+        if (convert := _converter(parameter.type, branch, tables)) is not None
+    ]
+    return lambda resource: {
+        row for branch, convert in ways for v in branch_values(branch, resource) for row in convert(v)
+    }
+
+
+@functools.cache
+def texts(type_: str, code: str, tables: FhirTables) -> Callable[[Mapping[str, Any]], list[str]] | None:
+    """Function from a resource to the texts beside the codes of a token parameter; None where its values have none."""
+    parameter = tables.search_parameters[type_, code]
+    ways = [
+        (branch, TEXTS[branch.type])
+        for branch in fhirpath.branches(parameter.fhirpath, type_, tables)
+        if branch.type in TEXTS
+    ]
+    if not ways:
+        return None
+    return lambda resource: [
+        text for branch, read in ways for value in branch_values(branch, resource) for text in read(value)
+    ]
+
+
+def branch_values(branch: fhirpath.Branch, resource: Mapping[str, Any]) -> list[Any]:
+    """Values that one alternative of an expression selects."""
+    if branch.key is None:
+        return branch.function([resource])
+    value = resource.get(branch.key)
+    values = [v for v in value if v is not None] if type(value) is list else [] if value is None else [value]
+    return branch.function(values)
+
+
+@functools.cache
+def is_canonical(type_: str, code: str, tables: FhirTables) -> bool:
+    """Whether some value of a reference parameter is a canonical URL."""
+    parameter = tables.search_parameters[type_, code]
+    branches = fhirpath.branches(parameter.fhirpath, type_, tables)
+    return any(branch.type in {"canonical", "uri"} for branch in branches)
+
+
+def has_modified(type_: str, parameter: SearchParameter, modifier: str, tables: FhirTables) -> bool:
+    """Whether some value of a parameter is of a type that a modifier with rows of its own is for."""
+    branches = fhirpath.branches(parameter.fhirpath, type_, tables)
+    return any(modifier == name for branch in branches for name, _, _ in _modified(parameter.type, branch))
+
+
+def _modified(parameter_type: str, branch: fhirpath.Branch) -> Iterable[tuple[str, str, Convert]]:
+    for (of, modifier), (value_type, table, convert) in MODIFIED.items():
+        if of == parameter_type and value_type == branch.type:
+            yield modifier, table, convert
+
+
+def _repeated(type_: str, tables: FhirTables) -> set[tuple[str, str]]:
+    """Parameters (by code and the member they start from) whose rows some composite wants told apart."""
+    found: set[tuple[str, str]] = set()
+    codes = {p.url: p.code for (base, _), p in tables.search_parameters.items() if base == type_}
+    for (base, _), parameter in tables.search_parameters.items():
+        if base == type_ and parameter.type == "composite":
+            for branch in fhirpath.branches(parameter.fhirpath, type_, tables):
+                if branch.key is not None and _repeats(type_, branch, tables):
+                    found.update((codes[each.url], branch.key) for each in parameter.components if each.url in codes)
+    return found
+
+
+def _repeats(type_: str, branch: fhirpath.Branch, tables: FhirTables) -> bool:
+    return branch.key is not None and tables.elements[f"{type_}.{branch.key}"].max is None
 
 
 def _converter(parameter_type: str, branch: fhirpath.Branch, tables: FhirTables) -> Convert | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-from gateway.query import Query, parse
+from gateway.query import WHOLE, Query, parse
 from gateway.specs import FhirTables
 from gateway.upstream.store.refusal import Refusal
 
@@ -68,7 +68,7 @@ def query(type_: str, tables: FhirTables, *texts: str) -> Query:
             pairs += parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_PARAMETERS)
         except ValueError as error:  # too many, or bytes that are not UTF-8
             raise Refusal(400, "invalid", "the search can not be read: it is UTF-8, at most 1000 parameters") from error
-    parsed = parse(type_, pairs, tables)
+    parsed = parse(type_, pairs, tables, WHOLE)
     if isinstance(parsed, tuple):
         raise Refusal.of(400, parsed)
     if parsed.format not in {None, "json", "application/json", "application/fhir+json"}:
@@ -82,7 +82,7 @@ def criteria(type_: str, tables: FhirTables, text: str) -> Query:
     Errors: Refusal.
     """
     found = query(type_, tables, text)
-    if not found.clauses:
+    if not found.clauses and not found.links:
         raise Refusal(412, "required", "a condition has at least one search parameter", type_)
     return found
 

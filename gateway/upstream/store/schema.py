@@ -14,37 +14,46 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gateway.specs import FhirTables
-from gateway.upstream.store.extraction import is_indexed
+from gateway.upstream.store.extraction import indexed
 
-VERSION = 1
-"""Of the schema, kept in `user_version`."""
+VERSION = 2
+"""Of the schema, kept in `user_version`, and of what the index keeps of a value: raise it when either changes.
+
+A file of an earlier version gets new index tables when it is opened, and `reindex` fills them.
+"""
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "string": ("folded TEXT", "exact TEXT"),
-    "token": ("code TEXT", "system INTEGER"),
+    "token": ("code TEXT", "system INTEGER", "part INTEGER"),
     "date": ("low INTEGER", "high INTEGER"),
-    "number": ("low REAL", "high REAL"),
-    "quantity": ("low REAL", "high REAL", "system INTEGER", "code TEXT", "unit TEXT"),
-    "reference": ("target TEXT", "kind TEXT"),
+    "number": ("low REAL", "high REAL", "part INTEGER"),
+    "quantity": ("low REAL", "high REAL", "system INTEGER", "code TEXT", "unit TEXT", "part INTEGER"),
+    "reference": ("target TEXT", "kind TEXT", "part INTEGER"),
     "uri": ("uri TEXT",),
 }
 """Value columns of the index table of each parameter type.
 
 Units: dates in microseconds since 1970, `high` exclusive. `system` is a number of the table `name`, 0 for none. `kind`
-is the target's type for a relative reference, `|version` for a canonical with one, empty for an absolute URL.
+is the target's type for a relative reference, `|version` for a canonical with one, empty for an absolute URL. `part`
+counts the repetitions of an element from 1, where a composite parameter asks for values of the same one; else it is 0.
 """
 
 
-BY_RESOURCE = frozenset({"date"})
-"""Index tables in which the values of one resource can be looked up: searches are mostly sorted by a date."""
+WIDE = {"date": "high - low > 86400000000", "number": "high > low", "quantity": "high > low"}
+"""Rows that reach further up than where they stand in the order of their table: periods longer than a day, ranges,
+comparators. They have an index of their own, by their upper end, so that what reaches beyond a value is found without
+walking through all that begins before it. Units: those of the columns; a day in microseconds."""
 
 
 def _index_table(name: str, columns: tuple[str, ...]) -> str:
-    names = ", ".join(column.split()[0] for column in columns)
+    names = [column.split()[0] for column in columns]
+    own = ", ".join(each for each in names if each != "part")
+    # the part comes after the resource, so that it can be looked up whether one resource has a value
+    last = "resource, part, since" if "part" in names else "resource, since"
     values = ", ".join(f"{column} NOT NULL" for column in columns)
     return (
         f'CREATE TABLE "{name}" (parameter INTEGER NOT NULL, {values}, resource INTEGER NOT NULL, '
-        f"since INTEGER NOT NULL, until INTEGER, PRIMARY KEY (parameter, {names}, resource, since)) WITHOUT ROWID"
+        f"since INTEGER NOT NULL, until INTEGER, PRIMARY KEY (parameter, {own}, {last})) WITHOUT ROWID"
     )
 
 
@@ -58,11 +67,14 @@ _TABLES = (
     "CREATE INDEX past_until ON past (until)",
     "CREATE TABLE parameter (id INTEGER PRIMARY KEY, type TEXT NOT NULL, code TEXT NOT NULL, UNIQUE (type, code))",
     "CREATE TABLE name (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE)",
-    "CREATE TABLE state (moment INTEGER NOT NULL, updated INTEGER NOT NULL)",
-    "INSERT INTO state VALUES (0, 0)",
-    *(_index_table(name, columns) for name, columns in COLUMNS.items()),
-    *(f'CREATE INDEX "{name}_resource" ON "{name}" (resource, parameter)' for name in sorted(BY_RESOURCE)),
+    "CREATE TABLE state (moment INTEGER NOT NULL, updated INTEGER NOT NULL, indexed TEXT NOT NULL DEFAULT '')",
+    "INSERT INTO state (moment, updated) VALUES (0, 0)",
 )
+_INDEX = (
+    *(_index_table(name, columns) for name, columns in COLUMNS.items()),
+    *(f'CREATE INDEX "{name}_wide" ON "{name}" (parameter, high) WHERE {which}' for name, which in WIDE.items()),
+)
+_FROM_1 = "ALTER TABLE state ADD COLUMN indexed TEXT NOT NULL DEFAULT ''"
 
 
 class StoreError(Exception):
@@ -97,19 +109,31 @@ def _prepare(connection: sqlite3.Connection, path: Path, tables: FhirTables) -> 
     connection.execute("PRAGMA wal_autocheckpoint=8000")
     connection.execute("BEGIN IMMEDIATE")
     version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version == 0:
-        for statement in _TABLES:
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version={VERSION}")
-    elif version != VERSION:
+    if version > VERSION:
         connection.execute("ROLLBACK")
         connection.close()
-        raise StoreError(f"{path} has version {version} of the store's tables, this gateway knows {VERSION}")
-    indexed = [key for key, found in tables.search_parameters.items() if is_indexed(found)]
-    connection.executemany("INSERT OR IGNORE INTO parameter (type, code) VALUES (?, ?)", indexed)
+        raise StoreError(
+            f"{path} has version {version} of the store's tables, this gateway knows {VERSION}: "
+            "run the gateway that wrote it, or a newer one"
+        )
+    if version == 0:
+        for statement in (*_TABLES, *_INDEX):
+            connection.execute(statement)
+    elif version < VERSION:
+        for statement in (*(f'DROP TABLE "{name}"' for name in COLUMNS), *_INDEX, _FROM_1):
+            connection.execute(statement)
+    if version != VERSION:
+        connection.execute(f"PRAGMA user_version={VERSION}")
+    connection.executemany("INSERT OR IGNORE INTO parameter (type, code) VALUES (?, ?)", indexed(tables))
     connection.execute("COMMIT")
     # from here on whoever waits for the database waits in the event loop
     connection.execute("PRAGMA busy_timeout=0")
+
+
+def emptied(connection: sqlite3.Connection) -> None:
+    """Take all index rows away, within a transaction of the caller."""
+    for name in COLUMNS:
+        connection.execute(f'DELETE FROM "{name}"')  # noqa: S608 - the schema's names
 
 
 def open_reader(path: Path) -> sqlite3.Connection:

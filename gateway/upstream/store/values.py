@@ -12,13 +12,13 @@ import calendar
 import functools
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
 Row = tuple[Any, ...]
-Convert = Callable[[Any], Iterable[Row]]
+Convert = Callable[[Any], Sequence[Row]]
 
 DAY = 86_400_000_000
 """Units: microseconds."""
@@ -88,26 +88,26 @@ def _days(year: int, month: int, day: int) -> tuple[int, int]:
     return (first - _EPOCH_DAY) * DAY, (first - _EPOCH_DAY + length) * DAY
 
 
-def _moment(value: Any) -> Iterable[Row]:
+def _moment(value: Any) -> Sequence[Row]:
     found = stretch(value) if isinstance(value, str) else None
     return () if found is None else (found,)
 
 
-def _period(value: Any) -> Iterable[Row]:
+def _period(value: Any) -> Sequence[Row]:
     start, end = stretch(str(value.get("start", ""))), stretch(str(value.get("end", "")))
     if start is None and end is None:
         return ()
     return ((start[0] if start else FIRST, end[1] if end else LAST),)
 
 
-def _timing(value: Any) -> Iterable[Row]:
+def _timing(value: Any) -> Sequence[Row]:
     rows = [row for event in _list(value.get("event")) for row in _moment(event)]
     bounds = _object(value.get("repeat")).get("boundsPeriod")
     rows.extend(_period(bounds) if isinstance(bounds, dict) else ())
     return rows
 
 
-def _text(value: Any) -> Iterable[Row]:
+def _text(value: Any) -> Sequence[Row]:
     return ((fold(value), value),) if isinstance(value, str) and value else ()
 
 
@@ -118,33 +118,33 @@ def _texts(*names: str) -> Convert:
     return convert
 
 
-def _code(value: Any) -> Iterable[Row]:
+def _code(value: Any) -> Sequence[Row]:
     return ((value, ""),) if isinstance(value, str) else ()
 
 
-def _boolean(value: Any) -> Iterable[Row]:
+def _boolean(value: Any) -> Sequence[Row]:
     return (("true" if value else "false", ""),) if isinstance(value, bool) else ()
 
 
-def _coding(value: Any) -> Iterable[Row]:
+def _coding(value: Any) -> Sequence[Row]:
     code, system = value.get("code"), value.get("system")
     return ((_string(code), _string(system)),) if code or system else ()
 
 
-def _concept(value: Any) -> Iterable[Row]:
+def _concept(value: Any) -> Sequence[Row]:
     return [row for coding in _list(value.get("coding")) if isinstance(coding, dict) for row in _coding(coding)]
 
 
-def _identifier(value: Any) -> Iterable[Row]:
+def _identifier(value: Any) -> Sequence[Row]:
     text, system = value.get("value"), value.get("system")
     return ((_string(text), _string(system)),) if text or system else ()
 
 
-def _contact(value: Any) -> Iterable[Row]:
+def _contact(value: Any) -> Sequence[Row]:
     return _code(value.get("value"))
 
 
-def _number(value: Any) -> Iterable[Row]:
+def _number(value: Any) -> Sequence[Row]:
     return ((float(value), float(value)),) if _is_number(value) else ()
 
 
@@ -160,7 +160,7 @@ def _bounds(value: Any) -> tuple[float, float] | None:
     return float(low) if _is_number(low) else LEAST, float(high) if _is_number(high) else MOST
 
 
-def _number_range(value: Any) -> Iterable[Row]:
+def _number_range(value: Any) -> Sequence[Row]:
     bounds = _bounds(value)
     return () if bounds is None else (bounds,)
 
@@ -169,7 +169,7 @@ def _unit(value: Any) -> tuple[str, str, str]:
     return _string(value.get("system")), _string(value.get("code")), _string(value.get("unit"))
 
 
-def _quantity(value: Any) -> Iterable[Row]:
+def _quantity(value: Any) -> Sequence[Row]:
     number = value.get("value")
     if not _is_number(number):
         return ()
@@ -183,7 +183,7 @@ def _quantity(value: Any) -> Iterable[Row]:
     return ((low, high, *_unit(value)),)
 
 
-def _quantity_range(value: Any) -> Iterable[Row]:
+def _quantity_range(value: Any) -> Sequence[Row]:
     bounds = _bounds(value)
     if bounds is None:
         return ()
@@ -191,42 +191,56 @@ def _quantity_range(value: Any) -> Iterable[Row]:
     return ((*bounds, *_unit(low if "value" in low else _object(value.get("high")))),)
 
 
-def _money(value: Any) -> Iterable[Row]:
+def _money(value: Any) -> Sequence[Row]:
     number = value.get("value")
     if not _is_number(number):
         return ()
     return ((float(number), float(number), _CURRENCIES, _string(value.get("currency")), ""),)
 
 
-def _sampled(value: Any) -> Iterable[Row]:
+def _sampled(value: Any) -> Sequence[Row]:
     low, high = value.get("lowerLimit"), value.get("upperLimit")
     if not _is_number(low) or not _is_number(high):
         return ()
     return ((float(low), float(high), *_unit(_object(value.get("origin")))),)
 
 
-def _uri(value: Any) -> Iterable[Row]:
+def _uri(value: Any) -> Sequence[Row]:
     return ((value,),) if isinstance(value, str) and value else ()
 
 
-def _reference(value: Any) -> Iterable[Row]:
-    literal = value.get("reference")
-    if not isinstance(literal, str):
-        return ()
+def _reference(value: Any) -> Sequence[Row]:
+    literal = value.get("reference") if type(value) is dict else None
+    return _literal(literal) if type(literal) is str else ()
+
+
+@functools.lru_cache(maxsize=4096)
+def _literal(literal: str) -> tuple[Row, ...]:
+    """Rows of a literal reference: kept, for one reference is the value of several parameters."""
     if found := _LITERAL.fullmatch(literal):
         return ((found[2], found[1]),)
     # a reference within the resource (`#name`) names nothing that a search could
     return ((_HISTORY.sub("", literal), ""),) if _ABSOLUTE.fullmatch(literal) else ()
 
 
-def _canonical(value: Any) -> Iterable[Row]:
+def _canonical(value: Any) -> Sequence[Row]:
     if not isinstance(value, str) or not value:
         return ()
     url, _, version = value.partition("|")
     return ((url, f"|{version}" if version else ""),)
 
 
-def _resource(value: Any) -> Iterable[Row]:
+def _typed_identifier(value: Any) -> Sequence[Row]:
+    text, codings = _string(value.get("value")), _list(_object(value.get("type")).get("coding"))
+    return [(f"{row[0]}|{text}", row[1]) for each in codings if isinstance(each, dict) for row in _coding(each) if text]
+
+
+def _logical(value: Any) -> Sequence[Row]:
+    found = value.get("identifier") if type(value) is dict else None
+    return _identifier(found) if type(found) is dict else ()
+
+
+def _resource(value: Any) -> Sequence[Row]:
     name, id_ = value.get("resourceType"), value.get("id")
     return ((id_, name),) if isinstance(id_, str) and isinstance(name, str) else ()
 
@@ -275,7 +289,7 @@ CONVERTERS: dict[tuple[str, str], Convert] = {
     ("quantity", "Money"): _of(_money),
     ("quantity", "Range"): _of(_quantity_range),
     ("quantity", "SampledData"): _of(_sampled),
-    ("reference", "Reference"): _of(_reference),
+    ("reference", "Reference"): _reference,
     ("reference", "canonical"): _canonical,
     ("reference", "uri"): _canonical,
     ("reference", "Resource"): _of(_resource),
@@ -287,10 +301,33 @@ A pair that isn't here has no meaning for a search (a date parameter over an Age
 """
 
 
+MODIFIED: dict[tuple[str, str], tuple[str, str, Convert]] = {
+    ("token", "of-type"): ("Identifier", "token", _of(_typed_identifier)),
+    ("reference", "identifier"): ("Reference", "token", _logical),
+}
+"""By search parameter type and modifier, rows that only the modifier asks for: of which FHIR type, and in which table.
+
+Source: https://hl7.org/fhir/R4/search.html#token, #reference
+"""
+
+
+def _concept_texts(value: Any) -> list[str]:
+    found = [value.get("text"), *(_object(coding).get("display") for coding in _list(value.get("coding")))]
+    return [text for text in found if isinstance(text, str)]
+
+
+TEXTS: dict[str, Callable[[Any], list[str]]] = {
+    "CodeableConcept": lambda value: _concept_texts(_object(value)),
+    "Coding": lambda value: _concept_texts({"coding": [value]}),
+    "Identifier": lambda value: _concept_texts(_object(_object(value).get("type"))),
+}
+"""Texts that `:text` searches, by FHIR type. Source: https://hl7.org/fhir/R4/search.html#token"""
+
+
 def bound_code(systems: dict[str, str]) -> Convert:
     """Rows of a code whose system its value set implies. Shape: `systems` by code."""
 
-    def convert(value: Any) -> Iterable[Row]:
+    def convert(value: Any) -> Sequence[Row]:
         return ((value, systems.get(value, "")),) if isinstance(value, str) else ()
 
     return convert

@@ -262,13 +262,16 @@ class Versions:
                 kept.clear()
 
     def _numbered(self, table: str, rows: Iterable[Row]) -> Iterable[Row]:
-        """Rows with the number of their system in place of its name."""
-        names = self._names
-        if table == "token":
-            return [(parameter, code, names[system]) for parameter, code, system in rows]
-        if table == "quantity":
-            return [(p, low, high, names[system], code, unit) for p, low, high, system, code, unit in rows]
-        return rows
+        return numbered(self._names, table, rows)
+
+
+def numbered(names: Names, table: str, rows: Iterable[Row]) -> Iterable[Row]:
+    """Index rows with the number of their system in place of its name."""
+    if table == "token":
+        return [(parameter, code, names[system], part) for parameter, code, system, part in rows]
+    if table == "quantity":
+        return [(p, low, high, names[system], code, unit, part) for p, low, high, system, code, unit, part in rows]
+    return rows
 
 
 def _insert_of(table: str, columns: tuple[str, ...]) -> str:

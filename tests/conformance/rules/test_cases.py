@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway import specs
+from gateway import specs, tabular
 from gateway.fhir.elements import Elements
 from gateway.hl7v2 import dictionary
 from gateway.language import messages
 from gateway.rules import Vocabulary, load_sources
-from gateway.source import Diagnostic, Source
+from gateway.source import Diagnostic, Message, Source
 
 HERE = Path(__file__).parent
 TODAY = date(2026, 5, 15)
@@ -66,7 +66,38 @@ CASES = tuple(cases())
 @pytest.fixture(scope="session")
 def vocabulary() -> Vocabulary:
     tables = specs.fhir()
-    return Vocabulary({v: dictionary.load(v) for v in dictionary.versions()}, Elements(tables), tables)
+    sources = [Source(f"{name}.toml", text) for name, text in LAYOUTS.items()]
+    layouts = tabular.load_sources(sources, {"Sex": tabular.Known({"1": 1, "2": 2}.get, frozenset({"1", "2"}))})
+    assert not layouts.diagnostics
+    versions = {v: dictionary.load(v) for v in dictionary.versions()}
+    return Vocabulary(versions, Elements(tables), tables, layouts.layouts)
+
+
+LAYOUTS = {
+    "visits": """title = "Visits"
+[columns]
+NHS_NUMBER = {}
+SITE = {}
+SEX = { type = "code", codes = "Sex" }
+ARRIVED = { type = "instant", required = true }
+COUNT = { type = "integer" }
+SEEN = { type = "boolean" }
+DAY = { type = "date" }
+""",
+    "beds": """title = "Beds"
+[columns]
+SITE = {}
+BEDS = { type = "integer", required = true }
+NHS_NUMBER = {}
+ARRIVED = { required = true }
+""",
+    "plain": """title = "Without a header line"
+[file]
+header = false
+[columns]
+CODE = { required = true }
+""",
+}
 
 
 def diagnose(case: Case, vocabulary: Vocabulary) -> tuple[Diagnostic, ...]:
@@ -104,7 +135,7 @@ def test_every_message_has_a_case() -> None:
 
 
 @pytest.mark.parametrize("message", messages.REGISTRY.values(), ids=messages.REGISTRY)
-def test_messages_keep_the_style(message: messages.Message) -> None:
+def test_messages_keep_the_style(message: Message) -> None:
     first = re.sub(r"^`[^`]*`|^\{[^}]*\}", "", message.words)
     assert first[:1] in {"", " "} or first[0].islower() or first.startswith(("HL7", "R4"))
     assert not message.words.endswith(".")

@@ -76,7 +76,10 @@ public class HapiForTests {
         server.join();
     }
 
-    /** HAPI's defaults, but for the client's ids, and that a search sees what was just written. */
+    /**
+     * HAPI's defaults, but for the client's ids, that a search sees what was just written, references to what the
+     * record doesn't hold (yet), and `$expunge` of all.
+     */
     @Bean
     JpaStorageSettings storage() {
         var settings = new JpaStorageSettings();
@@ -86,6 +89,9 @@ public class HapiForTests {
             settings.setResourceServerIdStrategy(JpaStorageSettings.IdStrategyEnum.UUID);
         }
         settings.setReuseCachedSearchResultsForMillis(null);
+        settings.setEnforceReferentialIntegrityOnWrite(false);
+        settings.setExpungeEnabled(true);
+        settings.setAllowMultipleDelete(true);  // which `$expunge` of everything asks for
         return settings;
     }
 

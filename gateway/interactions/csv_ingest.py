@@ -1,0 +1,392 @@
+"""`POST /$ingest` with `data-type: Csv`: a file from the request to the answer, and behind it where it is long.
+
+The order: spool, layout, permit, judge, claim, deliver, settle. A file of few rows is judged and delivered while its
+sender waits. A longer one is claimed and answered by its receipt's address; then it is judged wholly and delivered.
+Source: `http-interface.md` of the design.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from starlette.requests import Request
+
+from gateway import fhir
+from gateway.finding import Finding
+from gateway.interactions.acknowledge import Sender, answer
+from gateway.interactions.csv_delivery import Late, deliver_rows
+from gateway.interactions.csv_submission import File, judged, opened, permitted, reopened, some, submitted
+from gateway.interactions.csv_tally import Tally, restored
+from gateway.interactions.faults import trace
+from gateway.interactions.gateway import Gateway
+from gateway.interactions.headers import shown
+from gateway.interactions.identify import Asking
+from gateway.interactions.refused import Reason, Refused, error
+from gateway.interactions.respond import FHIR_JSON, instant
+from gateway.interactions.submission import Envelope, audit_row
+from gateway.journal import (
+    Answer,
+    Busy,
+    Conflict,
+    JournalUnavailable,
+    Outcome,
+    Progress,
+    Repeat,
+    Submission,
+    TargetState,
+)
+from gateway.journal.model import State
+
+SLICE = 250
+LONGEST_KEY = 200
+PATIENCE = 20.0
+TURN = 1.0
+"""So long a file waits for an earlier one of its sender before it is put behind its answer."""
+
+STATES: Mapping[Reason, State] = {"denied": "denied", "down": "failed", "busy": "failed"}
+log = structlog.get_logger()
+
+
+async def taken(
+    request: Request, gateway: Gateway, asking: Asking, envelope: Envelope
+) -> tuple[Answer, dict[str, str]]:
+    """Take one file and answer it, with the headers that the answer adds.
+
+    Errors: Refused for a body that can't be kept; all else is an answer.
+    """
+    receipt = str(uuid.uuid4())
+    kept = await gateway.files.keep(request, gateway.settings.file_limit, receipt)
+    taking = _Taking(gateway, submitted(gateway, asking, envelope, kept, receipt), request.state.log)
+    try:
+        return await taking.answered(asking, envelope)
+    except JournalUnavailable as fault:
+        log.error("journal unavailable", why=str(fault))
+        words = "the journal can't be written, so nothing was taken; send the file again later"
+        return taking.failed(error("transient", words, None, "JRN-01")), {}
+    except Exception as fault:  # noqa: BLE001 - whatever goes wrong, the sender learns that nothing was acknowledged
+        taking.seen.update(outcome="fault")
+        log.error("fault", receipt=receipt, **trace(fault))
+        words = f"the gateway failed on this file; name receipt {receipt} to its operator"
+        return taking.failed(error("exception", words)), {}
+    except BaseException:
+        if taking.claimed:  # else the next start finds out whether it was, and drops the file if not
+            gateway.journal.abandon(receipt)
+        raise
+
+
+@dataclass(slots=True)
+class _Taking:
+    """One file on its way. Shape: `seen` gathers what the request's log line tells."""
+
+    gateway: Gateway
+    submission: Submission
+    seen: dict[str, Any]
+    tally: Tally = field(default_factory=Tally)
+    claimed: bool = False
+
+    async def answered(self, asking: Asking, envelope: Envelope) -> tuple[Answer, dict[str, str]]:
+        """The answer; a refusal is recorded.
+
+        Errors: JournalUnavailable, OSError.
+        """
+        gateway, options = self.gateway, envelope.options
+        self.seen.update(receipt=self.submission.receipt, domain=self.submission.domain)
+        try:
+            _check_key(self.submission.control_id)
+            file = await asyncio.to_thread(opened, gateway, asking, self.submission, options, envelope.deadline)
+            self.submission = file.submission
+            self.seen.update(type=file.submission.type)
+            if permitted(gateway, file) and not options.dry_run:
+                before = await gateway.journal.look(file.submission)
+                if isinstance(before, Repeat):
+                    return _standing(gateway, file, before, self.seen), {}
+            most = None if options.dry_run else gateway.settings.rows_at_once
+            all_judged = await _judge(gateway, file, self.tally, most)
+            if all_judged:
+                _check_rows(file, self.tally)
+            if options.dry_run:
+                return await _rehearsed(gateway, file, self.tally, self.seen), {}
+            standing = await _claim(gateway, file, envelope.deadline if all_judged else 0.0)
+            if standing is not None:
+                return _standing(gateway, file, standing, self.seen), {}
+            self.claimed = True
+            if not all_judged:
+                return await _deferred(gateway, file, self.seen), {}
+            return await _carried_out(gateway, file, self.tally, self.seen), {}
+        except Refused as refusal:
+            self.seen.update(outcome=refusal.reason, rules=refusal.rules)
+            reply = await _refused(
+                gateway, self.submission, refusal, self.tally, claimed=self.claimed, dry=options.dry_run
+            )
+            return reply, refusal.headers
+
+    def failed(self, finding: Finding) -> Answer:
+        """The answer where the gateway itself fails; a claimed file is taken up at the next start."""
+        if self.claimed:
+            self.gateway.journal.abandon(self.submission.receipt)
+        else:
+            self.gateway.files.drop(self.submission.receipt)
+        return answer(self.gateway, _from(self.submission), "down", (finding,))
+
+
+def _check_key(key: str) -> None:
+    """Whether a key can be kept and shown.
+
+    Errors: Refused (unreadable).
+    """
+    if len(key) > LONGEST_KEY or not key.isprintable():
+        words = f"Idempotency-Key has more than {LONGEST_KEY} characters, or one that can't be shown"
+        raise Refused("unreadable", error("value", words, "Idempotency-Key", "HTTP-H05"))
+
+
+# --- judging -------------------------------------------------------------------------------------------------------
+
+
+async def _judge(gateway: Gateway, file: File, tally: Tally, most: int | None) -> bool:
+    """Judge rows in slices, each in a thread, so that others are answered meanwhile: whether that was all of them.
+
+    Errors: Refused where the time of a dry run is over; OSError.
+    """
+    rows = judged(gateway, file)
+    while True:
+        found = await asyncio.to_thread(some, rows, SLICE)
+        for row in found:
+            tally.count(row.findings, denied=row.denied)
+        if most is not None and tally.read > most:
+            return False
+        if len(found) < SLICE:
+            return True
+        if file.options.dry_run and asyncio.get_running_loop().time() > file.deadline:
+            words = f"a dry run of so many rows takes too long: the first {tally.read} were judged; send a part of them"
+            raise Refused("busy", error("too-costly", words, None, "CSV-D01"), *tally.findings)
+
+
+def _check_rows(file: File, tally: Tally) -> None:
+    """Whether the file goes on with what its rows were found to be.
+
+    Errors: Refused.
+    """
+    if not tally.refused or (not file.whole and tally.refused < tally.read):
+        return
+    reason: Reason = "denied" if tally.denied == tally.read else "failed"
+    rules = tuple(dict.fromkeys(f.rule for f in tally.issues if f.rule and f.severity == "error"))
+    raise Refused(reason, *tally.findings, rules=rules)
+
+
+# --- while the sender waits ----------------------------------------------------------------------------------------
+
+
+async def _carried_out(gateway: Gateway, file: File, tally: Tally, seen: dict[str, Any]) -> Answer:
+    """Deliver a claimed file and settle it; what takes too long goes on behind the answer."""
+    receipt = file.submission.receipt
+    await gateway.journal.progress(receipt, tally.progress("delivering", deferred=False))
+    try:
+        async with gateway.order.turns([_sender(file)], min(file.deadline, asyncio.get_running_loop().time() + TURN)):
+            states = await deliver_rows(gateway, file, tally, file.deadline)
+            reply = answer(gateway, file.sender, "stored", _findings(gateway, file, tally), _location(gateway, receipt))
+            await _settle(gateway, file, tally, reply, "accepted", states)
+    except (Late, TimeoutError):
+        return await _behind(gateway, file, tally, seen)
+    except Refused as refusal:
+        if refusal.reason == "busy":
+            return await _behind(gateway, file, tally, seen)
+        raise
+    seen.update(outcome="stored")
+    return reply
+
+
+async def _behind(gateway: Gateway, file: File, tally: Tally, seen: dict[str, Any]) -> Answer:
+    """Go on with a claimed file behind its answer."""
+    await gateway.journal.progress(file.submission.receipt, tally.progress("delivering", deferred=True))
+    gateway.files.start(_work(gateway, file, tally, judge=False), file.submission.receipt)
+    seen.update(outcome="queued")
+    return _later(gateway, file.submission.receipt)
+
+
+async def _deferred(gateway: Gateway, file: File, seen: dict[str, Any]) -> Answer:
+    """Answer a long file that was claimed with its receipt; it is judged behind the answer."""
+    receipt, tally = file.submission.receipt, Tally()
+    await gateway.journal.progress(receipt, tally.progress("judging", deferred=True))
+    gateway.files.start(_work(gateway, file, tally, judge=True), receipt)
+    seen.update(outcome="queued")
+    return _later(gateway, file.submission.receipt)
+
+
+async def _claim(gateway: Gateway, file: File, until: float) -> Repeat | Busy | None:
+    """Take a file in hand: None where it is, or what stands under its key.
+
+    Errors: Refused: `conflict` where another file was accepted under it, `busy` where one is in hand.
+    """
+    patience = max(0.0, min(PATIENCE, until - asyncio.get_running_loop().time()))
+    claim = await gateway.journal.claim(file.submission, patience)
+    name = file.submission.control_id
+    named = f"idempotency-key {shown(name)}" if name else "the same content"
+    if isinstance(claim, Conflict):
+        raise Refused("conflict", error(
+            "duplicate",
+            f"{named} was accepted before with another file, under receipt {claim.receipt}; give each file a key of "
+            "its own, or have the domain say: same control id accept",
+            "Idempotency-Key", "CSV-K01",
+        ))  # fmt: skip
+    if isinstance(claim, Busy):
+        progress = await gateway.journal.find_progress(claim.receipt)
+        if not claim.same or progress is None or not progress.deferred:
+            words = f"a file with {named} is still in hand; send it again later"
+            raise Refused("busy", error("lock-error", words, "Idempotency-Key", "CSV-K02"))
+        return claim
+    return claim if isinstance(claim, Repeat) else None
+
+
+def _standing(gateway: Gateway, file: File, standing: Repeat | Busy, seen: dict[str, Any]) -> Answer:
+    """The answer of a file that was taken before; this copy of it is kept no longer."""
+    gateway.files.drop(file.submission.receipt)
+    seen.update(outcome="repeat", receipt=standing.receipt)
+    if isinstance(standing, Repeat):
+        return standing.answer
+    return _later(gateway, standing.receipt)
+
+
+async def _rehearsed(gateway: Gateway, file: File, tally: Tally, seen: dict[str, Any]) -> Answer:
+    """Answer a dry run: one audit row, and nothing is kept."""
+    before = await gateway.journal.look(file.submission)
+    if isinstance(before, Conflict):
+        words = f"another file was accepted under this key, receipt {before.receipt}; give each file a key of its own"
+        raise Refused("conflict", error("duplicate", words, "Idempotency-Key", "CSV-K01"))
+    seen.update(outcome="dry-run")
+    await gateway.journal.audit(audit_row(gateway, file.submission, file.submission.type, (), "dry-run"))
+    gateway.files.drop(file.submission.receipt)
+    dry = Finding("information", "informational", "dry run: this would be accepted; nothing was stored")
+    return answer(gateway, file.sender, "stored", (dry, *tally.findings))
+
+
+# --- behind the answer ---------------------------------------------------------------------------------------------
+
+
+async def resume_file(gateway: Gateway, submission: Submission) -> None:
+    """Take up a file that a stopped process left in hand, where it stopped."""
+    progress = await gateway.journal.find_progress(submission.receipt)
+    tally = Tally() if progress is None or progress.phase == "judging" else restored(progress)
+    try:
+        file = reopened(gateway, submission, asyncio.get_running_loop().time())
+    except Refused as refusal:
+        await _refused(gateway, submission, refusal, tally, claimed=True)
+        return
+    except OSError as fault:
+        log.error("resume", receipt=submission.receipt, **trace(fault))
+        words = error("exception", "the file is not on the disk any more; send it again")
+        await _refused(gateway, submission, Refused("down", words), tally, claimed=True)
+        return
+    if file is None:
+        log.error("resume", why="its principal or domain is no longer declared", receipt=submission.receipt)
+        gateway.journal.abandon(submission.receipt)
+        return
+    judge = progress is None or progress.phase == "judging"
+    gateway.files.start(_work(gateway, file, tally, judge=judge), submission.receipt)
+
+
+async def drop_strangers(gateway: Gateway) -> None:
+    """Drop files that a stopped process had not claimed yet: nobody was told that they were taken."""
+    for receipt in gateway.files.receipts():
+        if await gateway.journal.find(receipt) is None:
+            gateway.files.drop(receipt)
+
+
+async def _work(gateway: Gateway, file: File, tally: Tally, *, judge: bool) -> None:
+    """Judge a file wholly, deliver it, settle it; the receipt tells how it goes."""
+    receipt = file.submission.receipt
+    try:
+        async with gateway.order.turns([_sender(file)]):
+            if judge:
+                await _judge(gateway, file, tally, None)
+                _check_rows(file, tally)
+                await gateway.journal.progress(receipt, tally.progress("delivering", deferred=True))
+            states = await deliver_rows(gateway, file, tally, None)
+            await _settle(gateway, file, tally, _later(gateway, file.submission.receipt), "accepted", states)
+    except Refused as refusal:
+        await _refused(gateway, file.submission, refusal, tally, claimed=True)
+        log.info("file", receipt=receipt, outcome=refusal.reason, read=tally.read, refused=tally.refused)
+    except asyncio.CancelledError:
+        gateway.journal.abandon(receipt)
+        raise
+    except Exception as fault:  # noqa: BLE001 - one file must not stop the others; it is taken up at the next start
+        log.error("file", receipt=receipt, **trace(fault))
+        gateway.journal.abandon(receipt)
+    else:
+        log.info("file", receipt=receipt, outcome="stored", read=tally.read, stored=tally.stored, refused=tally.refused)
+
+
+# --- answers -------------------------------------------------------------------------------------------------------
+
+
+def _sender(file: File) -> tuple[str, str]:
+    """Files of one sender are taken one after the other, in the order in which they came."""
+    return "files", f"{file.submission.domain} {file.submission.organisation.upper()}"
+
+
+def _location(gateway: Gateway, receipt: str) -> str:
+    return f"{gateway.settings.public_url}/$ingest/receipts/{receipt}"
+
+
+def _findings(gateway: Gateway, file: File, tally: Tally) -> tuple[Finding, ...]:
+    receipt = Finding("information", "informational", f"receipt {_location(gateway, file.submission.receipt)}")
+    return receipt, *tally.findings
+
+
+def _later(gateway: Gateway, receipt: str) -> Answer:
+    """The answer that a file is taken up: always the same for one receipt."""
+    location = _location(gateway, receipt)
+    words = f"the file is in hand; what becomes of its rows is told at {location}"
+    outcome = fhir.operation_outcome(
+        (Finding("information", "informational", words),), id=receipt, last_updated=instant(gateway.clock())
+    )
+    del outcome["meta"]  # so that it is the same whenever it is told
+    return Answer(202, FHIR_JSON, fhir.dump(outcome), location)
+
+
+def _from(submission: Submission) -> Sender:
+    return Sender("Csv", submission.domain, submission.organisation)
+
+
+async def _settle(
+    gateway: Gateway, file: File, tally: Tally, reply: Answer, state: State, states: tuple[TargetState, ...]
+) -> None:
+    progress = await _done(gateway, file.submission.receipt, tally)
+    audit = audit_row(gateway, file.submission, file.submission.type, (), "queued" if progress.deferred else "stored")
+    await gateway.journal.settle(
+        file.submission.receipt, Outcome(state=state, accepted=True, answer=reply, targets=states, audit=audit)
+    )
+
+
+async def _done(gateway: Gateway, receipt: str, tally: Tally) -> Progress:
+    """Store the counts at the end of a file."""
+    before = await gateway.journal.find_progress(receipt)
+    progress = tally.progress("done", deferred=before is not None and before.deferred)
+    await gateway.journal.progress(receipt, progress)
+    return progress
+
+
+async def _refused(
+    gateway: Gateway, submission: Submission, refusal: Refused, tally: Tally, *, claimed: bool, dry: bool = False
+) -> Answer:
+    """Answer a refusal and record it; the file stays on the disk with the record, and a claim is given back."""
+    reply = answer(gateway, _from(submission), refusal.reason, refusal.findings)
+    audit = audit_row(gateway, submission, submission.type or "other", refusal.rules, refusal.reason)
+    state = STATES.get(refusal.reason, "refused")
+    outcome = Outcome(state=state, accepted=False, answer=reply, targets=refusal.states, audit=audit)
+    if not tally.issues:
+        tally.tell(refusal.findings)
+    if dry:
+        await gateway.journal.audit(audit)
+        gateway.files.drop(submission.receipt)
+        return reply
+    await _done(gateway, submission.receipt, tally)
+    if claimed:
+        await gateway.journal.settle(submission.receipt, outcome)
+    else:
+        await gateway.journal.record(submission, outcome)
+    return reply

@@ -1,0 +1,304 @@
+"""How the rules judge a write: who may, what stands there, what would stand then.
+
+Source: `rules-language.md` of the design, meaning 7, 10 and 11; `facade.md`, "Narrow, then check again"
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC
+
+from gateway import fhir
+from gateway.finding import Finding, refuses
+from gateway.interactions.access import Call, Resource, absent, permitted, served, shown_of
+from gateway.interactions.conditions import ANY
+from gateway.interactions.gateway import Gateway
+from gateway.interactions.headers import listed
+from gateway.interactions.refused import Refused, error
+from gateway.interactions.respond import instant
+from gateway.interactions.scopes import check_access
+from gateway.interactions.sent import Sent, check_fit
+from gateway.rules import Decision, Facts, Release
+from gateway.upstream import FhirServer, Standing, TargetDown
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What one action may do with a type: the facts that it was decided for, and the decision."""
+
+    facts: Facts
+    decision: Decision
+
+    def release(self, gateway: Gateway, resource: Resource) -> Release:
+        """Whether the action may have this resource."""
+        return gateway.rules.release(self.facts, self.decision, resource)
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """A write that the caller may make, as far as the type says.
+
+    Shape: `create`, `update` and `read` are None where no rule permits them; `organisation` is whom it writes for.
+    """
+
+    sent: Sent
+    server: FhirServer
+    organisation: str
+    create: View | None
+    update: View | None
+    read: View | None
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Where a write goes.
+
+    Shape: `standing` is None where nothing stands; `needless` says that it fits `If-None-Exist`, so that nothing is
+    written.
+    """
+
+    id: str
+    standing: Standing | None
+    needless: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A write as it is to be made.
+
+    Shape: `resource` as it is stored, or as it stands where nothing is written; `etag` the version that must stand,
+    None where none may; `findings` are warnings of checks.
+    """
+
+    authority: Authority
+    resource: Resource
+    etag: str | None
+    write: bool
+    rules: tuple[str, ...]
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Type and id."""
+        return f"{self.resource['resourceType']}/{self.resource['id']}"
+
+
+def authorised(call: Call, sent: Sent) -> Authority:
+    """What a caller may do with the type of a write, and whether the resource is fit for it.
+
+    Errors: Refused: 403 with what is missing, 400 and 422 for the resource.
+    """
+    authority = may_write(call, sent)
+    check_fit(sent, call.gateway)
+    return authority
+
+
+def may_write(call: Call, sent: Sent) -> Authority:
+    """What a caller may do with the type of a write, before the resource is looked at.
+
+    Shape: an update needs the right to read too: who may not see a resource may not replace it.
+    Errors: Refused (403).
+    """
+    server = served(call.gateway, sent.type)
+    check_access(call.asking.scopes, sent.action, sent.type)
+    own = _view(call, sent.action, sent.type)
+    read = _view(call, "read", sent.type) if sent.action == "update" else _maybe(call, "read", sent.type)
+    create = own if sent.action == "create" else _maybe(call, "create", sent.type)
+    update = own if sent.action == "update" else None
+    return Authority(sent, server, _organisation(call), create, update, read)
+
+
+def _view(call: Call, action: str, resource_type: str) -> View:
+    facts = call.asking.facts(call.gateway, action, type=resource_type)
+    return View(facts, permitted(call.gateway, facts))
+
+
+def _maybe(call: Call, action: str, resource_type: str) -> View | None:
+    try:
+        return _view(call, action, resource_type)
+    except Refused:
+        return None
+
+
+def _organisation(call: Call) -> str:
+    """The organisation that a caller writes for: the one that it connects as, or that it names of several.
+
+    Errors: Refused: 403 where it connects as none, 400 where it has to say which.
+    """
+    own, named = sorted(call.asking.caller.connects_as), call.organisation
+    if not own:
+        words = f"principal {call.asking.caller.name} connects as no organisation, so nothing says whose this is"
+        raise Refused("denied", error("forbidden", words, None, "HTTP-W10"))
+    if named is None and len(own) == 1:
+        return own[0]
+    if named is None or named.upper() not in own:
+        words = f"say in header organisation-code for which organisation this is; you connect as {listed(tuple(own))}"
+        raise Refused("unreadable", error("required", words, "organisation-code", "HTTP-W11"))
+    return named.upper()
+
+
+def judged(call: Call, authority: Authority, where: Located, resource: Resource) -> Change:
+    """Judge one write against what stands.
+
+    Shape: `resource` is the one that was sent, with its references in their final form.
+    Errors: Refused: 404 for what the caller may not see, 403, 409, 412, 422, 428.
+    """
+    gateway = call.gateway
+    stands = None if where.standing is None else _read(authority.server, where.standing)
+    if stands is None:
+        view = _for_new(authority)
+    elif where.needless:
+        return Change(authority, stands, None, write=False, rules=_rules(authority.create))
+    else:
+        view = _for_standing(call, authority, stands)
+        _check_match(gateway, authority.sent, where.standing)
+    domain = _domain(gateway, authority.sent.type, view)
+    new = _marked(call, authority, domain, {**resource, "id": where.id}, stands)
+    release = _checked_rows(gateway, authority, view, new)
+    _check_contained(call, new)
+    findings = _checked(call, authority, view, domain, new)
+    etag = None if where.standing is None else where.standing.etag
+    return Change(authority, new, etag, write=True, rules=_rules(view, release), findings=findings)
+
+
+def _read(server: FhirServer, standing: Standing) -> Resource:
+    try:
+        return standing.resource
+    except ValueError as fault:
+        raise TargetDown(server.name, "its answer is no FHIR resource") from fault
+
+
+def _for_new(authority: Authority) -> View:
+    """The view that makes a resource where none stands; an update may make one where creating is permitted too.
+
+    Errors: Refused (404): without that right, what is absent and what is hidden look alike.
+    """
+    conditions = authority.sent.conditions
+    if authority.create is None or conditions.if_match is not None:
+        raise absent(authority.sent.type)
+    return authority.create
+
+
+def check_seen(call: Call, authority: Authority, standing: Standing) -> None:
+    """Whether the caller may see what stands. Errors: Refused (404)."""
+    _seen(call.gateway, authority, _read(authority.server, standing))
+
+
+def _seen(gateway: Gateway, authority: Authority, stands: Resource) -> Release:
+    """What the caller may see of what stands. Errors: Refused (404)."""
+    seen = None if authority.read is None else authority.read.release(gateway, stands)
+    if seen is None or not seen.released:
+        raise absent(authority.sent.type)
+    return seen
+
+
+def _for_standing(call: Call, authority: Authority, stands: Resource) -> View:
+    """The view that replaces what stands.
+
+    Errors: Refused: 404 where the caller may not see it, 403 where it may not see all of it, or not change it; 412
+    where a create asked for a new one.
+    """
+    gateway, sent, update = call.gateway, authority.sent, authority.update
+    seen = _seen(gateway, authority, stands)
+    if update is None:
+        raise Refused("conflict", error("conflict", f"there is such a {sent.type} already", None, "HTTP-W12"))
+    if seen.hide:
+        hidden = ", ".join(sorted(seen.hide))
+        words = f"you do not see {hidden}, so you can not replace a {sent.type}: that would lose it"
+        raise Refused("denied", error("forbidden", words, None, "HTTP-W13"), rules=seen.by)
+    _check_contained(call, stands)
+    may = update.release(gateway, stands)
+    if not may.released:
+        words = f"this {sent.type} is not among those that {', '.join(update.decision.by)} lets you update"
+        raise Refused("denied", error("forbidden", words, None, "HTTP-W14"), rules=may.by or update.decision.by)
+    return update
+
+
+def _check_match(gateway: Gateway, sent: Sent, standing: Standing | None) -> None:
+    """Whether the version that stands is the one that the client means.
+
+    Errors: Refused: 412 for another one, 428 where the site wants to be told which.
+    Source: https://hl7.org/fhir/R4/http.html#concurrency; RFC 9110 section 13.1, RFC 6585 section 3.
+    """
+    conditions, version = sent.conditions, standing.etag if standing is not None else None
+    if conditions.if_none_match is not None and conditions.if_none_match & {ANY, version}:
+        words = f'If-None-Match is not met: version W/"{version}" stands'
+        raise Refused("conflict", error("conflict", words, "If-None-Match", "HTTP-W15"), status=412)
+    if conditions.if_match is None:
+        if gateway.settings.versioned_updates:
+            words = f'send If-Match with the version that you have changed; W/"{version}" stands'
+            raise Refused("conflict", error("required", words, "If-Match", "HTTP-W16"), status=428)
+    elif not conditions.if_match & {ANY, version}:
+        words = f'If-Match is not met: version W/"{version}" stands; read it and change that'
+        raise Refused("conflict", error("conflict", words, "If-Match", "HTTP-W15"), status=412)
+
+
+def _domain(gateway: Gateway, resource_type: str, view: View) -> str:
+    """The domain that a resource is written to: of those that serve its type, the one that permits it."""
+    serving = gateway.rules.serving(resource_type)
+    permitting = (gateway.rules.domain_of(rule) for rule in view.decision.by)
+    return next((name for name in permitting if name in serving), serving[0])
+
+
+def _marked(call: Call, authority: Authority, domain: str, sent: Resource, stands: Resource | None) -> Resource:
+    gateway = call.gateway
+    by = {
+        "organisation": authority.organisation,
+        "domain": domain,
+        "source": f"urn:uuid:{call.seen['request']}",
+    }
+    told = instant(gateway.clock().astimezone(UTC))
+    own = f"{gateway.settings.public_url}/"
+    kept = fhir.with_references(sent, lambda reference: reference.removeprefix(own))
+    return fhir.marked(kept, stands, by, told=told, marks=gateway.merging.marks)
+
+
+def _checked_rows(gateway: Gateway, authority: Authority, view: View, new: Resource) -> Release:
+    """Whether the rules let this be stored.
+
+    Errors: Refused (403).
+    """
+    sent = authority.sent
+    may = view.release(gateway, new)
+    if not may.released:
+        words = f"this {sent.type} is not among those that {', '.join(view.decision.by)} lets you {sent.action}"
+        raise Refused("denied", error("forbidden", words, None, "HTTP-W14"), rules=may.by or view.decision.by)
+    seen = None if authority.read is None else authority.read.release(gateway, new)
+    hide = may.hide if seen is None or not seen.released else may.hide | seen.hide
+    hidden = fhir.held(new, hide)
+    if hidden:
+        words = f"you do not see {', '.join(hidden)}, so you can not write it"
+        raise Refused("denied", error("forbidden", words, hidden[0], "HTTP-W13"), rules=may.by)
+    return may
+
+
+def _check_contained(call: Call, resource: Resource) -> None:
+    """Whether the caller sees what a resource contains: what is hidden is neither written nor replaced.
+
+    Errors: Refused (403).
+    """
+    if shown_of(call, resource, ()) is not resource:
+        words = "you may not read all that this contains, so you can not write it; refer to resources of their own"
+        path = f"{resource['resourceType']}.contained"
+        raise Refused("denied", error("forbidden", words, path, "HTTP-W13"))
+
+
+def _checked(call: Call, authority: Authority, view: View, domain: str, new: Resource) -> tuple[Finding, ...]:
+    """What the checks `on Fhir` of the domains that serve the type tell beside refusing.
+
+    Errors: Refused (422).
+    """
+    rules, kind = call.gateway.rules, authority.sent.type
+    facts = call.asking.facts(
+        call.gateway, view.facts.action, type=kind, domain=domain, organisation=authority.organisation,
+        data_type="Fhir", received=view.facts.now, resources={kind: [(kind, new)]},
+    )  # fmt: skip
+    found = tuple(f for name in rules.serving(kind) for f in rules.check_submitted(facts, name, [(kind, new)]))
+    if refuses(found):
+        raise Refused("failed", *found, rules=tuple(dict.fromkeys(f.rule for f in found if f.rule)))
+    return found
+
+
+def _rules(view: View | None, release: Release | None = None) -> tuple[str, ...]:
+    by = () if view is None else view.decision.by
+    return tuple(sorted({*by, *(() if release is None else release.by)}))

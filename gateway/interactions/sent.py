@@ -1,0 +1,125 @@
+"""What a client sends to be stored: read, valid by FHIR R4, and fit for the address that it was sent to.
+
+Source: https://hl7.org/fhir/R4/http.html#create, #update; https://hl7.org/fhir/R4/validation.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from starlette.requests import Request
+
+from gateway import fhir
+from gateway.finding import Finding, refuses
+from gateway.interactions import body
+from gateway.interactions.access import Resource
+from gateway.interactions.conditions import NONE, Conditions
+from gateway.interactions.gateway import Gateway
+from gateway.interactions.headers import shown
+from gateway.interactions.heavy import worked
+from gateway.interactions.refused import Refused, error
+
+JSON = ("application/fhir+json", "application/json", "application/json+fhir")
+MAIN_JSON = JSON[0]
+UTF_8 = frozenset({"utf-8", "utf8"})
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One resource that a client wants to store.
+
+    Shape: `id` is that of the address; `condition` a search: what an update is for (`PUT /Type?...`), or what makes a
+    create needless (`If-None-Exist`); `place` is where the resource stands in a Bundle, and `full_url` what other
+    entries call it.
+    """
+
+    action: Literal["create", "update"]
+    type: str
+    resource: Resource
+    id: str | None = None
+    condition: str | None = None
+    conditions: Conditions = NONE
+    place: str = ""
+    full_url: str | None = None
+
+
+async def received(request: Request, gateway: Gateway) -> Resource:
+    """The resource in the body of a request.
+
+    Errors: Refused: 415 for another Content-Type, 413 for too large a body, 400 for what is no FHIR JSON.
+    """
+    _check_media_type(request)
+    raw = await body.read(request, gateway.settings.body_limit)
+    try:
+        return await worked(len(raw), fhir.load, raw)
+    except fhir.JsonError as fault:
+        words = f"the body can not be read, {fault.place}: {fault.words}"
+        raise Refused("unreadable", error("structure", words, None, "HTTP-W03")) from fault
+
+
+def _check_media_type(request: Request) -> None:
+    name, _, parameters = request.headers.get("content-type", "").partition(";")
+    key, _, charset = parameters.strip().partition("=")
+    utf_8 = key.strip().lower() != "charset" or charset.strip().strip('"').lower() in UTF_8
+    if name.strip().lower() not in JSON or not utf_8:
+        raise Refused("media-type", error(
+            "not-supported", f"a resource is sent with Content-Type {MAIN_JSON}, in UTF-8", "Content-Type", "HTTP-W04"
+        ))  # fmt: skip
+
+
+def check_fit(sent: Sent, gateway: Gateway) -> None:
+    """Whether a resource may stand where it was sent to.
+
+    Errors: Refused: 400 for what R4 doesn't allow, for another type or id than the address says and for a condition
+    that such a write doesn't have; 422 for a resource that says of itself that it is not the whole.
+    """
+    resource, kind = sent.resource, sent.type
+    _check_conditions(sent)
+    if resource.get("resourceType") != kind:
+        words = f"the address says {kind}, the resource is {shown(str(resource.get('resourceType')))}"
+        raise Refused("unreadable", error("invalid", words, "resourceType", "HTTP-W05"))
+    found = fhir.validate(resource, gateway.elements)
+    if refuses(found):
+        raise Refused("unreadable", *found)
+    own = resource.get("id")
+    if sent.id is not None and own != sent.id:
+        words = f"the resource needs the id that the address says; its own is {shown(str(own)) if own else 'missing'}"
+        raise Refused("unreadable", error("invalid", words, f"{kind}.id", "HTTP-W06"))
+    if fhir.is_subset(resource):
+        words = "this resource is tagged SUBSETTED, so it is not the whole: writing it would lose the rest"
+        raise Refused("failed", error("business-rule", words, f"{kind}.meta.tag", "HTTP-W07"))
+
+
+def _check_conditions(sent: Sent) -> None:
+    """Whether each condition is one of such a write: one left aside would hold nothing off. Errors: Refused (400)."""
+    conditions, update = sent.conditions, sent.action == "update"
+    name, value = ("If-None-Exist", conditions.if_none_exist) if update else ("If-Match", conditions.if_match)
+    if value is not None:
+        words = f"{name} is no condition of {'an update (PUT)' if update else 'a create (POST)'}; leave it out"
+        raise Refused("unreadable", error("invalid", words, name, "HTTP-W31"))
+
+
+def placed(sent: Sent, findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Findings about a resource, with its place in the Bundle before their own."""
+    if not sent.place:
+        return tuple(findings)
+    return tuple(replace(finding, expression=_below(sent, finding.expression)) for finding in findings)
+
+
+def _below(sent: Sent, expression: str | None) -> str:
+    if not expression:
+        return sent.place
+    return f"{sent.place}.{expression.removeprefix(sent.type + '.')}"
+
+
+def entries_of(bundle: dict[str, Any]) -> list[dict[str, Any]]:
+    """Entries of a Bundle that was sent.
+
+    Errors: Refused (400).
+    """
+    entries = bundle.get("entry", [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise Refused("unreadable", error("structure", "entry is a list of objects", "Bundle.entry", "HTTP-W08"))
+    return entries

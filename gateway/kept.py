@@ -1,0 +1,97 @@
+"""What was parsed, kept between two starts by its content: rules and maps are read once, until they change.
+
+A file holds what one set of texts was parsed to by one version of the program. It is Python's own format, which may
+run what it holds, so it is read only where nobody else can have written it: in the gateway's data folder, whole, from
+a file of its own account that others can neither read nor write.
+
+Source: the gateway's design (rules language, how it runs).
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import pickle
+import platform
+import stat
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import TypeVar
+
+from gateway.identity.private_file import make_folder, write_private
+from gateway.source import Source
+
+T = TypeVar("T")
+
+_PROGRAM = Path(__file__).parent
+_PARTS = ("source.py", "language", "mapping", "rules")
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_DIGEST = hashlib.sha256().digest_size
+
+
+class Kept:
+    """Parsed texts in a folder, one file for each name."""
+
+    def __init__(self, folder: Path) -> None:
+        """Make nothing yet."""
+        self._folder = folder
+
+    def __call__(self, name: str, sources: Sequence[Source], make: Callable[[], T]) -> T:
+        """What `make` made of these sources: what it made before, where neither they nor the program changed.
+
+        Shape: `make` depends on the sources alone, and what it makes holds no others.
+        Errors: what `make` raises; a folder that can't be written keeps nothing.
+        """
+        path = self._folder / name
+        wanted = _name_of(sources)
+        found: tuple[T] | None = _read(path, wanted)
+        if found is not None:
+            return found[0]
+        made = make()
+        content = pickle.dumps((made,), pickle.HIGHEST_PROTOCOL)
+        try:
+            for folder in (self._folder.parent, self._folder):
+                make_folder(folder)
+            write_private(path, wanted + hashlib.sha256(content).digest() + content)
+        except OSError:
+            # a start without it is slower, and says the same
+            return made
+        return made
+
+
+def _read(path: Path, wanted: bytes) -> tuple[T] | None:
+    """What a file keeps, if it is of the wanted texts, whole, and nobody else's."""
+    try:
+        with path.open("rb") as file:
+            about = os.fstat(file.fileno())
+            if about.st_uid != os.geteuid() or about.st_mode & _OTHERS:
+                return None
+            text = file.read()
+    except OSError:
+        return None
+    key, digest, content = text[:_DIGEST], text[_DIGEST : 2 * _DIGEST], text[2 * _DIGEST :]
+    if key != wanted or hashlib.sha256(content).digest() != digest:
+        return None
+    kept: tuple[T] = pickle.loads(content)  # noqa: S301 - the gateway's own file, checked above
+    return kept
+
+
+def _name_of(sources: Sequence[Source]) -> bytes:
+    """Digest of texts, of the program that parses them, and of what it runs on."""
+    whole = hashlib.sha256(_program())
+    for source in sources:
+        for part in (source.name.encode(), source.text.encode()):
+            whole.update(len(part).to_bytes(8, "big") + part)
+    return whole.digest()
+
+
+@functools.cache
+def _program() -> bytes:
+    whole = hashlib.sha256(f"{platform.python_version()} {metadata.version('lark')}".encode())
+    for part in _PARTS:
+        root = _PROGRAM / part
+        for path in [root] if root.is_file() else sorted([*root.rglob("*.py"), *root.rglob("*.lark")]):
+            whole.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return whole.digest()

@@ -1,0 +1,38 @@
+"""Loads `specs/` into frozen dataclasses that remember the file and line they came from.
+
+`rows` reads lines and CSV tables, `r4` puts the tables of `specs/fhir/` together: `elements`, `search` and `codes` are
+FHIR's, `merging` and `settled` our own; `addresses` has the URLs that short names stand for. Other tables are read with
+`table` by who needs them.
+"""
+
+from gateway.specs.addresses import FHIR, SEARCH_PARAMETERS, VALUE_SETS, absolute
+from gateway.specs.elements import ElementDefinition, ElementTable, TypeDefinition, TypeRef
+from gateway.specs.merging import ListMerge, MergeTable
+from gateway.specs.r4 import FhirTables, fhir
+from gateway.specs.rows import ROOT, Origin, Row, SpecsError, table
+from gateway.specs.search import Component, SearchParameter
+from gateway.specs.settled import Identity, Systems
+
+__all__ = [
+    "FHIR",
+    "ROOT",
+    "SEARCH_PARAMETERS",
+    "VALUE_SETS",
+    "Component",
+    "ElementDefinition",
+    "ElementTable",
+    "FhirTables",
+    "Identity",
+    "ListMerge",
+    "MergeTable",
+    "Origin",
+    "Row",
+    "SearchParameter",
+    "SpecsError",
+    "Systems",
+    "TypeDefinition",
+    "TypeRef",
+    "absolute",
+    "fhir",
+    "table",
+]

@@ -1,0 +1,168 @@
+"""The store's writer in a process of its own: what it writes, refuses, and what its end means."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.upstream import TargetDown, connect
+from gateway.upstream.embedded_server import EmbeddedServer
+from gateway.upstream.store import __main__ as other_end
+from gateway.upstream.store.own_process import OPENED, Answer, WriterProcess, framed
+from gateway.upstream.store.refusal import Refusal
+from gateway.upstream.store.writer import Unwritable
+
+WITHIN = 30.0
+
+
+def patient(number: int, family: str = "Marlow") -> dict[str, Any]:
+    return {"resourceType": "Patient", "id": f"p{number}", "name": [{"family": family}]}
+
+
+async def started(writer: WriterProcess) -> None:
+    """Have the process started, and wait until it is there or failed to be."""
+    assert not writer.ready
+    starting = writer._starting
+    assert starting is not None
+    async with asyncio.timeout(WITHIN):
+        await starting
+
+
+@asynccontextmanager
+async def writing(path: Path) -> AsyncIterator[WriterProcess]:
+    writer = WriterProcess(path)
+    await started(writer)
+    try:
+        yield writer
+    finally:
+        await writer.aclose()
+
+
+def process_of(writer: WriterProcess) -> int:
+    process = writer._process
+    assert process is not None
+    return process.pid
+
+
+def test_what_is_handed_over_is_written_once_put_returns(tmp_path: Path) -> None:
+    async def run() -> None:
+        server = connect("record", "embedded", data=tmp_path)
+        assert isinstance(server, EmbeddedServer)
+        async with writing(tmp_path / "store.db") as writer:
+            await asyncio.gather(*(writer.put([(patient(n), None), (patient(n + 100), None)]) for n in range(20)))
+            found = await server.read_many([("Patient", f"p{n}") for n in range(120)])
+        assert len(found) == 40
+        assert found["Patient", "p3"].resource["name"] == [{"family": "Marlow"}]
+        await server.aclose()
+
+    asyncio.run(run())
+
+
+def test_a_refusal_comes_back_with_its_findings(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with writing(tmp_path / "store.db") as writer:
+            await writer.put([(patient(1), None)])
+            with pytest.raises(Refusal, match="version 1 stands") as refusal:
+                await writer.put([(patient(1, "Okafor"), "7")])
+            assert refusal.value.status == 412
+            assert refusal.value.findings[0].expression == "Patient/p1"
+            await writer.put([(patient(1, "Okafor"), "1")])
+
+    asyncio.run(run())
+
+
+def test_a_writer_that_ends_leaves_nobody_waiting_and_the_gateway_writes_itself(tmp_path: Path) -> None:
+    async def run() -> None:
+        server = connect("record", "embedded", data=tmp_path, own_writer=True)
+        assert isinstance(server, EmbeddedServer)
+        writer = server._writer
+        assert writer is not None
+        assert (await server.write([(patient(1), None)])).status == 200  # before it is there
+        await started(writer)
+        os.kill(process_of(writer), signal.SIGSTOP)
+        under_way = asyncio.create_task(server.write([(patient(2), None)]))
+        await asyncio.sleep(0.05)
+        os.kill(process_of(writer), signal.SIGKILL)
+        with pytest.raises(TargetDown, match="can't be written"):
+            await under_way
+        assert (await server.write([(patient(2), None)])).status == 200
+        assert set(await server.read_many([("Patient", "p1"), ("Patient", "p2")])) == {
+            ("Patient", "p1"),
+            ("Patient", "p2"),
+        }
+        await server.aclose()
+
+    asyncio.run(run())
+
+
+def test_closing_writes_what_was_handed_over(tmp_path: Path) -> None:
+    async def run() -> None:
+        server = connect("record", "embedded", data=tmp_path)
+        assert isinstance(server, EmbeddedServer)
+        async with writing(tmp_path / "store.db") as writer:
+            pid = process_of(writer)
+            under_way = asyncio.create_task(writer.put([(patient(1), None)]))
+            await asyncio.sleep(0)
+        await under_way
+        assert await server.read_many([("Patient", "p1")])
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+        await server.aclose()
+
+    asyncio.run(run())
+
+
+def test_a_file_that_is_no_store_starts_no_writer(tmp_path: Path) -> None:
+    async def run() -> None:
+        (tmp_path / "store.db").write_bytes(b"this is no database, whatever its name says" * 100)
+        writer = WriterProcess(tmp_path / "store.db")
+        await started(writer)
+        assert not writer.ready
+        with pytest.raises(Unwritable, match="not running"):
+            await writer.put([(patient(1), None)])
+        await writer.aclose()
+
+    asyncio.run(run())
+
+
+async def served(path: Path, *asked: Answer) -> list[Answer]:
+    reader, answers = asyncio.StreamReader(), list[Answer]()
+    for one in asked:
+        reader.feed_data(framed(one))
+    reader.feed_eof()
+    await other_end.serve(path, reader, answers.append)
+    return answers
+
+
+def test_the_other_end_answers_each_under_its_number(tmp_path: Path) -> None:
+    async def run() -> None:
+        answers = await served(
+            tmp_path / "store.db",
+            {"number": 1, "put": [[patient(1), None]]},
+            {"number": 2, "put": [[{"resourceType": "Patience", "id": "x"}, None]]},
+            {"number": 3, "put": [["no resource", None]]},
+        )
+        assert answers[0] == {"number": OPENED}
+        found = {answer["number"]: answer for answer in answers[1:]}
+        assert found[1] == {"number": 1}
+        assert found[2]["status"] == 404
+        assert found[3] == {"number": 3, "unwritable": "it failed"}
+
+    asyncio.run(run())
+
+
+def test_the_other_end_says_that_it_can_not_open_the_file(tmp_path: Path) -> None:
+    async def run() -> None:
+        (tmp_path / "store.db").mkdir()
+        (answer,) = await served(tmp_path / "store.db")
+        assert answer["number"] == OPENED
+        assert "can't be used" in answer["unwritable"]
+
+    asyncio.run(run())
