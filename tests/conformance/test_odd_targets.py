@@ -127,7 +127,7 @@ def test_what_a_target_took_before_another_was_down_stands_on_the_receipt(tmp_pa
     rules = tmp_path / "rules"
     rules.mkdir()
     for file in (repository / "rules").glob("*.rules"):
-        text = file.read_text("utf-8").replace(" on failure queue for 72 hours", "")
+        text = file.read_text("utf-8").replace("to bed-board on failure queue for 72 hours", "to bed-board")
         (rules / file.name).write_text(text, "utf-8")
     with running(tmp_path / "data", assemble.decisions(rules, repository / "specs")) as one:
         (one.data / "bed-board").write_text("a file where the folder should be")

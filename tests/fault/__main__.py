@@ -36,7 +36,7 @@ class Tally:
     cut: int = 0
 
 
-async def _sender(client: AsyncGatewayClient, work: list[Admission], tally: Tally) -> None:
+async def _sender(client: AsyncGatewayClient, work: list[Admission], tally: Tally, answered: asyncio.Event) -> None:
     while work:
         admission = work.pop()
         try:
@@ -46,12 +46,16 @@ async def _sender(client: AsyncGatewayClient, work: list[Admission], tally: Tall
             return
         if reply.accepted:
             tally.acknowledged[admission[0]] = (admission, reply.body)
+            answered.set()
 
 
 async def _cycle(server: Server, work: list[Admission], tally: Tally, chance: random.Random) -> None:
     async with server.client(ENGINE) as client:
         await client.token()
-        senders = [asyncio.create_task(_sender(client, work, tally)) for _ in range(IN_FLIGHT)]
+        answered = asyncio.Event()
+        senders = [asyncio.create_task(_sender(client, work, tally, answered)) for _ in range(IN_FLIGHT)]
+        # counted from the first answer, so that a slow machine is not killed before it did anything
+        await answered.wait()
         await asyncio.sleep(chance.uniform(0.05, LONGEST))
         server.kill()
         await asyncio.gather(*senders)
