@@ -179,9 +179,10 @@ def _allergy(value: Mapping[str, Any]) -> Iterator[Broken]:
 
 
 def _appointment(value: Mapping[str, Any]) -> Iterator[Broken]:
-    if ("start" in value) != ("end" in value):
+    # an element that has an extension alone, such as the reason why its value is absent, is there (FHIRPath `exists`)
+    if _any(value, "start") != _any(value, "end"):
         yield "app-2", "", "an appointment has start and end, or neither"
-    if "start" not in value and str(value.get("status")) not in {"proposed", "cancelled", "waitlist"}:
+    if not _any(value, "start") and str(value.get("status")) not in {"proposed", "cancelled", "waitlist"}:
         yield "app-3", "", "only a proposed, cancelled or waiting appointment lacks start and end"
 
 

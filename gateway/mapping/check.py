@@ -25,6 +25,7 @@ from gateway.mapping.nodes import (
     Map,
     Row,
     Set,
+    Target,
     Template,
     Using,
     Value,
@@ -249,6 +250,8 @@ class Checker:
 
     def assign(self, assign: Assign, base: str, names: Mapping[str, str] | None = None) -> Assign:
         """An assignment below a type; in a message, `names` are its resources' types."""
+        if assign.without is not None:
+            self._without(assign.without, base)
         found = place(assign.target, base, self.library.elements)
         if isinstance(found, Diagnostic):
             self.say(found)
@@ -273,6 +276,13 @@ class Checker:
         ):
             shown = f"a reference to {' or '.join(found.allowed)}" if found.type == "Reference" else found.type
             self.say(messages.WRONG_TYPE.at(assign.value.span, word=found.path, type=shown, made=made))
+
+    def _without(self, target: Target, base: str) -> None:
+        found = place(target, base, self.library.elements)
+        if isinstance(found, Diagnostic):
+            self.say(found)
+        elif found.boxes or found.leaf is None:
+            self.say(messages.NOT_WITHOUT.at(target.span, word=found.path))
 
     def _later(self, later: Later, found: Place) -> None:
         if found.type not in _MOMENTS:

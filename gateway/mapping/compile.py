@@ -240,7 +240,11 @@ def assignment(
 ) -> None:
     """Write one assignment into `out`. Shape: `then` is done where its value came out of the message."""
     found = library.place(assign.target, base)
-    with writer.when(values.condition(writer, assign.test, hand)):
+    missing = None if assign.without is None else library.place(assign.without, base).leaf
+    with (
+        writer.when(values.condition(writer, assign.test, hand)),
+        writer.when(None if missing is None else f"{missing!r} not in out"),
+    ):
         kind = plain(found.type)
         read = values.paths(assign.value)
         marks = [f"run.mark({p.field})" for p in read if p.field is not None and p.of == getattr(hand, "name", None)]

@@ -75,6 +75,9 @@ NO_MOMENT = _message("M050", "`{word}` is {type}, and a moment with time added t
 NOT_AFTER = _message(
     "M051", "`after` belongs to rows outside of groups", "a group's segments stand behind its first one: leave it out"
 )
+NOT_WITHOUT = _message(
+    "M053", "`{word}` is no whole element of what is made", "name one that stands at its top, such as `start`"
+)
 NOT_APART = _message("M052", "`{word}` is {type}, and what the row makes is {made}: they are never one", "leave it out")
 NOT_JOINED = _message("M049", "`{word}` is {type}, and repetitions join into one text alone", "leave `joined` out")
 WHOLE_SEGMENT = _message("M044", "a row of a message takes a whole segment, not `{word}`", "write `{segment} -> ...`")

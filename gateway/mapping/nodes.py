@@ -72,13 +72,17 @@ Value = Word | Template | Every | Later
 
 @dataclass(frozen=True, slots=True)
 class Assign:
-    """An element that is given a value, where the condition holds."""
+    """An element that is given a value, where the condition holds.
+
+    Shape: with `without` only where that element was made of nothing before.
+    """
 
     target: Target
     value: Value
     coded: Word | None
     test: Test | None
     span: Span
+    without: Target | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,11 +179,12 @@ class _Builder:
         """The assignments of a `set`, `with` or `default`, each under the condition of all."""
         parts = _sorted(tree)
         test = self.when(parts)
+        without = next((self.target(cast("Token", t.children[0])) for t in parts["without"]), None)
         made = []
         for t in parts["assign"]:
             coded = self.coded(_sorted(t))
             value = self.value(cast("_Tree", t.children[1]))
-            made.append(Assign(self.target(cast("Token", t.children[0])), value, coded, test, self.span(t)))
+            made.append(Assign(self.target(cast("Token", t.children[0])), value, coded, test, self.span(t), without))
         return tuple(made)
 
     def identity(self, tree: _Tree) -> Identity:

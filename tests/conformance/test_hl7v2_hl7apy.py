@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import warnings
 from pathlib import Path
@@ -13,6 +14,7 @@ from hl7apy import parser
 from hl7apy.consts import VALIDATION_LEVEL
 from hl7apy.exceptions import HL7apyException
 
+from gateway import specs
 from gateway.hl7v2 import Group, SegmentUse, dictionary, read
 from gateway.hl7v2.definitions import Dictionary
 
@@ -60,8 +62,12 @@ def test_fields_are_what_hl7apy_reads(shared: Path, folder: str) -> None:
     assert compared > 100
 
 
-PATCHED = {("2.3", "MRG_7")}
-"""Fields that hl7apy has otherwise than the standard: those of `specs/hl7v2/dictionary/patches.csv`."""
+PATCHES = specs.ROOT / "hl7v2" / "dictionary" / "patches.csv"
+PATCHED = {
+    (row["version"], f"{row['of']}_{row['position']}")
+    for row in csv.DictReader(line for line in PATCHES.read_text("utf-8").splitlines() if not line.startswith("#"))
+}
+"""Fields that hl7apy has otherwise than the standard."""
 
 
 @pytest.mark.parametrize("version", dictionary.versions())

@@ -72,6 +72,18 @@ def applied(standing: fhir.Resource | None, new: fhir.Draft, told: str) -> fhir.
 
 
 drafts = st.builds(draft, contents, senders, clears)
+KEEPS_INVARIANTS = {
+    "telecom": parts(
+        {"value": few, "system": st.sampled_from(("phone", "email"))}, {"use": st.sampled_from(("home", "work"))}
+    ),
+    "contact": parts(
+        {"name": st.fixed_dictionaries({"text": few})}, {"gender": st.sampled_from(("male", "female"))}
+    ),
+}  # fmt: skip
+valid_contents = st.builds(
+    lambda a, b: a | b, st.fixed_dictionaries({}, optional=LISTS | SCALARS | KEEPS_INVARIANTS), CHOICE
+)
+valid_drafts = st.builds(draft, valid_contents, senders, clears)
 BOUNDED = settings(max_examples=60, deadline=None)
 
 
@@ -160,11 +172,10 @@ def test_messages_of_one_moment_about_different_elements_commute(
 
 
 @BOUNDED
-@given(st.lists(drafts, min_size=1, max_size=3))
+@given(st.lists(valid_drafts, min_size=1, max_size=3))
 def test_a_merged_patient_is_valid(told: list[fhir.Draft]) -> None:
     standing: fhir.Resource | None = None
     for i, new in enumerate(told):
         standing = applied(standing, new, MOMENTS[i])
     assert standing is not None
-    # the drafts made up here don't keep all invariants themselves: a telecom without system, a contact without a name
-    assert [f for f in fhir.validate(standing, ELEMENTS) if f.code != "invariant"] == []
+    assert fhir.validate(standing, ELEMENTS) == ()

@@ -71,6 +71,7 @@ def told(div: str) -> dict[str, Any]:
 
 
 # the key, where it is broken, what breaks it, and what doesn't
+ABSENT = {"extension": [{"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}]}
 CASES: list[tuple[str, str, Any, Any]] = [
     ("bdl-1", "Bundle.total", bundle("collection", total=1), bundle("searchset", total=1)),
     ("bdl-2", "Bundle.entry[0].search", bundle("collection", {"resource": patient(), "search": {"mode": "match"}}),
@@ -135,7 +136,9 @@ CASES: list[tuple[str, str, Any, Any]] = [
     ("app-1", "Appointment.participant[0]", appointment(start=NOW, end=NOW, participant={"status": "accepted"}),
      appointment(start=NOW, end=NOW)),
     ("app-2", "Appointment", appointment(start=NOW), appointment(start=NOW, end=NOW)),
+    ("app-2", "Appointment", appointment(start=NOW), appointment(start=NOW, _end=ABSENT)),
     ("app-3", "Appointment", appointment(), appointment(status="proposed")),
+    ("app-3", "Appointment", appointment(), appointment(_start=ABSENT, _end=ABSENT)),
     *[("txt-1", "Patient.text.div", told(div), told(TAKEN)) for div in ACTING.values()],
     ("ref-1", "Patient.managingOrganization", patient(managingOrganization=HELD),
      patient(managingOrganization=HELD, contained=[{"resourceType": "Organization", "id": "o", "name": "x"}])),
