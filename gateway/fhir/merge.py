@@ -76,6 +76,10 @@ class Merging:
         self._shapes: dict[str, _Shape] = {}
         self._clears: dict[tuple[str, str], list[Part]] = {}
 
+    def merges(self, resource_type: str) -> bool:
+        """Whether resources of a type are merged; others are replaced whole."""
+        return resource_type in self._shared
+
     def merge(self, standing: Resource | None, draft: Draft, *, told: str) -> Merged:
         """The standing version with what the draft tells laid over it; nothing where that is what stands already.
 
@@ -89,7 +93,7 @@ class Merging:
         new = {name: value for name, value in draft.resource.items() if value or value.__class__ not in _MAY_BE_EMPTY}
         resource_type = new["resourceType"]
         clears = [self._parts(resource_type, path) for path in draft.clears]
-        shape = self._shape(resource_type) if resource_type in self._shared else None
+        shape = self._shape(resource_type) if self.merges(resource_type) else None
         if standing is None:
             return Merged(self._first(new, shape, told))
         if standing["resourceType"] != resource_type:

@@ -238,7 +238,7 @@ def _merged(
                 continue
             resource = stands.resource
             _check_owner(gateway, server, resource, parcel.organisation)
-            _check_subject(server, resource, draft.resource)
+            _check_subject(gateway, server, resource, draft.resource)
             merged = gateway.merging.merge(resource, draft, told=parcel.told)
             if merged.resource is None and not merged.stale:
                 gateway.unchanged.learn(key, told)
@@ -266,16 +266,19 @@ def _check_owner(gateway: Gateway, server: str, standing: Resource, organisation
         raise TargetRefused(server, (error("conflict", words, kind, "DLV-02"),))
 
 
-def _check_subject(server: str, standing: Resource, told: Resource) -> None:
+def _check_subject(gateway: Gateway, server: str, standing: Resource, told: Resource) -> None:
     """Whether a resource still speaks of the same patient; one that moved would be lost to the first.
 
     Errors: TargetRefused.
     """
+    kind = told["resourceType"]
     for element in ("subject", "patient"):
         old, new = _references(standing.get(element)), _references(told.get(element))
-        if old and new and not old & new:
-            kind = told["resourceType"]
+        # what is replaced whole would lose its patient where it names none, and could be given another the next time
+        if old and not old & new and (new or not gateway.merging.merges(kind)):
             words = f"the stored {kind} with this identifier is of another patient; give each its own, or merge the two"
+            if not new:
+                words = f"the stored {kind} with this identifier names its patient, and this one names none; name it"
             raise TargetRefused(server, (error("conflict", words, f"{kind}.{element}", "DLV-01"),))
 
 

@@ -82,7 +82,7 @@ class FhirContent:
         return KeyName(words, "Idempotency-Key", "give each submission a key of its own", "FHIR")
 
     def check_acceptable(self, gateway: Gateway, domain: Domain) -> None:  # noqa: ARG002 - other data types ask it for their versions
-        """Whether it is of a type that the domain accepts, and valid FHIR R4.
+        """Whether it, and every entry of a Bundle, is of a type that the domain accepts, and valid FHIR R4.
 
         Errors: Refused (unreadable).
         """
@@ -95,6 +95,18 @@ class FhirContent:
             ))  # fmt: skip
         if refuses(self.findings):
             raise Refused("unreadable", *self.findings)
+        may = tuple(dict.fromkeys((*accepted, *(t for accept in domain.accepts for t in accept.holds))))
+        strange = [
+            error(
+                "not-supported",
+                f"domain {domain.name} takes no {held} in a Bundle; it takes {listed(may)}",
+                place, "FHIR-A02",
+            )
+            for held, sent in fhir.placed(self.resource or {}).items() if held not in may
+            for place, _ in sent
+        ]  # fmt: skip
+        if strange:
+            raise Refused("unreadable", *strange)
 
     def convert(self, gateway: Gateway, context: Context) -> Made:
         """Its entries under the ids that the record gives them.

@@ -30,6 +30,7 @@ def _accept_hl7v2(
     statement: Statement, types: tuple[Word, ...], vocabulary: Vocabulary, report: Report
 ) -> Accept | None:
     """Message types that some accepted version of HL7 has."""
+    _not_said(statement, "holding", _HOLDING, report)
     span = said(statement, "versions", report)
     versions = None if span is None else _versions(span, vocabulary, report)
     if span is not None and versions is None:
@@ -44,14 +45,20 @@ def _accept_fhir(
     statement: Statement, types: tuple[Word, ...], vocabulary: Vocabulary, report: Report
 ) -> Accept | None:
     """Resource types, which FHIR R4 has."""
-    _no_versions(statement, report)
+    _not_said(statement, "versions", _VERSIONS, report)
     known = tuple(word.text for word in types if resource_type(word, vocabulary, report))
-    return Accept("Fhir", known, None, statement.span)
+    holding = said(statement, "holding", report)
+    if holding is not None and "Bundle" not in known:
+        report.say(messages.NOTHING_READ.at(holding.span, _HOLDING, word="holding"))
+    held = () if holding is None else holding.words
+    holds = tuple(word.text for word in held if resource_type(word, vocabulary, report))
+    return Accept("Fhir", known, None, statement.span, holds)
 
 
 def _accept_csv(statement: Statement, types: tuple[Word, ...], vocabulary: Vocabulary, report: Report) -> Accept | None:
     """Layouts, which stand in specs/csv/."""
-    _no_versions(statement, report)
+    _not_said(statement, "versions", _VERSIONS, report)
+    _not_said(statement, "holding", _HOLDING, report)
     known: list[str] = []
     for word in types:
         if word.text in vocabulary.layouts:
@@ -80,11 +87,15 @@ _ACCEPTS: Mapping[str, Callable[[Statement, tuple[Word, ...], Vocabulary, Report
 """How each data type of `DATA_TYPES` is accepted."""
 
 
-def _no_versions(statement: Statement, report: Report) -> None:
-    """Say that only HL7 v2 is accepted by its versions."""
-    span = said(statement, "versions", report)
-    if span is not None:
-        report.say(messages.NOTHING_READ.at(span.span, "only `accept Hl7v2` names versions", word="versions"))
+_VERSIONS = "only `accept Hl7v2` names versions"
+_HOLDING = "only `accept Fhir Bundle` says what it may hold"
+
+
+def _not_said(statement: Statement, clause: str, hint: str, report: Report) -> None:
+    """Say that a clause means nothing for this data type."""
+    found = said(statement, clause, report)
+    if found is not None:
+        report.say(messages.NOTHING_READ.at(found.span, hint, word=clause))
 
 
 def _versions(clause: Said, vocabulary: Vocabulary, report: Report) -> tuple[str, str] | None:

@@ -21,13 +21,15 @@ Severity = Literal["error", "warning", "information"]
 class Accept:
     """What a domain takes.
 
-    Shape: `types` are message types for Hl7v2; `versions` the lowest and the highest, both taken, or None for all.
+    Shape: `types` are message types for Hl7v2; `versions` the lowest and the highest, both taken, or None for all;
+    `holds` the resource types that a Bundle may hold beside those of the domain's own.
     """
 
     data_type: str
     types: tuple[str, ...]
     versions: tuple[str, str] | None
     span: Span
+    holds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,12 @@ def visit(nhs_number: str = NHS_NUMBER, number: str = "V-1", **more: Any) -> Jso
     return bundle(post(P, patient(nhs_number)), post(E, encounter(P, number)), **more)
 
 
+FLAG = {
+    "resourceType": "Flag", "status": "active", "code": {"text": "x"}, "subject": {"reference": "Patient/9990000018"},
+    "author": {"reference": "Organization/RDZ"},
+}  # fmt: skip
+
+
 def submit(to: Running, resource: Json | bytes, *, query: str = "", **changed: str | None) -> Response:
     body = resource if isinstance(resource, bytes) else json.dumps(resource).encode()
     return to.send(body, query=query, **{"data_type": "Fhir", **changed})
@@ -141,6 +147,7 @@ OUTCOMES: list[tuple[str, Json | bytes, dict[str, str | None], int, str]] = [
     ("unknown organisation", visit(), {"organisation_code": "zzz"}, 400, "HTTP-H03"),
     ("not permitted", visit(), {"organisation_code": "rdz"}, 403, "EC-P1"),
     ("a check on what is stored", encounter("Patient/9990000018", status="planned"), {}, 422, "EC-C4"),
+    ("a type that a Bundle may not hold", bundle(post(None, FLAG), post(P, patient())), {}, 400, "FHIR-A02"),
     ("nothing in it", bundle(), {}, 422, "FHIR-BUNDLE"),
     ("not taken in a submission", bundle(kind="searchset"), {}, 422, "FHIR-BUNDLE"),
     ("no token", visit(), {"authorization": None}, 401, "HTTP-A01"),
@@ -599,3 +606,14 @@ def test_entries_that_wait_for_their_target_are_said_to_be_accepted(tmp_path: Pa
         assert {response["status"] for response in responses} == {"202 Accepted"}
         assert responses[0]["location"] == "Patient/9990000018"
         assert "etag" not in responses[0]
+
+
+def test_a_visit_does_not_lose_its_patient_on_the_way_to_another(fresh: Running) -> None:
+    assert submit(fresh, visit()).status_code == 200
+    told = encounter("Patient/9990000018")
+    del told["subject"]
+    reply = submit(fresh, told)
+    assert reply.status_code == 422
+    assert [(i["details"]["coding"][0]["code"], i["expression"]) for i in issues(reply)] == [
+        ("DLV-01", ["Encounter.subject"])
+    ]

@@ -10,15 +10,21 @@ from typing import Any
 
 import pytest
 
-from gateway import assemble, fhir
+from gateway import assemble, fhir, specs
 from tests.running import Running, running
 
 SEEN = {"stored": 200, "unreadable": 400, "failed": 422}
 
 
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory, decisions: assemble.Decisions) -> Iterator[Running]:
-    with running(tmp_path_factory.mktemp("data"), decisions) as one:
+def gateway(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[Running]:
+    """One whose domain takes any type in a Bundle: the examples are of most types that there are."""
+    folder = tmp_path_factory.mktemp("rules")
+    types = [name for name, found in specs.fhir().types.items() if found.kind == "resource" and not found.abstract]
+    for file in (repository / "rules").glob("*.rules"):
+        text = re.sub(r"(?m)^  holding .*$", f"  holding {', '.join(types)}", file.read_text("utf-8"))
+        (folder / file.name).write_text(text, "utf-8")
+    with running(tmp_path_factory.mktemp("data"), assemble.decisions(folder, repository / "specs")) as one:
         yield one
 
 
