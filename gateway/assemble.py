@@ -93,7 +93,7 @@ def decisions(rules_folder: Path, specs_folder: Path, keep: Keep = made_anew) ->
         raise NotLoaded(read.diagnostics)
     mapped = mapping.load(specs_folder, accepted(read.rules, names), keep)
     marks = fhir.Marks(names.tables.systems.marks)
-    by_row = rows.load(names.layouts, names.elements, codes.load(specs_folder / codes.FOLDER), marks)
+    by_row = rows.load(names.layouts, names.elements, codes.load(specs_folder / codes.FOLDER), marks, keep)
     found = in_order((*read.diagnostics, *mapped.diagnostics, *by_row.diagnostics))
     if mapped.maps is None or len(by_row.maps) < len(names.layouts):
         raise NotLoaded(found)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -108,7 +111,23 @@ def start(*arguments: str, port: int, data: Path, ready: str = "/_health/live", 
     raise RuntimeError(f"{arguments} did not answer within {READY_WITHIN} s:\n{place.read_text()[-4000:]}")
 
 
+@functools.cache
+def _parsed() -> tempfile.TemporaryDirectory[str]:
+    """Where this process keeps what its first gateway parsed; it goes with the process."""
+    return tempfile.TemporaryDirectory()
+
+
 def start_gateway(data: Path, port: int | None = None) -> Server:
-    """Start a demo gateway on a data folder."""
+    """Start a demo gateway on a data folder.
+
+    What the first one parsed is there for the next: each would parse the same files for a second or two.
+    """
     chosen = port or free_port()
-    return start("gateway", "serve", "--demo", "--data", str(data), "--port", str(chosen), port=chosen, data=data)
+    parsed, own = Path(_parsed().name) / "cache", data / "cache"
+    if parsed.exists() and not own.exists():
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        shutil.copytree(parsed, own)
+    server = start("gateway", "serve", "--demo", "--data", str(data), "--port", str(chosen), port=chosen, data=data)
+    if not parsed.exists():
+        shutil.copytree(own, parsed)
+    return server

@@ -127,6 +127,8 @@ class Segment:
         if not 0 < number < len(fields):
             return None
         leaf = fields[number]
+        if component == subcomponent == repetition == 1 and leaf.isalnum():
+            return leaf  # no delimiter is a letter or a digit, so there is nothing to cut: most of what is asked for
         d = self.delimiters
         if number <= _ENCODING_CHARACTERS and self.name in _HEADERS:
             return leaf if component == subcomponent == repetition == 1 else None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Iterable
+from types import TracebackType
 from weakref import WeakValueDictionary
 
 from gateway.interactions.refused import Refused, error
+
+Key = tuple[str, str]
 
 
 class Order:
@@ -15,23 +17,54 @@ class Order:
 
     def __init__(self) -> None:
         """Start with no key in use."""
-        self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        self._locks: WeakValueDictionary[Key, asyncio.Lock] = WeakValueDictionary()
 
-    @asynccontextmanager
-    async def turns(self, keys: Iterable[tuple[str, str | None]], deadline: float | None = None) -> AsyncIterator[None]:
-        """Hold the turn of several keys, taken in one order so that nobody waits in a circle.
+    def turns(self, keys: Iterable[tuple[str, str | None]], deadline: float | None = None) -> Turns:
+        """Hold the turn of several keys in an `async with`, taken in one order so that nobody waits in a circle.
 
         Shape: target and order key; without an order key there is no turn to wait for.
         Units: `deadline` on the event loop's clock.
         Errors: Refused (busy) where the turn does not come by then.
         """
-        async with AsyncExitStack() as stack:
-            try:
-                async with asyncio.timeout_at(deadline):
-                    for target, key in sorted({(target, key) for target, key in keys if key is not None}):
-                        lock = self._locks.setdefault((target, key), asyncio.Lock())
-                        await stack.enter_async_context(lock)
-            except TimeoutError as late:
-                words = "messages with the same order key are still in hand; send the message again later"
-                raise Refused("busy", error("lock-error", words)) from late
-            yield
+        wanted = sorted({(target, key) for target, key in keys if key is not None})
+        return Turns([self._locks.setdefault(key, asyncio.Lock()) for key in wanted], deadline)
+
+
+class Turns:
+    """The turns of one who holds them, or waits."""
+
+    __slots__ = ("_deadline", "_held", "_locks")
+
+    def __init__(self, locks: list[asyncio.Lock], deadline: float | None) -> None:
+        """Hold none yet."""
+        self._locks = locks
+        self._held: list[asyncio.Lock] = []
+        self._deadline = deadline
+
+    async def __aenter__(self) -> None:
+        """Take them."""
+        try:
+            for lock in self._locks:
+                if lock.locked():
+                    async with asyncio.timeout_at(self._deadline):
+                        await lock.acquire()
+                else:
+                    await lock.acquire()
+                self._held.append(lock)
+        except TimeoutError as late:
+            self._release()
+            words = "messages with the same order key are still in hand; send the message again later"
+            raise Refused("busy", error("lock-error", words)) from late
+        except BaseException:
+            self._release()
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give them back."""
+        self._release()
+
+    def _release(self) -> None:
+        while self._held:
+            self._held.pop().release()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Self
 
 from gateway.journal import tables
 from gateway.journal.audit import AuditRow
-from gateway.journal.lane import Lane, commit_together, read_each
+from gateway.journal.group_commit import GroupCommit
 from gateway.journal.lock import only_holder
 from gateway.journal.model import (
     Busy,
@@ -33,6 +33,7 @@ from gateway.journal.model import (
     Submission,
     instant,
 )
+from gateway.journal.reading import Reading
 
 # How often a claim looks again at a key that is not in hand in this process (left by a crash, or another process).
 _LOOK_AGAIN = 0.1
@@ -49,8 +50,8 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         """Make a journal that is not open yet."""
-        self._writer = Lane("journal-writer", partial(tables.connect, path), commit_together)
-        self._reader = Lane("journal-reader", partial(tables.connect_to_read, path), read_each)
+        self._writer = GroupCommit(partial(tables.connect, path))
+        self._reader = Reading(partial(tables.connect_to_read, path))
         self._path = path
         self._lock: int | None = None
         self._in_hand: dict[str, asyncio.Future[None]] = {}
@@ -66,8 +67,9 @@ class Journal:
         self._reader.start()
         try:
             await self._writer.submit(tables.beat)
-            # Its connection is there from the start, so that receipts can be read when no file can be made any more.
-            await self._reader.submit(tables.schema_version)
+            # Its connections are there from the start, so that receipts can be read when no file can be made any more.
+            await self._reader.in_thread(tables.schema_version)
+            self._reader.at_once(tables.schema_version)
         except BaseException:
             await self.close()
             raise
@@ -114,7 +116,7 @@ class Journal:
 
     async def look(self, submission: Submission) -> Repeat | Conflict | None:
         """What a claim would meet at an accepted submission under the same key; nothing is taken."""
-        return await self._reader.submit(partial(tables.look, submission=submission))
+        return self._reader.at_once(partial(tables.look, submission=submission))
 
     async def _claim(self, submission: Submission, patience: float) -> Claim:
         loop = asyncio.get_running_loop()
@@ -194,11 +196,11 @@ class Journal:
 
     async def audit_rows(self, since: datetime) -> tuple[AuditRow, ...]:
         """Audit rows of an instant and after it, in the order in which they were appended."""
-        return await self._reader.submit(partial(tables.audit_rows, since=instant(since)))
+        return await self._reader.in_thread(partial(tables.audit_rows, since=instant(since)))
 
     async def find(self, receipt: str) -> Receipt | None:
         """What is known of a submission, or nothing."""
-        return await self._reader.submit(partial(tables.find, receipt=receipt))
+        return await self._reader.in_thread(partial(tables.find, receipt=receipt))
 
     async def progress(self, receipt: str, told: Progress) -> None:
         """Store how far the rows of a file have come, durable before this returns."""
@@ -210,7 +212,7 @@ class Journal:
 
     async def find_progress(self, receipt: str) -> Progress | None:
         """How far the rows of a file have come, or nothing for what is no file."""
-        return await self._reader.submit(partial(tables.find_progress, receipt=receipt))
+        return await self._reader.in_thread(partial(tables.find_progress, receipt=receipt))
 
     async def unfinished(self) -> tuple[Submission, ...]:
         """Submissions claimed and not settled that nobody has in hand, in the order of their claims.
@@ -218,7 +220,7 @@ class Journal:
         They are in the caller's hand from now on, to be settled or abandoned: after a crash, the gateway's.
         """
         before = set(self._in_hand)  # what is settled while this reads would be taken for left over
-        left = await self._reader.submit(tables.unfinished)
+        left = await self._reader.in_thread(tables.unfinished)
         loop = asyncio.get_running_loop()
         taken = tuple(s for s in left if s.receipt not in before and s.receipt not in self._in_hand)
         for submission in taken:
@@ -232,7 +234,7 @@ class Journal:
         Nothing ever waits for the lack of a key.
         """
         asked = [(target, key) for target, key in places if key is not None]
-        return await self._reader.submit(partial(tables.waiting, places=asked)) if asked else frozenset()
+        return self._reader.at_once(partial(tables.waiting, places=asked)) if asked else frozenset()
 
     async def due(self, now: datetime) -> Queued | None:
         """The item of the queue to try next: the one that has been due for longest, then by order of acceptance.
@@ -240,7 +242,7 @@ class Journal:
         Only the first item of an order key is ever due. This takes nothing: one worker asks, tries, and tells
         `attempted` before it asks again.
         """
-        return await self._reader.submit(partial(tables.due, now=instant(now)))
+        return await self._reader.in_thread(partial(tables.due, now=instant(now)))
 
     async def attempted(
         self,
@@ -272,6 +274,15 @@ class Journal:
         Units: `expires` in seconds since 1970, as the claim `exp` (RFC 7519, section 4.1.4); kept until then.
         """
         return await self._writer.submit(partial(tables.claim_token_id, issuer=issuer, jti=jti, expires=expires))
+
+    async def count_released(self, principal: str, type_: str, day: str, names: Sequence[str], limit: int) -> bool:
+        """Put down what a principal is shown of a type on a day, durable before this returns.
+
+        Shape: `names` are keyed hashes; False where it would be more than the limit, and nothing is put down then.
+        """
+        return await self._writer.submit(
+            partial(tables.count_released, principal=principal, type_=type_, day=day, names=names, limit=limit)
+        )
 
     async def writable(self) -> bool:
         """Whether a write reaches the disk now."""

@@ -1,6 +1,6 @@
 """Every SQL statement of the SQLite journal, as functions of a connection.
 
-What reads or writes more than one row belongs to one transaction, which `lane.py` opens. Instants are stored as
+What reads or writes more than one row belongs to one transaction, which `group_commit.py` opens. Instants are stored as
 microseconds since 1970 where they are compared, else as the texts that came.
 """
 
@@ -84,6 +84,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             deferred INTEGER NOT NULL, line INTEGER NOT NULL, rows_read INTEGER NOT NULL, stored INTEGER NOT NULL,
             refused INTEGER NOT NULL, issues BLOB NOT NULL) STRICT, WITHOUT ROWID""",
     ),
+    (
+        # What a principal was shown on a day, for limits: `name` is a keyed hash of the resource's type and id.
+        """CREATE TABLE released (
+            principal TEXT NOT NULL, type TEXT NOT NULL, day TEXT NOT NULL, name TEXT NOT NULL,
+            PRIMARY KEY (principal, type, day, name)) STRICT, WITHOUT ROWID""",
+    ),
 )
 
 _INSERT_SUBMISSION = """INSERT INTO submission (receipt, received, principal, user, purpose, organisation, domain,
@@ -147,7 +153,7 @@ def connect(path: Path) -> sqlite3.Connection:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600)  # it holds patient data; SQLite gives its other files the same mode
-    connection = sqlite3.connect(path, isolation_level=None, cached_statements=256)
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
     try:
         for pragma in ("busy_timeout=5000", "journal_mode=WAL", "synchronous=FULL", "cache_size=-32000"):
             connection.execute(f"PRAGMA {pragma}").fetchall()
@@ -163,7 +169,9 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
 
     Errors: sqlite3.Error.
     """
-    connection = sqlite3.connect(path.absolute().as_uri() + "?mode=rw", uri=True, isolation_level=None)
+    connection = sqlite3.connect(
+        path.absolute().as_uri() + "?mode=rw", uri=True, isolation_level=None, check_same_thread=False
+    )
     connection.execute("PRAGMA query_only=ON")
     return connection
 
@@ -382,6 +390,24 @@ def claim_token_id(connection: sqlite3.Connection, issuer: str, jti: str, expire
     connection.execute("DELETE FROM token_id WHERE expires < ?", (time.time() - _SKEW,))
     inserted = connection.execute("INSERT OR IGNORE INTO token_id VALUES (?, ?, ?)", (issuer, jti, expires))
     return inserted.rowcount == 1
+
+
+def count_released(
+    connection: sqlite3.Connection, principal: str, type_: str, day: str, names: Sequence[str], limit: int
+) -> bool:
+    """Put down what a principal is shown of a type on a day, unless it would be more than the limit: whether it is not.
+
+    What was shown before counts once. Days that are over are dropped.
+    """
+    connection.execute("DELETE FROM released WHERE principal = ? AND type = ? AND day < ?", (principal, type_, day))
+    place = (principal, type_, day)
+    known = "SELECT name FROM released WHERE principal = ? AND type = ? AND day = ? AND name = ?"
+    new = [name for name in dict.fromkeys(names) if connection.execute(known, (*place, name)).fetchone() is None]
+    counted = "SELECT count(*) FROM released WHERE principal = ? AND type = ? AND day = ?"
+    if connection.execute(counted, place).fetchone()[0] + len(new) > limit:
+        return False
+    connection.executemany("INSERT INTO released VALUES (?, ?, ?, ?)", [(*place, name) for name in new])
+    return True
 
 
 def beat(connection: sqlite3.Connection) -> None:

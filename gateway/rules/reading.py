@@ -125,6 +125,10 @@ def _typed(value: Any, kind: Kind, system: str) -> Any:
     return value
 
 
+_EMPTY = [""] * 100
+"""As many components as a path can name, to fill up with."""
+
+
 def repetitions(segment: Segment, field: int, least: int) -> Sequence[list[str]]:
     """Texts of the components of every repetition of a field, each to its first leaf, unescaped.
 
@@ -139,10 +143,14 @@ def repetitions(segment: Segment, field: int, least: int) -> Sequence[list[str]]
         return [
             _padded([part.text or "" for part in r.parts], least) if r.present else [] for r in segment.field(field)
         ]
-    between, blanks = delimiters.component, delimiters.component * least
-    if delimiters.repetition not in raw:
-        return ((raw + blanks).split(between),)
-    return [(one + blanks).split(between) if one else [] for one in raw.split(delimiters.repetition)]
+    between = delimiters.component
+    found: list[list[str]] = []
+    for one in raw.split(delimiters.repetition):
+        parts = one.split(between) if one else []
+        if one and len(parts) < least:
+            parts += _EMPTY[len(parts) : least]
+        found.append(parts)
+    return found
 
 
 def _padded(texts: list[str], least: int) -> list[str]:

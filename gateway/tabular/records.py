@@ -256,7 +256,8 @@ class _Lines:
                 return self._last(dropped)
             # a CR at the end of a piece may be half of a CR LF
             searched = max(self._at, len(self._buffer) - 1)
-            if len(self._buffer) - self._at > self.longest:
+            # one more than the longest: a CR that may be the line's end is not of its content
+            if len(self._buffer) - self._at > self.longest + 1:
                 if self._kept:  # whoever keeps so much goes back
                     return _Line(b"", b"", self._too_long)
                 dropped += len(self._buffer) - self._at - 1

@@ -16,6 +16,7 @@ from gateway.upstream.answer import Answer, TargetDown
 
 _FILE_MODE = 0o600
 _FOLDER_MODE = 0o700
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _RECEIPT = re.compile(r"[A-Za-z0-9_\-]{1,100}")
 
 
@@ -94,11 +95,17 @@ def _write(folder: Path, files: Sequence[tuple[str, bytes]]) -> None:
 
 def _write_one(folder: Path, name: str, raw: bytes) -> None:
     # a reader of the folder that looks for *.hl7 never sees the half-written file
-    unfinished = folder / f".{name}.part"
-    unfinished.unlink(missing_ok=True)  # left by a crash, whatever its mode
-    handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
-    with os.fdopen(handle, "wb") as file:
-        file.write(raw)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(folder / name)
+    unfinished = f"{folder}/.{name}.part"
+    try:
+        handle = os.open(unfinished, _NEW, _FILE_MODE)
+    except FileExistsError:  # left by a crash, whatever its mode
+        Path(unfinished).unlink()
+        handle = os.open(unfinished, _NEW, _FILE_MODE)
+    try:
+        left = memoryview(raw)
+        while left:
+            left = left[os.write(handle, left) :]
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    os.rename(unfinished, f"{folder}/{name}")  # noqa: PTH104 - a Path for each message takes longer than its file

@@ -32,10 +32,11 @@ def start_store(data: Path, port: int) -> Server:
     return start(*arguments, port=port, data=data, ready="/metadata")
 
 
-@pytest.fixture
-def pair(tmp_path: Path) -> Iterator[Pair]:
-    store = start_store(tmp_path / "store", free_port())
-    one = Pair(example.gateway_on(tmp_path / "data", store.url), store)
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    folder = tmp_path_factory.mktemp("pair")
+    store = start_store(folder / "store", free_port())
+    one = Pair(example.gateway_on(folder / "data", store.url), store)
     yield one
     one.gateway.stop()
     if one.store.process.poll() is None:

@@ -27,6 +27,7 @@ LINES = st.lists(st.text(st.sampled_from("ab1,;\"'\r\n\t \x00é"), max_size=30),
 
 @given(PIECES, DIALECTS, st.sampled_from([5, 40, 1000]))
 @example([b'a,"b', b"\r", b"\nc"], Dialect(), 1000)
+@example([b"abcde\r", b"\nf"], Dialect(), 5)  # as long as may be, and its line end is cut
 @settings(max_examples=300, deadline=None)
 def test_any_bytes_are_records_or_faults_and_lines_grow(pieces: list[bytes], dialect: Dialect, longest: int) -> None:
     found = list(records(pieces, dialect, longest))

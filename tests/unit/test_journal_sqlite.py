@@ -269,25 +269,27 @@ class TestCrash:
         played(path, crash)
         played(path, again)
 
-    def test_what_is_being_settled_while_it_is_looked_for_is_not_left_over(self, path: Path) -> None:
-        together, read, answer_it = threading.Event(), threading.Event(), threading.Event()
+    def test_what_is_being_settled_while_it_is_looked_for_is_not_left_over(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        read, answer_it = threading.Event(), threading.Event()
+        look = tables.unfinished
 
-        def answered_late(_: sqlite3.Connection) -> None:
+        def answered_late(connection: sqlite3.Connection) -> tuple[Submission, ...]:
+            left = look(connection)
             read.set()
             answer_it.wait(10)
+            return left
+
+        monkeypatch.setattr(tables, "unfinished", answered_late)
 
         async def play(journal: Journal) -> None:
             await journal.claim(submission("r1"))
-            first = journal._reader.submit(lambda _: together.wait(10))
             looking = asyncio.create_task(journal.unfinished())
-            await asyncio.sleep(0)
-            last = journal._reader.submit(answered_late)  # in one batch with the look, which it so holds back
-            together.set()
-            await asyncio.to_thread(read.wait, 10)
+            assert await asyncio.to_thread(read.wait, 10)
             await journal.settle("r1", accepted("r1"))
             answer_it.set()
             assert await looking == ()
-            await asyncio.gather(first, last)
 
         played(path, play)
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from gateway.fhir import Elements, Marks
 from gateway.mapping.codes import CodeMap
 from gateway.mapping.rows.convert import Converted, RowMap, Told, compiled, known, told
-from gateway.mapping.rows.read import Reading
-from gateway.source import Diagnostic, in_order
+from gateway.mapping.rows.read import Reading, conditions
+from gateway.source import Diagnostic, Keep, in_order, made_anew
 from gateway.tabular import Layout
 
 __all__ = ["Converted", "LoadedRowMaps", "RowMap", "Told", "known", "load", "told"]
@@ -25,13 +25,15 @@ class LoadedRowMaps:
 
 
 def load(
-    layouts: Mapping[str, Layout], elements: Elements, codes: Mapping[str, CodeMap], marks: Marks
-) -> LoadedRowMaps:
-    """How the rows of each layout become resources."""
+    layouts: Mapping[str, Layout], elements: Elements, codes: Mapping[str, CodeMap], marks: Marks,
+    keep: Keep = made_anew,
+) -> LoadedRowMaps:  # fmt: skip
+    """How the rows of each layout become resources. Shape: `keep` holds what a start made for the next."""
+    parser = conditions(keep)
     maps: dict[str, RowMap] = {}
     wrong: list[Diagnostic] = []
     for name, layout in layouts.items():
-        reading = Reading(layout, elements, codes)
+        reading = Reading(layout, elements, codes, parser)
         resources = reading.resources()
         wrong.extend(reading.wrong)
         if not any(d.severity == "error" for d in reading.wrong):

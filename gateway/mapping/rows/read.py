@@ -21,7 +21,7 @@ from gateway.mapping.nodes import Step, Target
 from gateway.mapping.rows import messages
 from gateway.mapping.rows.nodes import CONTEXT, Filled, Filler, Form, Hole, Identity, RowResource
 from gateway.mapping.targets import Place
-from gateway.source import Diagnostic, Message, Source, Span, nearest
+from gateway.source import Diagnostic, Keep, Message, Source, Span, made_anew, nearest
 from gateway.tabular import Layout
 from gateway.tabular.messages import MISSING_KEY, UNKNOWN_KEY, WRONG_KIND
 
@@ -46,9 +46,13 @@ FITS: Mapping[str, tuple[str, ...]] = {
 
 
 @functools.cache
-def conditions() -> Lark:
-    """The parser of a condition that stands alone."""
+def _fresh() -> Lark:
     return language.parser("", ("condition",))
+
+
+def conditions(keep: Keep) -> Lark:
+    """The parser of a condition that stands alone. Shape: `keep` holds its tables."""
+    return _fresh() if keep is made_anew else language.kept_parser("conditions", "", ("condition",), keep)
 
 
 @dataclass(slots=True)
@@ -58,6 +62,7 @@ class Reading:
     layout: Layout
     elements: Elements
     codes: Mapping[str, CodeMap]
+    parser: Lark = field(default_factory=_fresh)
     wrong: list[Diagnostic] = field(default_factory=list)
     types: dict[str, str] = field(default_factory=dict)
 
@@ -297,7 +302,7 @@ class Reading:
         at = self.within(span, told)
         # a text with escapes is not the author's letter by letter: it is told of without its place in the file
         place = at if at.text == told else Span(Source(span.source.name, told), 0, len(told))
-        tree = language.read(conditions(), place, "condition")
+        tree = language.read(self.parser, place, "condition")
         parsed = tree if isinstance(tree, Diagnostic) else language.condition(tree, place.source)
         if isinstance(parsed, Diagnostic):
             self.wrong.append(parsed)

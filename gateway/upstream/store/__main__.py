@@ -18,6 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import uvloop
+
 from gateway.upstream import wire
 from gateway.upstream.store.asgi import StoreApp
 from gateway.upstream.store.own_process import BUFFER, OPENED, Answer, frame, framed
@@ -83,4 +85,4 @@ async def _main(path: Path) -> None:
 
 if __name__ == "__main__":
     gc.set_threshold(20_000, 20, 100)  # a write makes thousands of short-lived objects and hardly a cycle
-    asyncio.run(_main(Path(sys.argv[1])))
+    uvloop.run(_main(Path(sys.argv[1])))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import marshal
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -30,6 +31,11 @@ _WHOLE = "%resource."
 
 Rows = dict[str, set[Row]]
 """By table (the type of the parameter): (parameter, values...)."""
+
+_KEPT = 2048
+"""Members of a resource type whose rows are kept: much is told again and again (a status, a class, who contributed)."""
+_PLAIN = 2
+"""Version of `marshal` that writes the same bytes for the same value, however it was made."""
 
 
 class _Output(NamedTuple):
@@ -53,21 +59,52 @@ class _Step(NamedTuple):
 class Extractor:
     """All parameters of one resource type, compiled.
 
-    Shape: `steps` by member; those under None look at the whole resource.
+    Shape: `steps` by member; those under None look at the whole resource; `kept` answers the rows of a member, by its
+    name and its marshalled value.
     """
 
     steps: Mapping[str | None, tuple[_Step, ...]]
+    kept: Callable[[str, bytes], Rows]
 
     def rows(self, resource: Mapping[str, Any]) -> Rows:
         """Index rows of a resource of the type."""
         found: Rows = {}
         for key, value in resource.items():
-            if steps := self.steps.get(key):
-                values = [v for v in value if v is not None] if type(value) is list else [value]
-                _collect(found, steps, values)
+            if key == "meta" and type(value) is dict:
+                for name, part in value.items():  # some of it is told anew by each message, and some never changes
+                    self._add(found, key, {name: part})
+            elif key in self.steps:
+                self._add(found, key, value)
         if whole := self.steps.get(None):
             _collect(found, whole, [resource])
         return found
+
+    def _add(self, found: Rows, key: str, value: Any) -> None:
+        try:
+            told = marshal.dumps(value, _PLAIN)
+        except ValueError:  # a decimal
+            rows = _rows_of(self.steps[key], value)
+        else:
+            rows = self.kept(key, told)
+        for table, some in rows.items():
+            if table in found:
+                found[table] |= some
+            else:
+                found[table] = set(some)
+
+
+def _extractor(steps: Mapping[str | None, tuple[_Step, ...]]) -> Extractor:
+    @functools.lru_cache(_KEPT)
+    def kept(key: str, told: bytes) -> Rows:
+        return _rows_of(steps[key], marshal.loads(told))  # noqa: S302 - dumped by this process
+
+    return Extractor(steps, kept)
+
+
+def _rows_of(steps: Iterable[_Step], value: Any) -> Rows:
+    found: Rows = {}
+    _collect(found, steps, [v for v in value if v is not None] if type(value) is list else [value])
+    return found
 
 
 def _collect(found: Rows, steps: Iterable[_Step], values: list[Any]) -> None:
@@ -119,7 +156,7 @@ def compile_type(type_: str, parameters: Mapping[tuple[str, str], int], tables: 
         )
         if outputs:
             steps.setdefault(key, []).append(_Step(function, outputs, counted))
-    return Extractor({key: tuple(found) for key, found in steps.items()})
+    return _extractor({key: tuple(found) for key, found in steps.items()})
 
 
 def is_indexed(parameter: SearchParameter) -> bool:
