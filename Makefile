@@ -7,8 +7,10 @@ DATA ?= data
 N ?=
 BIN := .venv/bin
 GATEWAY := $(BIN)/gateway
+CARD := rules/REFERENCE.md
+TEXTMATE := gateway/editor/syntaxes/rules.tmLanguage.json
 
-.PHONY: help setup run demo test check fmt lint types rules openapi-check bench corpus faults interop coverage lock clean
+.PHONY: help setup run demo test check fmt lint types rules openapi-check bench misspelt corpus faults interop coverage lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -42,18 +44,29 @@ types: setup
 	$(BIN)/mypy --strict gateway tests
 
 rules: setup
+	$(GATEWAY) rules fmt --check rules
 	$(GATEWAY) rules check rules
+	$(GATEWAY) rules test rules
+	$(BIN)/python -m pytest -q tests/conformance/test_rules_examples.py
+	$(GATEWAY) rules card --check $(CARD)
+	$(GATEWAY) rules textmate --check $(TEXTMATE)
 	$(GATEWAY) specs build --check
 
 openapi-check: setup
 	$(GATEWAY) openapi --check openapi/openapi.json
 
-fmt: setup ## format the code
+fmt: setup ## format the code and the rules, and write what is made of the rules language
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(GATEWAY) rules fmt rules
+	$(GATEWAY) rules card --write $(CARD)
+	$(GATEWAY) rules textmate --write $(TEXTMATE)
 
 bench: setup ## measure, and write tests/bench/results.md
 	$(BIN)/python -m tests.bench
+
+misspelt: setup ## misspell every word of the shipped rules, not a sample alone (some minutes)
+	GATEWAY_MISSPELT=all $(BIN)/python -m pytest tests/conformance/rules/test_misspelt.py
 
 corpus: setup ## send every file of the shared corpus, and write tests/conformance/results.md
 	$(BIN)/python -W ignore -m tests.conformance.corpus

@@ -20,7 +20,7 @@ from gateway.finding import Finding
 from gateway.interactions import body, respond
 from gateway.interactions.access_log import AccessLog
 from gateway.interactions.bundle import bundle
-from gateway.interactions.documents import openapi, page
+from gateway.interactions.documents import openapi, page, rules
 from gateway.interactions.faults import trace
 from gateway.interactions.gateway import Gateway, of
 from gateway.interactions.health import live, ready
@@ -31,6 +31,7 @@ from gateway.interactions.queue import work_off
 from gateway.interactions.read import read
 from gateway.interactions.receipt import receipt
 from gateway.interactions.refused import Refused, error
+from gateway.interactions.reload import Reload
 from gateway.interactions.resume import resume
 from gateway.interactions.search import search
 from gateway.interactions.token import jwks, token
@@ -82,6 +83,7 @@ ROUTES = [
     Route("/_health/ready", ready, methods=["GET"]),
     Route("/metadata", metadata, methods=["GET"]),
     Route("/openapi.json", openapi, methods=["GET"]),
+    Route("/rules", rules, methods=["GET"]),
     Route("/swagger/v1/swagger.json", openapi, methods=["GET"]),
     Route("/swagger/{name}", page, methods=["GET"]),
     Route("/{type:resource_type}", search, methods=["GET"]),
@@ -106,14 +108,17 @@ def application(opened: Opened) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with opened() as gateway:
-            app.state.gateway = gateway
+            reload = app.state.reload = Reload(app.state, gateway)
             await resume(gateway)
-            worker = asyncio.create_task(work_off(gateway), name="queue")
+            worker = asyncio.create_task(work_off(lambda: reload.gateway), name="queue")
             worker.add_done_callback(_worker_ended)
             app.state.worker = worker
+            follower = asyncio.create_task(reload.follow(), name="rules")
+            follower.add_done_callback(_worker_ended)
             yield
-            worker.cancel()
-            await asyncio.gather(worker, return_exceptions=True)
+            for task in (worker, follower):
+                task.cancel()
+            await asyncio.gather(worker, follower, return_exceptions=True)
 
     handlers = {
         Refused: _refused,
@@ -201,4 +206,4 @@ async def _told(request: Request, findings: tuple[Finding, ...], status: int, he
 
 def _worker_ended(worker: asyncio.Task[None]) -> None:
     if not worker.cancelled() and (fault := worker.exception()) is not None:
-        log.error("queue worker ended", **trace(fault))
+        log.error("worker ended", worker=worker.get_name(), **trace(fault))

@@ -5,12 +5,14 @@ Source: `architecture.md` of the design: what a layer needs from its own layer i
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+import stat
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from importlib import metadata
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from gateway.hl7v2 import dictionary
 from gateway.identity import Credentials, Issuer, Verifier, built_in, signing_keys
 from gateway.identity.private_file import create_private, make_folder
 from gateway.interactions.files import Files
-from gateway.interactions.gateway import Documents, Gateway, Target
+from gateway.interactions.gateway import Gateway, NotReread, Target
 from gateway.interactions.order import Order
 from gateway.interactions.paging import Paging
 from gateway.interactions.unchanged import Unchanged
@@ -29,7 +31,8 @@ from gateway.mapping import CodeMap, Maps, codes, rows
 from gateway.mapping.rows import RowMap
 from gateway.rules import RuleSet, Vocabulary
 from gateway.rules.accepting import between
-from gateway.source import Diagnostic, Keep, in_order, made_anew
+from gateway.rules.trial.declared import Trial
+from gateway.source import Diagnostic, Keep, in_order, made_anew, render
 from gateway.specs import FhirTables
 from gateway.tabular import Layout
 
@@ -56,6 +59,7 @@ class Decisions:
     tables: FhirTables
     elements: fhir.Elements
     warnings: tuple[Diagnostic, ...]
+    trials: tuple[Trial, ...] = ()
 
 
 def vocabulary(root: Path) -> Vocabulary:
@@ -88,7 +92,14 @@ def decisions(rules_folder: Path, specs_folder: Path, keep: Keep = made_anew) ->
     Errors: NotLoaded with every diagnostic; SpecsError.
     """
     names = vocabulary(specs_folder)
-    read = rules.load(rules_folder, names, keep=keep)
+    return decided(rules.load(rules_folder, names, keep=keep), names, specs_folder, keep)
+
+
+def decided(read: rules.Loaded, names: Vocabulary, specs_folder: Path, keep: Keep = made_anew) -> Decisions:
+    """The same of rules that were read.
+
+    Errors: NotLoaded with every diagnostic; SpecsError.
+    """
     if read.rules is None:
         raise NotLoaded(read.diagnostics)
     mapped = mapping.load(specs_folder, accepted(read.rules, names), keep)
@@ -97,7 +108,7 @@ def decisions(rules_folder: Path, specs_folder: Path, keep: Keep = made_anew) ->
     found = in_order((*read.diagnostics, *mapped.diagnostics, *by_row.diagnostics))
     if mapped.maps is None or len(by_row.maps) < len(names.layouts):
         raise NotLoaded(found)
-    return Decisions(read.rules, mapped.maps, by_row.maps, names.tables, names.elements, found)
+    return Decisions(read.rules, mapped.maps, by_row.maps, names.tables, names.elements, found, read.trials)
 
 
 def accepted(ruleset: RuleSet, names: Vocabulary) -> Vocabulary:
@@ -126,17 +137,134 @@ def published(settings: Settings) -> documents.Published:
 
 def openapi_text(loaded: Decisions, settings: Settings) -> str:
     """OpenAPI document of loaded rules, with the samples beside them."""
+    return library(settings, loaded, date.min).openapi().decode()
+
+
+def library(settings: Settings, loaded: Decisions, today: date) -> documents.Library:
+    """The documents of loaded rules, with the samples beside them. Shape: `today` is when they were loaded."""
     samples = documents.read_samples(settings.rules, loaded.rules.domains)
-    return documents.openapi_text(loaded.rules, published(settings), loaded.tables, samples)
+    return documents.Library(
+        loaded.rules, published(settings), loaded.tables, samples=samples, trials=loaded.trials, date=today.isoformat()
+    )
+
+
+class Connections:
+    """Targets that were connected, each once, until the gateway is closed."""
+
+    def __init__(self, settings: Settings, stack: AsyncExitStack, *, own_writer: bool) -> None:
+        """Connect nothing yet; `stack` closes what is connected."""
+        self._settings = settings
+        self._stack = stack
+        self._own_writer = own_writer
+        self._known: dict[tuple[str, str], Target] = {}
+
+    def of(self, ruleset: RuleSet) -> dict[str, Target]:
+        """The targets that rules declare, by name.
+
+        Errors: ConfigError, AddressError.
+        """
+        return {name: self._one(name, address) for name, address in addresses(self._settings, ruleset).items()}
+
+    def _one(self, name: str, address: str) -> Target:
+        known = self._known.get((name, address))
+        if known is None:
+            known = upstream.connect(name, address, data=self._settings.data, own_writer=self._own_writer)
+            self._stack.push_async_callback(known.aclose)
+            self._known[name, address] = known
+        return known
+
+
+class FilesAgain:
+    """Reads the rules' files again, and all that stands on them: maps, layouts, tables, documents."""
+
+    def __init__(self, settings: Settings, connections: Connections, keep: Keep) -> None:
+        """Read nothing yet."""
+        self._settings = settings
+        self._connections = connections
+        self._keep = keep
+        self._specs = _files(settings.specs)
+        self.every = settings.rules_watched or None
+
+    async def look(self) -> Hashable:
+        """Names, sizes and times of the files in the rules' folder."""
+        return await asyncio.to_thread(_files, self._settings.rules)
+
+    async def renewed(self, gateway: Gateway) -> Gateway:
+        """The same gateway with what the files hold now, read in a thread while requests go on.
+
+        Errors: NotReread.
+        """
+        try:
+            return await asyncio.to_thread(self._renewed, gateway)
+        except NotLoaded as fault:
+            errors = [one for one in fault.diagnostics if one.severity == "error"]
+            place = errors[0].span
+            first = f"{place.source.name}:{place.line}: {errors[0].code}"
+            raise NotReread(len(errors), first, tuple(map(render, errors))) from fault
+        except (ConfigError, OSError, ValueError, specs.SpecsError) as fault:
+            raise NotReread(1, "the settings or the files; the log says what is wrong", (str(fault),)) from fault
+
+    def _renewed(self, gateway: Gateway) -> Gateway:
+        loaded = self._loaded(gateway)
+        return replace(
+            gateway,
+            rules=loaded.rules,
+            maps=loaded.maps,
+            row_maps=loaded.row_maps,
+            tables=loaded.tables,
+            elements=loaded.elements,
+            merging=fhir.Merging(loaded.elements),
+            documents=library(self._settings, loaded, gateway.clock().date()),
+            targets=self._connections.of(loaded.rules),
+        )
+
+    def _loaded(self, gateway: Gateway) -> Decisions:
+        """What the files hold. Maps, which take longest, stay where nothing that they stand on is another.
+
+        Errors: NotLoaded, SpecsError.
+        """
+        chosen, specs_now = self._settings, _files(self._settings.specs)
+        names = vocabulary(chosen.specs)
+        read = rules.load(chosen.rules, names, keep=self._keep)
+        stay = read.rules is not None and (specs_now, _versions(read.rules, names)) == (
+            self._specs, _versions(gateway.rules, names)
+        )  # fmt: skip
+        if read.rules is None or not stay:
+            loaded = decided(read, names, chosen.specs, self._keep)
+            self._specs = specs_now
+            return loaded
+        return Decisions(
+            read.rules, gateway.maps, gateway.row_maps, gateway.tables, gateway.elements, read.diagnostics, read.trials
+        )
+
+
+def _versions(ruleset: RuleSet, names: Vocabulary) -> frozenset[str]:
+    return frozenset(accepted(ruleset, names).dictionaries)
+
+
+def _files(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    found = []
+    for path in sorted(folder.rglob("*")):
+        with suppress(OSError):  # one that goes meanwhile is seen as gone
+            told = path.stat()
+            if stat.S_ISREG(told.st_mode):
+                found.append((str(path), told.st_size, told.st_mtime_ns))
+    return tuple(found)
 
 
 @asynccontextmanager
 async def opened(
-    settings: Settings, loaded: Decisions, *, clock: Callable[[], datetime] | None = None, own_writer: bool = False
+    settings: Settings,
+    loaded: Decisions,
+    *,
+    clock: Callable[[], datetime] | None = None,
+    own_writer: bool = False,
+    keep: Keep = made_anew,
 ) -> AsyncIterator[Gateway]:
     """Open a gateway on its data folder, and close it again.
 
-    Shape: `clock` answers the moment with its offset; the machine's where none is given.
+    Shape: `clock` answers the moment with its offset; the machine's where none is given. `keep` holds what the files
+    were parsed to, for when they are read again.
     Errors: ConfigError, KeysError, JournalUnavailable: a gateway that can't do its work doesn't start.
     """
     now = clock or (lambda: datetime.now(UTC))
@@ -147,11 +275,7 @@ async def opened(
     credentials = Credentials(settings.data / CREDENTIALS)
     async with AsyncExitStack() as stack:
         journal = await stack.enter_async_context(Journal(settings.data / "journal.db"))
-        targets: dict[str, Target] = {}
-        for name, address in addresses(settings, loaded.rules).items():
-            target = upstream.connect(name, address, data=settings.data, own_writer=own_writer)
-            stack.push_async_callback(target.aclose)
-            targets[name] = target
+        connections = Connections(settings, stack, own_writer=own_writer)
         issuer = Issuer(
             public_url=settings.public_url, token_address=settings.token_address, keys=signing,
             credentials=credentials, claim_token_id=journal.claim_token_id, secret_basic=settings.client_secrets,
@@ -172,10 +296,10 @@ async def opened(
             elements=loaded.elements,
             merging=fhir.Merging(loaded.elements),
             versions=dictionary.versions(settings.specs),
-            documents=_documents(settings, loaded, now),
+            documents=library(settings, loaded, now().date()),
             journal=journal,
             files=files,
-            targets=targets,
+            targets=connections.of(loaded.rules),
             issuer=issuer,
             verifier=verifier,
             paging=Paging(base64.urlsafe_b64encode(kept_secret(keys / "paging.key"))),
@@ -183,6 +307,7 @@ async def opened(
             unchanged=Unchanged(),
             secret=kept_secret(keys / "hash.key"),
             clock=now,
+            rereading=FilesAgain(settings, connections, keep),
         )
 
 
@@ -204,13 +329,6 @@ def addresses(settings: Settings, ruleset: RuleSet) -> dict[str, str]:
         for name, address in settings.targets.items()
     }
     return {**embedded, **given}
-
-
-def _documents(settings: Settings, loaded: Decisions, clock: Callable[[], datetime]) -> Documents:
-    statement = documents.capability_statement(
-        loaded.rules, published(settings), loaded.tables, date=clock().date().isoformat()
-    )
-    return Documents(openapi_text(loaded, settings).encode(), fhir.dump(statement))
 
 
 def kept_secret(path: Path) -> bytes:

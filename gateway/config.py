@@ -76,6 +76,7 @@ class Settings(BaseSettings):
     page_size: int = Field(default=50, ge=1)
     page_limit: int = Field(default=500, ge=1)
     versioned_updates: bool = False
+    rules_watched: float = Field(default=2.0, ge=0)
 
     @property
     def token_address(self) -> str:

@@ -5,9 +5,11 @@ Source: `http-interface.md` of the design, "Operations"; `facts.md`, "Servers".
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import re
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -45,11 +47,12 @@ class _Protocol(HttpToolsProtocol):
 
 
 class _Server(uvicorn.Server):
-    """Server that says when it answers."""
+    """Server that says when it answers, and when SIGHUP reaches it."""
 
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None], hangup: Callable[[], None] | None) -> None:
         super().__init__(config)
         self._told = started
+        self._hangup = hangup
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -61,6 +64,8 @@ class _Server(uvicorn.Server):
             gc.enable()
             # SQLite gives the interpreter up at every statement: with the default of 5 ms each would wait as long.
             sys.setswitchinterval(SWITCH)
+            if self._hangup is not None:
+                asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hangup)
             self._told()
 
 
@@ -88,11 +93,17 @@ def load_without_pauses() -> None:
 
 
 def run(
-    app: ASGIApp, host: str, port: int, started: Callable[[], None], *, tls: tuple[Path, Path] | None = None
+    app: ASGIApp,
+    host: str,
+    port: int,
+    started: Callable[[], None],
+    *,
+    hangup: Callable[[], None] | None = None,
+    tls: tuple[Path, Path] | None = None,
 ) -> bool:
     """Serve until a signal ends it.
 
-    Shape: whether it ever served; `started` is called once it answers.
+    Shape: whether it ever served; `started` is called once it answers, `hangup` at each SIGHUP from then on.
     Units: a stopping server gives requests in hand 20 s.
     """
     certificate, key = tls or (None, None)
@@ -101,6 +112,8 @@ def run(
         server_header=False, proxy_headers=False, timeout_graceful_shutdown=GRACE, backlog=2048, ws="none",
         ssl_certfile=certificate, ssl_keyfile=key,
     )  # fmt: skip
-    server = _Server(config, started)
+    if hangup is not None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one that comes while it starts has nothing to read again
+    server = _Server(config, started, hangup)
     server.run()
     return server.started

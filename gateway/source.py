@@ -182,10 +182,41 @@ def render(diagnostic: Diagnostic) -> str:
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word that `word` was probably meant to be, or nothing.
 
-    Letter case is ignored in the comparison, so that a slip of case alone is always found.
+    Letter case is ignored in the comparison, so that a slip of case alone is always found. A word that is one slip away
+    goes before one that merely looks alike.
     """
     by_folded: dict[str, str] = {}
     for candidate in known:
         by_folded.setdefault(candidate.casefold(), candidate)
-    close = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.6)
+    folded = word.casefold()
+    slips = [(rank, candidate) for candidate in by_folded if (rank := slip(folded, candidate)) is not None]
+    if slips:
+        return by_folded[min(slips)[1]]
+    close = difflib.get_close_matches(folded, by_folded, n=1, cutoff=0.6)
     return by_folded[close[0]] if close else None
+
+
+_TELLING = 2  # one letter for another is no slip but another word
+
+
+def slip(word: str, meant: str) -> int | None:
+    """Whether a word is another, but for one slip of the hand; None where it is not.
+
+    Shape: 0 for the same, 1 for two letters that changed places, 2 for a letter too many or too few, 3 for another; one
+    more where it is a digit, which may well be meant.
+    """
+    if word == meant:
+        return 0
+    if len(word) < _TELLING and len(meant) < _TELLING and word[:1] != meant[:1]:
+        return None
+    shorter, longer = sorted((word, meant), key=len)
+    if len(longer) - len(shorter) > 1:
+        return None
+    at = next((i for i, (one, other) in enumerate(zip(shorter, longer, strict=False)) if one != other), len(shorter))
+    digit = longer[at].isdigit() or shorter[at : at + 1].isdigit()
+    if len(shorter) < len(longer):
+        return 2 + digit if shorter[at:] == longer[at + 1 :] else None
+    if shorter[at + 1 :] == longer[at + 1 :]:
+        return 3 + digit
+    swapped = shorter[at : at + 2] == longer[at : at + 2][::-1]
+    return 1 + digit if swapped and shorter[at + 2 :] == longer[at + 2 :] else None

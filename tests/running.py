@@ -132,7 +132,7 @@ def running(
     none: AbstractContextManager[dict[str, str]] = nullcontext({})
     with none if "targets" in settings else RECORDS.of(data) as record:
         chosen = Settings(**{
-            "data": data, "client_secrets": True, "environment": "test",
+            "data": data, "client_secrets": True, "environment": "test", "rules_watched": 0,
             "targets": {"bed-board": "folder:bed-board", **record}, **settings,
         })  # fmt: skip
         credentials = Credentials(data / assemble.CREDENTIALS)

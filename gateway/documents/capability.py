@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.documents.components import FHIR_JSON, TOKEN_PATH
-from gateway.documents.offer import SEARCHING, Offer, Published, ServedType, offered
+from gateway.documents.offer import SEARCHING, Offer, Published, ServedType
+from gateway.documents.offering import offered
 from gateway.rules import RuleSet
 from gateway.specs import FhirTables, SearchParameter
 

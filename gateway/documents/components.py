@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from gateway.documents.offer import Offer, Published
+from gateway.documents.resource_schema import resource
+from gateway.fhir import Elements
 from gateway.specs import FhirTables
 
 Json = dict[str, Any]
@@ -67,7 +69,8 @@ def schemas(offer: Offer, tables: FhirTables) -> Json:
         "Resource": _any_resource(tables),
         "Token": _token(),
     }
-    granted = {served.name: _resource(served.name) for served in offer.types if served.name not in fixed}
+    elements = Elements(tables)
+    granted = {served.name: resource(served, elements) for served in offer.types if served.name not in fixed}
     return dict(sorted((fixed | granted).items()))
 
 
@@ -100,12 +103,13 @@ FAULTS = {
     415: "Content-Type is missing or not the one that this address takes.",
     422: "A check refuses the resource, or it says that it is not the whole, or the FHIR server did not take it.",
     428: "This site wants `If-Match` with every update of what stands.",
+    429: "More than the principal may ask in a second, or may see in a day; `Retry-After` says when it may again.",
     503: "A part that the request needs is down.",
     504: "The FHIR server did not answer: whether this was stored is not known, so look before you send it again.",
 }
 """Faults of every address but `$ingest`, told by an OperationOutcome."""
 
-_FAULT_HEADERS = {401: ("WWW-Authenticate",), 503: ("Retry-After",)}
+_FAULT_HEADERS = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}
 
 
 def fault_responses() -> Json:

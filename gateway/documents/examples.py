@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from gateway import fhir, hl7v2
 from gateway.documents import batch_examples, fhir_examples
-from gateway.documents.offer import Published
+from gateway.documents.offer import Offer, Published
 from gateway.documents.outcomes import BY_NAME, OUTCOMES, UNREAD, Outcome
 from gateway.documents.samples import Sample
 from gateway.finding import Finding, Severity
@@ -35,7 +35,7 @@ class Example:
     """One example of the document.
 
     Shape: `status` is that of the answer which it shows, or None where it shows a body to send; then `organisation` is
-    the ODS code to send it as.
+    the ODS code to send it as. `types` are the message types of what is sent, as far as they could be read.
     """
 
     key: str
@@ -44,6 +44,8 @@ class Example:
     value: Any
     status: int | None = None
     organisation: str | None = None
+    domain: str = ""
+    types: frozenset[str] = frozenset()
 
     def component(self) -> dict[str, Any]:
         """Example Object of OpenAPI."""
@@ -68,8 +70,8 @@ def examples(
 ) -> tuple[Example, ...]:
     """Bodies and their acknowledgements, sample by sample, then an acknowledgement for each other outcome.
 
-    Shape: samples of domains that accept nothing are left out; the other outcomes are shown once for each profile in
-    use, by the first sample of a domain that has it.
+    Shape: samples of domains that accept nothing are left out; the other outcomes are shown once for each domain, by
+    its first sample.
     """
     made: list[Example] = []
     cases: dict[str, list[_Case]] = {}
@@ -80,16 +82,36 @@ def examples(
             continue
         message = hl7v2.read(sample.text.encode()) if sample.data_type == "Hl7v2" else None
         organisation = _organisation(rules, message)
-        made.append(Example(sample.key, sample.summary, sample.data_type, sample.text, organisation=organisation))
+        about = frozenset({message.type} if message is not None and message.type else ())
+        made.append(Example(
+            sample.key, sample.summary, sample.data_type, sample.text, None, organisation, domain.name, about
+        ))  # fmt: skip
         if sample.data_type == "Fhir":
             made.extend(_fhir_answer(rules, domain, sample, organisation, elements))
         case = _case(rules, domain, sample, message, organisation) if message is not None else None
         if case is not None:
             made.append(_answer(published, case))
-            cases.setdefault(domain.acknowledge, []).append(case)
+            cases.setdefault(domain.name, []).append(case)
             told.setdefault(domain.name, []).append((case, sample.text, str(made[-1].value)))
     made.extend(one for rows in told.values() for one in _batch(published, rows))
     return (*made, *(_answer(published, other) for shown in cases.values() for other in _others(shown)))
+
+
+def of_offer(shown: Iterable[Example], whole: Offer, offer: Offer) -> tuple[Example, ...]:
+    """Examples of what is in an offer; those of types that it leaves out of the whole are left out."""
+    left = _types(whole) - _types(offer)
+    domains = {domain.name for domain in offer.domains}
+    return tuple(
+        one
+        for one in shown
+        if one.domain in domains
+        and one.data_type in offer.data_types
+        and not any((one.domain, name) in left for name in one.types)
+    )
+
+
+def _types(offer: Offer) -> frozenset[tuple[str, str]]:
+    return frozenset((d.name, name) for d in offer.domains for accept in d.accepts for name in accept.types)
 
 
 def _fhir_answer(
@@ -104,7 +126,7 @@ def _fhir_answer(
     found = fhir_examples.answered(rules, domain, sample, elements, facts)
     if found is not None:
         status, body = found
-        yield Example(f"{sample.key}.answer", f"{sample.summary} ({status})", "Fhir", body, status)
+        yield Example(f"{sample.key}.answer", f"{sample.summary} ({status})", "Fhir", body, status, None, domain.name)
 
 
 def _case(rules: RuleSet, domain: Domain, sample: Sample, message: hl7v2.Message, organisation: str) -> _Case | None:
@@ -130,12 +152,15 @@ def _batch(published: Published, rows: Sequence[tuple[_Case, str, str]]) -> Iter
     domain, organisation, moment = case.domain.name, case.organisation, _told(case.message).astimezone(UTC)
     key, summary = f"{domain}.batch.hl7", f"{domain}, batch: one accepted, one refused"
     sent = batch_examples.body(published, domain, organisation, [body for _, body, _ in pair], moment)
-    yield Example(key, summary, "Hl7v2", sent, organisation=organisation)
+    types = frozenset(one.message.type for one, _, _ in pair if one.message is not None and one.message.type)
+    yield Example(key, summary, "Hl7v2", sent, None, organisation, domain, types)
     answer = batch_examples.answer(
         published, domain=domain, organisation=organisation, acknowledgements=[ack for _, _, ack in pair],
         id=str(uuid.uuid5(NAMESPACE, f"{key}#answer")), told=moment,
     )  # fmt: skip
-    yield Example(f"{key}.answer", f"{summary} (AA, {refused[0].outcome.code})", "Hl7v2", answer, 200)
+    yield Example(
+        f"{key}.answer", f"{summary} (AA, {refused[0].outcome.code})", "Hl7v2", answer, 200, None, domain, types
+    )
 
 
 def _others(cases: Sequence[_Case]) -> Iterator[_Case]:
@@ -176,7 +201,9 @@ def _answer(published: Published, case: _Case) -> Example:
         id=_id(case, "acknowledgement"),
         now=moment,
     )
-    return Example(case.key, case.summary, "Hl7v2", body.decode(), case.outcome.status(case.domain.acknowledge))
+    about = frozenset({case.message.type} if case.message is not None and case.message.type else ())
+    status = case.outcome.status(case.domain.acknowledge)
+    return Example(case.key, case.summary, "Hl7v2", body.decode(), status, None, case.domain.name, about)
 
 
 def _judged(
@@ -191,7 +218,7 @@ def _judged(
     decision = rules.decide(_facts(rules, domain, message, organisation))
     if decision.effect == "permit":
         return "stored", decision.findings
-    return ("failed" if decision.effect == "refuse" else "denied"), decision.findings or decision.wanting
+    return ("failed" if decision.effect == "refuse" else "denied"), decision.findings or tuple(decision.wanting)
 
 
 def _facts(rules: RuleSet, domain: Domain, message: hl7v2.Message | None, organisation: str) -> Facts:

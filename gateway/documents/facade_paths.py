@@ -1,4 +1,4 @@
-"""The asking side of the OpenAPI document: search and read by type, and what needs no token.
+"""The asking side of the OpenAPI document: search, read and history by type.
 
 Source: https://hl7.org/fhir/R4/http.html; `http-interface.md` of the design.
 """
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.documents.components import FHIR_JSON, faults, ref
-from gateway.documents.offer import SEARCHING, Offer, ServedType
+from gateway.documents.offer import SEARCHING, Against, Offer, ServedType, Use
 from gateway.specs import FhirTables, SearchParameter
 
 Json = dict[str, Any]
@@ -35,6 +35,9 @@ RESULT_PARAMETERS: Mapping[str, tuple[Json, str]] = {
 Source: https://hl7.org/fhir/R4/search.html#return
 """
 
+COUNTING: Json = {"type": "string", "enum": ["count"], "description": "`count`: the number is all that may be asked."}
+"""`_summary` where nobody may see what is counted."""
+
 _FORMS = {
     "date": "`YYYY-MM-DDThh:mm:ss+hh:mm`, as exact as is known; sent twice it bounds a range",
     "number": "a number",
@@ -58,7 +61,7 @@ def paths(offer: Offer, tables: FhirTables) -> Json:
         if "history" in served.actions:
             items[f"/{served.name}/{{id}}/_history"] = {"get": _history(offer, served, tables)}
             items[f"/{served.name}/{{id}}/_history/{{version}}"] = {"get": _read(offer, served, tables, version=True)}
-    return items | _public_paths()
+    return items
 
 
 def shared_parameters(offer: Offer) -> Json:
@@ -91,6 +94,14 @@ def shared_parameters(offer: Offer) -> Json:
             "schema": {"type": "string", "maxLength": 256},
         },
     }
+    if offer.glass:
+        components["break-glass-reason"] = {
+            "name": "break-glass-reason",
+            "in": "header",
+            "description": "Why the glass is broken, by a principal who may: rules that say so then let pass what they "
+            "forbid otherwise. Each use is told in the audit with its reason.",
+            "schema": {"type": "string", "minLength": 10, "maxLength": 256},
+        }
     if offer.purposes:
         rows = [f"- `{code}` {title}" for code, title in offer.purposes]
         components["purpose-of-use"] = {
@@ -104,9 +115,30 @@ def shared_parameters(offer: Offer) -> Json:
     return dict(sorted(components.items()))
 
 
-def search_parameters(served: ServedType) -> list[Json]:
-    """Query parameters that some view of a type asks for or allows."""
-    return [_parameter(served, parameter) for parameter in served.parameters]
+def search_parameters(served: ServedType, *, condition: bool = False) -> list[Json]:
+    """Query parameters that some view of a type asks for or allows.
+
+    Shape: `condition` says that they are those of a write, where `required` would speak of the write.
+    """
+    return [_parameter(served, use, required=use.required and not condition) for use in served.uses]
+
+
+def said_of(served: ServedType, *actions: str) -> Json:
+    """Which rules decide an operation, and the roles that it takes.
+
+    Source: OpenAPI 3.1.0 section 4.8.30: for schemes other than OAuth 2.0 the array holds role names.
+    """
+    roles = served.roles(*actions)
+    told: Json = {"x-rules": [{"id": rule, "href": f"/rules#{rule}"} for rule in served.rules(*actions)]}
+    if SEARCHING & set(actions):
+        told["x-asking"] = [
+            {"rule": view.id, "anyOf": [list(group) for group in view.alternatives]}
+            for view in served.views
+            if view.actions & set(actions) and view.alternatives
+        ]
+    if roles:
+        told["security"] = [{"oauth2": []}, *({"bearer": [role]} for role in roles)]
+    return told
 
 
 def _search(offer: Offer, served: ServedType) -> Json:
@@ -115,17 +147,22 @@ def _search(offer: Offer, served: ServedType) -> Json:
         "tags": [served.name],
         "summary": f"Search {served.name}",
         "description": views_of(served, "search"),
-        "parameters": [*search_parameters(served), *_result_parameters(), *headers_of(offer)],
-        "responses": _found() | faults((400, 401, 403, 406, 503)),
+        "parameters": [*search_parameters(served), *_result_parameters(served), *headers_of(offer)],
+        "responses": _found() | faults((400, 401, 403, 406, 429, 503)),
+        **said_of(served, *SEARCHING),
     }
 
 
 def _search_by_post(offer: Offer, served: ServedType) -> Json:
     fields: Json = {
-        parameter.code: _schema(parameter) | {"description": _words(served, parameter)}
-        for parameter in served.parameters
+        use.parameter.code: _schema(use.parameter) | {"description": _words(served, use), "x-fhir": _fhir(use)}
+        for use in served.uses
     }
+    required = [use.parameter.code for use in served.uses if use.required]
     fields |= {name: schema | {"description": words} for name, (schema, words) in RESULT_PARAMETERS.items()}
+    if "search" not in served.actions:
+        fields["_summary"] = COUNTING
+        required.append("_summary")
     return {
         "operationId": f"search{served.name}ByPost",
         "tags": [served.name],
@@ -133,9 +170,14 @@ def _search_by_post(offer: Offer, served: ServedType) -> Json:
         "description": views_of(served, "search"),
         "parameters": headers_of(offer),
         "requestBody": {
-            "content": {"application/x-www-form-urlencoded": {"schema": {"type": "object", "properties": fields}}}
+            "content": {
+                "application/x-www-form-urlencoded": {
+                    "schema": {"type": "object", "properties": fields} | ({"required": required} if required else {})
+                }
+            }
         },
-        "responses": _found() | faults((400, 401, 403, 406, 413, 415, 503)),
+        "responses": _found() | faults((400, 401, 403, 406, 413, 415, 429, 503)),
+        **said_of(served, *SEARCHING),
     }
 
 
@@ -168,7 +210,8 @@ def _history(offer: Offer, served: ServedType, tables: FhirTables) -> Json:
             _summary_on_read(),
             *headers_of(offer),
         ],
-        "responses": {"200": found, **faults((400, 401, 403, 404, 406, 503))},
+        "responses": {"200": found, **faults((400, 401, 403, 404, 406, 429, 503))},
+        **said_of(served, "history"),
     }
 
 
@@ -194,8 +237,9 @@ def _read(offer: Offer, served: ServedType, tables: FhirTables, *, version: bool
                 "content": {FHIR_JSON: {"schema": ref("schemas", served.name)}},
             },
             "304": {"description": "The version that the client named is still the current one."},
-            **faults((400, 401, 403, 404, 406, 503)),
+            **faults((400, 401, 403, 404, 406, 429, 503)),
         },
+        **said_of(served, "history" if version else "read"),
     }
 
 
@@ -211,19 +255,51 @@ def _found() -> Json:
 
 def headers_of(offer: Offer) -> list[Json]:
     """Header parameters of every address of the facade."""
-    names = (*(("purpose-of-use",) if offer.purposes else ()), "on-behalf-of")
+    names = [
+        *(("purpose-of-use",) if offer.purposes else ()),
+        "on-behalf-of",
+        *(("break-glass-reason",) if offer.glass else ()),
+    ]
     return [ref("parameters", name) for name in names]
 
 
-def _result_parameters() -> list[Json]:
-    return [ref("parameters", name) for name in RESULT_PARAMETERS]
+def _result_parameters(served: ServedType) -> list[Json]:
+    found = [ref("parameters", name) for name in RESULT_PARAMETERS]
+    if "search" in served.actions:
+        return found
+    schema = {name: value for name, value in COUNTING.items() if name != "description"}
+    counting = {"name": "_summary", "in": "query", "required": True, "description": COUNTING["description"]}
+    return [
+        counting | {"schema": schema},
+        *(ref("parameters", name) for name in RESULT_PARAMETERS if name != "_summary"),
+    ]
 
 
-def _parameter(served: ServedType, parameter: SearchParameter) -> Json:
-    schema = _schema(parameter)
-    repeats = {"style": "form", "explode": True} if schema["type"] == "array" else {}
-    description = _words(served, parameter)
-    return {"name": parameter.code, "in": "query", "description": description, **repeats, "schema": schema}
+def _parameter(served: ServedType, use: Use, *, required: bool) -> Json:
+    schema = _schema(use.parameter)
+    return {
+        "name": use.parameter.code,
+        "in": "query",
+        **({"required": True} if required else {}),
+        "description": _words(served, use),
+        **({"style": "form", "explode": True} if schema["type"] == "array" else {}),
+        "schema": schema,
+        "x-rules": sorted({*use.asked, *use.allowed}),
+        "x-fhir": _fhir(use),
+    }
+
+
+def _fhir(use: Use) -> Json:
+    """What OpenAPI has no words for: FHIR's type, modifiers and prefixes that are taken; chains, which none are."""
+    parameter = use.parameter
+    return {
+        "type": parameter.type,
+        "definition": parameter.url,
+        "modifiers": list(use.modifiers),
+        "prefixes": list(parameter.comparators),
+        "chains": [],
+        **({"targets": list(parameter.targets)} if parameter.targets else {}),
+    }
 
 
 def _schema(parameter: SearchParameter) -> Json:
@@ -233,14 +309,21 @@ def _schema(parameter: SearchParameter) -> Json:
     return {"type": "string"}
 
 
-def _words(served: ServedType, parameter: SearchParameter) -> str:
-    """Search parameter for people: its type, form and path, and the page that defines it."""
+def _words(served: ServedType, use: Use) -> str:
+    """Search parameter for people: its type, form and path, who asks for it, and the page that defines it."""
+    parameter = use.parameter
     words = [f"{parameter.type}: {_FORMS.get(parameter.type, 'see its definition')}."]
     if parameter.comparators:
         words.append(f"Prefixes: {', '.join(parameter.comparators)}.")
     path = _path(served, parameter)
     if path:
         words.append(f"Searches `{path}`.")
+    if use.modifiers:
+        shown = ", ".join("the name of a target type" if m == "[type]" else f"`:{m}`" for m in use.modifiers)
+        words.append(f"Modifiers: {shown}.")
+    for verb, rules in (("Asked for", use.asked), ("Allowed", use.allowed)):
+        if rules:
+            words.append(f"{verb} by {', '.join(f'`{rule}`' for rule in rules)}.")
     return " ".join([*words, f"[Definition]({parameter.url})."])
 
 
@@ -263,50 +346,15 @@ def views_of(served: ServedType, action: str) -> str:
         words += [f"shown are those where `{view.rows}`"] if view.rows else []
         words += [f"hidden: {', '.join(view.hide)}"] if view.hide else []
         lines.append("; ".join(words))
+    against = [_against(one) for one in served.against if action in one.actions]
+    if against:
+        lines += ["", "Whatever they grant:", "", *against]
     return "\n".join(lines)
 
 
-def _public_paths() -> Json:
-    """Addresses that need no token."""
-    return {
-        "/metadata": {"get": _public(
-            "capabilities", "Documents", "CapabilityStatement of the gateway", FHIR_JSON,
-            ref("schemas", "CapabilityStatement"),
-        ) },
-        "/openapi.json": {"get": _public(
-            "openapi", "Documents", "This document", "application/json", {"type": "object"}
-        )},
-        "/swagger/v1/swagger.json": {"get": _public(
-            "swagger", "Documents", "This document, where the Swagger page looks for it", "application/json",
-            {"type": "object"},
-        )},
-        "/swagger/index.html": {"get": _public(
-            "swaggerPage", "Documents", "This document as a page", "text/html", {"type": "string"}
-        )},
-        "/.well-known/jwks.json": {"get": _public(
-            "keys", "Authorisation", "Keys that access tokens are signed with (RFC 7517)", "application/json",
-            {"type": "object"},
-        )},
-        "/_health/live": {"get": _public(
-            "live", "Operations", "Whether the process runs", "application/json", ref("schemas", "Health")
-        )},
-        "/_health/ready": {"get": _ready()},
-    }  # fmt: skip
-
-
-def _public(operation: str, tag: str, summary: str, media_type: str, schema: Json) -> Json:
-    return {
-        "operationId": operation,
-        "tags": [tag],
-        "summary": summary,
-        "security": [],
-        "responses": {"200": {"description": summary, "content": {media_type: {"schema": schema}}}},
-    }
-
-
-def _ready() -> Json:
-    summary = "Whether rules are loaded, the journal can be written and the targets answer"
-    operation = _public("ready", "Operations", summary, "application/json", ref("schemas", "Health"))
-    down = {"description": "Not ready.", "content": {"application/json": {"schema": ref("schemas", "Health")}}}
-    operation["responses"]["503"] = down
-    return operation
+def _against(one: Against) -> str:
+    """A forbid or a mask for people."""
+    words = [f"- `{one.id}` {one.title}"]
+    words += [f"when `{one.when}`"] if one.when else []
+    words += [f"hidden: {', '.join(one.hide)}" if one.hide else "not shown"]
+    return "; ".join(words)

@@ -59,7 +59,7 @@ def _judged(
     asked = facts(name, {"resources": fhir.placed(submission), "now": datetime.fromisoformat(_told(submission))})
     decision = rules.decide(asked)
     if decision.effect != "permit":
-        told = decision.findings or decision.wanting
+        told = decision.findings or tuple(decision.wanting)
         return ("failed" if decision.effect == "refuse" else "denied"), told, submission
     taken = fhir.taken(submission)
     found = _identified(taken, sample, elements)

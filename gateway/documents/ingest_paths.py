@@ -127,7 +127,24 @@ def _ingest(offer: Offer, published: Published, examples: tuple[Example, ...]) -
         "parameters": [*_header_parameters(offer, examples), *_query_parameters()],
         "requestBody": {"required": True, "content": _request_content(offer, examples)},
         "responses": _responses(offer, examples),
+        "x-rules": [{"id": rule, "href": f"/rules#{rule}"} for rule in _rules(offer)],
+        "x-domains": [_domain(domain) for domain in offer.domains],
     }
+
+
+def _rules(offer: Offer) -> tuple[str, ...]:
+    """Ids of the rules that judge and route submissions, in alphabetical order."""
+    found = (s.id for d in offer.domains for s in (*d.permits, *d.forbids, *d.checks, *d.routes))
+    return tuple(sorted(found))
+
+
+def _domain(domain: SendingDomain) -> Json:
+    """What one domain takes, for programs: OpenAPI has no words for headers that go together."""
+    accepts = [
+        {"data-type": one.data_type, "types": list(one.types)} | ({"versions": one.versions} if one.versions else {})
+        for one in domain.accepts
+    ]
+    return {"source-domain": domain.name, "accepts": accepts, "acknowledge": domain.profile}
 
 
 def _words_by_type(offer: Offer, published: Published) -> tuple[str, ...]:
@@ -142,7 +159,8 @@ def _words_by_type(offer: Offer, published: Published) -> tuple[str, ...]:
 
 def _header_parameters(offer: Offer, examples: tuple[Example, ...]) -> list[Json]:
     """Headers of `/$ingest`; OpenAPI ignores ones called Content-Type or Authorization, which say so elsewhere."""
-    shown = [example.organisation for example in examples if example.organisation]
+    codes = {code for code, _ in offer.organisations}
+    shown = [example.organisation for example in examples if example.organisation in codes]
     domains = [(domain.name, domain.title) for domain in offer.domains]
     required = [
         _enumeration("source-domain", "The sending domain, whose rules judge the submission.", domains),

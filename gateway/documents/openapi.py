@@ -9,9 +9,10 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from gateway.documents import components, facade_paths, ingest_paths, write_paths
+from gateway.documents import components, facade_paths, ingest_paths, public_paths, write_paths
 from gateway.documents.examples import Example, examples
-from gateway.documents.offer import Offer, Published, offered
+from gateway.documents.offer import Offer, Published
+from gateway.documents.offering import offered
 from gateway.documents.samples import Sample
 from gateway.fhir import Elements
 from gateway.rules import RuleSet
@@ -33,7 +34,12 @@ def openapi(rules: RuleSet, published: Published, tables: FhirTables, samples: I
 
 def openapi_text(rules: RuleSet, published: Published, tables: FhirTables, samples: Iterable[Sample] = ()) -> str:
     """OpenAPI document as the text of `openapi/openapi.json`: indented, UTF-8, with a last line end."""
-    return json.dumps(openapi(rules, published, tables, samples), indent=2, ensure_ascii=False) + "\n"
+    return text_of(openapi(rules, published, tables, samples))
+
+
+def text_of(made: Json) -> str:
+    """A document as text."""
+    return json.dumps(made, indent=2, ensure_ascii=False) + "\n"
 
 
 def document(offer: Offer, published: Published, tables: FhirTables, shown: Iterable[Example]) -> Json:
@@ -53,7 +59,8 @@ def document(offer: Offer, published: Published, tables: FhirTables, shown: Iter
         "security": [{"oauth2": []}, {"bearer": []}],
         "tags": _tags(offer),
         "paths": ingest_paths.paths(offer, published, shown)
-        | _merged(facade_paths.paths(offer, tables), write_paths.paths(offer, tables)),
+        | _merged(facade_paths.paths(offer, tables), write_paths.paths(offer, tables))
+        | public_paths.paths(),
         "components": {
             "schemas": components.schemas(offer, tables),
             "responses": components.fault_responses(),

@@ -23,6 +23,7 @@ OWN_FILES = {
     "index.html": "text/html; charset=utf-8",
     "initializer.js": "text/javascript; charset=utf-8",
     "page.css": "text/css; charset=utf-8",
+    "rules.css": "text/css; charset=utf-8",
 }
 PACKAGE_FILES = {
     "swagger-ui-bundle.js": "text/javascript; charset=utf-8",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.documents.components import FHIR_JSON, faults, ref
-from gateway.documents.facade_paths import RESULT_PARAMETERS, headers_of, in_path, search_parameters, views_of
+from gateway.documents.facade_paths import RESULT_PARAMETERS, headers_of, in_path, said_of, search_parameters, views_of
 from gateway.documents.offer import SEARCHING, Offer, ServedType
 from gateway.specs import FhirTables
 
@@ -28,8 +28,8 @@ contributed; references to this address are kept relative. Tags, security labels
 the client leaves them out."""
 UNSEEN = """
 A write to an id that stands, and that the caller may not see, answers 404: the one place where what is hidden shows."""
-ON_CREATE = (400, 401, 403, 406, 409, 412, 413, 415, 422, 503, 504)
-ON_UPDATE = (400, 401, 403, 404, 406, 409, 412, 413, 415, 422, 428, 503, 504)
+ON_CREATE = (400, 401, 403, 406, 409, 412, 413, 415, 422, 429, 503, 504)
+ON_UPDATE = (400, 401, 403, 404, 406, 409, 412, 413, 415, 422, 428, 429, 503, 504)
 
 
 def paths(offer: Offer, tables: FhirTables) -> dict[str, Json]:
@@ -59,6 +59,7 @@ def _create(offer: Offer, served: ServedType) -> Json:
             "201": _stored(served, "Stored."),
             **faults(ON_CREATE),
         },
+        **said_of(served, "create"),
     }
 
 
@@ -76,6 +77,7 @@ def _update(offer: Offer, served: ServedType, tables: FhirTables) -> Json:
         ],
         "requestBody": _body(served),
         "responses": _updated(served),
+        **said_of(served, "update"),
     }
 
 
@@ -86,13 +88,14 @@ def _update_where(offer: Offer, served: ServedType) -> Json:
         "summary": f"Store a {served.name} in the place of the one that a search finds",
         "description": views_of(served, "update") + "\n" + KEPT,
         "parameters": [
-            *(search_parameters(served) if SEARCHING & served.actions else []),
+            *(search_parameters(served, condition=True) if SEARCHING & served.actions else []),
             *_parameters("If-Match", "If-None-Match", "Prefer", "organisation-code"),
             *_shape(),
             *headers_of(offer),
         ],
         "requestBody": _body(served),
         "responses": _updated(served),
+        **said_of(served, "update"),
     }
 
 
@@ -111,7 +114,7 @@ def _bundle(offer: Offer) -> Json:
                 "headers": {"Cache-Control": ref("headers", "Cache-Control")},
                 "content": {FHIR_JSON: {"schema": ref("schemas", "ResponseBundle")}},
             },
-            **faults((400, 401, 403, 404, 405, 406, 409, 412, 413, 415, 422, 428, 503, 504)),
+            **faults((400, 401, 403, 404, 405, 406, 409, 412, 413, 415, 422, 428, 429, 503, 504)),
         },
     }
 

@@ -5,14 +5,14 @@ Source: the gateway's design (conversion, identity and update).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.fhir.elements import Elements
 from gateway.fhir.entries import Entry
 from gateway.fhir.identifying import Naming, doubled
 from gateway.fhir.jsonformat import Resource
-from gateway.fhir.marks import Marks
+from gateway.fhir.marks import Marks, is_mark
 from gateway.fhir.merge import Draft
 from gateway.fhir.references import Addresses, Rewriter, filled
 from gateway.finding import Finding
@@ -68,12 +68,13 @@ def _own_meta(meta: Resource, marks: Marks) -> tuple[Resource, bool]:
     """What a sender may say of a resource, and whether it wrote marks that are the gateway's."""
     own = {name: value for name, value in meta.items() if name not in _THE_SERVERS}
     forged = False
-    for member, key, ours in (
-        ("tag", "system", {marks.organisation, marks.domain}),
-        ("extension", "url", {marks.told}),
-    ):
+    ours: tuple[tuple[str, Callable[[Resource], bool]], ...] = (
+        ("tag", is_mark),
+        ("extension", lambda one: one.get("url") == marks.told),
+    )
+    for member, is_ours in ours:
         sent = own.get(member, [])
-        kept = [entry for entry in sent if entry.get(key) not in ours]
+        kept = [entry for entry in sent if not is_ours(entry)]
         forged = forged or len(kept) < len(sent)
         if member in own:
             own[member] = kept

@@ -7,12 +7,21 @@ Source: https://hl7.org/fhir/R4/resource.html#meta; the gateway's design (conver
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
 
 from gateway.fhir.jsonformat import Resource
+
+ORGANISATION = "/CodeSystem/contributing-organisation"
+DOMAIN = "/CodeSystem/contributing-domain"
+"""How the systems of such tags end, whatever the base: by that rules know them."""
+
+
+def is_mark(tag: Mapping[str, Any]) -> bool:
+    """Whether a tag says who contributed: only the gateway writes such ones, under its own base or any other."""
+    return str(tag.get("system")).endswith((ORGANISATION, DOMAIN))
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +39,8 @@ class Marks:
 
     def __post_init__(self) -> None:
         """Put the addresses together once: each resource of each message asks for them."""
-        object.__setattr__(self, "organisation", f"{self.base}/CodeSystem/contributing-organisation")
-        object.__setattr__(self, "domain", f"{self.base}/CodeSystem/contributing-domain")
+        object.__setattr__(self, "organisation", f"{self.base}{ORGANISATION}")
+        object.__setattr__(self, "domain", f"{self.base}{DOMAIN}")
         object.__setattr__(self, "told", f"{self.base}/StructureDefinition/told")
 
 

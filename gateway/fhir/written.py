@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gateway.fhir.jsonformat import Resource
-from gateway.fhir.marks import Marks, contributed, merged_meta
+from gateway.fhir.marks import Marks, contributed, is_mark, merged_meta
 from gateway.fhir.redact import SUBSETTED
 
 _SERVERS = frozenset({"versionId", "lastUpdated", "source"})
@@ -45,11 +45,10 @@ def marked(sent: Resource, standing: Resource | None, by: Mapping[str, str], *, 
     of contributors and of the moment told. Tags, labels and profiles of the standing version stay: a label that a
     client leaves out is not taken off. `by` is `organisation`, `domain` and `source` of who writes.
     """
-    own = {marks.organisation, marks.domain}
     meta = {name: value for name, value in sent.get("meta", {}).items() if name not in _SERVERS}
     kept = {
         **meta,
-        "tag": [tag for tag in meta.get("tag", ()) if tag.get("system") not in own],
+        "tag": [tag for tag in meta.get("tag", ()) if not is_mark(tag)],
         "extension": [one for one in meta.get("extension", ()) if one.get("url") != marks.told],
     }
     merged = merged_meta({} if standing is None else standing.get("meta", {}), kept, told, marks)

@@ -5,22 +5,25 @@ Source: `facade.md` of the design, "Narrow, then check again"; `rules-language.m
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from starlette.requests import Request
 
 from gateway import fhir
 from gateway.interactions.gateway import Gateway, keyed_hash, of, serving
-from gateway.interactions.identify import Asking, identify
+from gateway.interactions.identify import Asking, identify, reason_of
 from gateway.interactions.refused import Refused, error
 from gateway.interactions.scopes import covers
 from gateway.journal import AuditRow
 from gateway.rules import Decision, Facts
+from gateway.rules.around import Want
 from gateway.upstream import Answer, FhirServer, TargetDown
 
 TAKEN = ("application/fhir+json", "application/json", "application/*", "*/*", "text/json", "json")
+BREAK_GLASS = "break-glass"
+"""The audit's word for a use of broken glass."""
 Resource = dict[str, Any]
 
 
@@ -29,13 +32,14 @@ class Call:
     """One request for stored resources, sent alone or as an entry of a Bundle.
 
     Shape: `seen` gathers what the log line of the request tells; `organisation` is the one that header
-    organisation-code names, for writes.
+    organisation-code names, for writes; `around` holds what was fetched because rules read it.
     """
 
     gateway: Gateway
     asking: Asking
     seen: dict[str, Any]
     organisation: str | None = None
+    around: dict[Want, tuple[Mapping[str, Any], ...] | None] = field(default_factory=dict)
 
 
 async def called(request: Request) -> Call:
@@ -44,7 +48,8 @@ async def called(request: Request) -> Call:
     Errors: Refused.
     """
     gateway = of(request)
-    call = Call(gateway, await identify(request, gateway), request.state.log)
+    asking = await identify(request, gateway)
+    call = Call(gateway, replace(asking, reason=reason_of(request, asking.caller)), request.state.log)
     check_format(request)
     return call
 
@@ -102,8 +107,10 @@ def permitted(gateway: Gateway, facts: Facts) -> Decision:
 
 def released(call: Call, facts: Facts, decision: Decision, by: set[str], resource: Resource) -> Resource | None:
     """Resource as this caller may see it, or nothing where no view releases it; `by` gathers the rules that decided."""
-    release = call.gateway.rules.release(facts, decision, resource)
+    release = call.gateway.rules.release(facts, decision, resource, call.around)
     by.update(release.by)
+    if release.erred:
+        call.seen["erred"] = tuple(sorted({*call.seen.get("erred", ()), *release.erred}))
     if not release.released:
         return None
     return shown_of(call, resource, release.hide)
@@ -124,7 +131,7 @@ def _readable(call: Call, contained: Resource) -> bool:
     if not covers(call.asking.scopes, "read", kind):
         return False
     facts = call.asking.facts(call.gateway, "read", type=kind)
-    release = call.gateway.rules.release(facts, call.gateway.rules.decide(facts), contained)
+    release = call.gateway.rules.release(facts, call.gateway.rules.decide(facts), contained, call.around)
     return release.released and not release.hide
 
 
@@ -154,10 +161,18 @@ async def refused(call: Call, action: str, what: str, refusal: Refused) -> None:
 async def record(
     call: Call, action: str, what: str, *, rules: tuple[str, ...], outcome: str, seen: Sequence[str] = ()
 ) -> None:
-    """Write one audit row before the answer leaves; the ids of what was seen stand in it as keyed hashes."""
+    """Write one audit row before the answer leaves; the ids of what was seen stand in it as keyed hashes.
+
+    Shape: rules that could not be decided are told behind them; where glass is broken, a row of its own tells why.
+    """
     gateway, asking = call.gateway, call.asking
     hashes = " ".join(keyed_hash(gateway, name) for name in seen)
-    await gateway.journal.audit(AuditRow(
+    erred = " ".join(("erred:", *call.seen["erred"])) if call.seen.get("erred") else ""
+    told = " ".join(filter(None, (what, hashes, erred)))
+    row = AuditRow(
         at=gateway.clock().isoformat(), principal=asking.caller.name, user=asking.user, purpose=asking.purpose,
-        action=action, what=f"{what} {hashes}".strip(), rules=rules, outcome=outcome, digest=gateway.rules.digest,
-    ))  # fmt: skip
+        action=action, what=told, rules=rules, outcome=outcome, digest=gateway.rules.digest,
+    )  # fmt: skip
+    await gateway.journal.audit(row)
+    if asking.reason is not None:
+        await gateway.journal.audit(replace(row, action=BREAK_GLASS, what=f"{action} {row.what}: {asking.reason}"))

@@ -122,7 +122,7 @@ async def _batch(call: Call, entries: list[dict[str, Any]], wanted: str) -> list
     deadline = asyncio.get_running_loop().time() + call.gateway.settings.answer_within
     for number, entry in enumerate(entries):
         # the log line of the request tells of the whole; each entry has its own row in the audit
-        own = replace(call, seen={"request": call.seen["request"]})
+        own = replace(call, seen={"request": call.seen["request"]}, around={})
         try:
             _check_time(deadline)
             told = await _one(own, _read(call, entry, number), wanted)

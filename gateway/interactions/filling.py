@@ -7,7 +7,7 @@ Source: `facade.md` of the design, "Narrow, then check again".
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,7 +22,23 @@ MOST_FETCHES = 500
 MOST_COUNTED = 200
 """Upstream pages of one count; what is judged resource by resource can't be counted by the upstream."""
 
-Release = Callable[[Resource], Resource | None]
+
+@dataclass(frozen=True, slots=True)
+class Releasing:
+    """How a page is judged: what the rules read beside it is fetched, then each resource is released or not.
+
+    Shape: `judged` says that resources may be held back.
+    """
+
+    gather: Callable[[Sequence[Resource]], Awaitable[None]]
+    release: Callable[[Resource], Resource | None]
+    judged: bool
+
+    async def shown(self, bundle: dict[str, Any]) -> list[Resource]:
+        """What is released of a page. Errors: TargetDown."""
+        found = _resources(bundle)
+        await self.gather(found)
+        return [seen for resource in found if (seen := self.release(resource)) is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +54,13 @@ class Page:
     total: int | None = 0
 
 
-async def filled(
-    server: FhirServer, asked: query.Query, place: Place, release: Release, *, judged: bool, limit: int
-) -> Page:
+async def filled(server: FhirServer, asked: query.Query, place: Place, releasing: Releasing, *, limit: int) -> Page:
     """Fill a page.
 
-    Shape: `asked` carries the page's size; `judged` says that `release` may hold resources back; `limit` is the size
-    of the pages that a total is counted by.
+    Shape: `asked` carries the page's size; `limit` is the size of the pages that a total is counted by.
     Errors: TargetDown; Refused (400) where the upstream doesn't take the search, or too much is looked through.
     """
-    wanted = asked.count or 0
+    wanted, judged = asked.count or 0, releasing.judged
     sent = replace(asked, total="none") if judged else asked
     found: list[Resource] = []
     following, total = None, None
@@ -55,7 +68,7 @@ async def filled(
     for _ in range(MOST_FETCHES):
         bundle = await _fetched(server, sent, at)
         total = bundle.get("total")
-        shown = [seen for resource in _resources(bundle) if (seen := release(resource)) is not None][at.skip :]
+        shown = (await releasing.shown(bundle))[at.skip :]
         room = wanted - len(found)
         found += shown[:room]
         behind = _next(bundle)
@@ -74,17 +87,17 @@ async def filled(
     elif following is None and place == START:
         total = len(found)
     elif judged:
-        total = await counted(server, asked, release, judged=True, limit=limit) if asked.total == "accurate" else None
+        total = await counted(server, asked, releasing, limit=limit) if asked.total == "accurate" else None
     return Page(tuple(found), following, total)
 
 
-async def counted(server: FhirServer, asked: query.Query, release: Release, *, judged: bool, limit: int) -> int | None:
+async def counted(server: FhirServer, asked: query.Query, releasing: Releasing, *, limit: int) -> int | None:
     """How many resources a caller may see of a search.
 
     Shape: None where the upstream, which alone counts what is not judged, doesn't say.
     Errors: TargetDown; Refused (400) where the upstream doesn't take the search, or there is more than can be counted.
     """
-    if not judged:
+    if not releasing.judged:
         total = (await _fetched(server, replace(asked, count=None, sort=(), total=None, summary="count"), START)).get(
             "total"
         )
@@ -92,7 +105,7 @@ async def counted(server: FhirServer, asked: query.Query, release: Release, *, j
     sent, at, total = replace(asked, count=limit, sort=(), total="none", summary=None), START, 0
     for _ in range(MOST_COUNTED):
         bundle = await _fetched(server, sent, at)
-        total += sum(release(resource) is not None for resource in _resources(bundle))
+        total += len(await releasing.shown(bundle))
         behind = _next(bundle)
         if behind is None:
             return total

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeAlias, cast
+from typing import Protocol, TypeAlias, cast
 from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
 
 from gateway.config import Settings
+from gateway.documents import Library
 from gateway.fhir import Elements, Merging
 from gateway.identity import Issuer, Verifier
 from gateway.interactions.files import Files
 from gateway.interactions.order import Order
 from gateway.interactions.paging import Paging
+from gateway.interactions.rates import Rates
 from gateway.interactions.unchanged import Unchanged
 from gateway.journal import Journal
 from gateway.mapping import Maps
@@ -30,12 +32,31 @@ Target: TypeAlias = FhirServer | Hl7v2Target | FolderTarget
 LONDON = ZoneInfo("Europe/London")
 
 
-@dataclass(frozen=True, slots=True)
-class Documents:
-    """The documents of one rule set, as bytes: they change only with the rules."""
+class NotReread(Exception):  # noqa: N818 - says what happened
+    """Rules that can't be taken as they stand in their files now.
 
-    openapi: bytes
-    capability: bytes
+    Shape: `first` is where the first error stands and its code; `told` every error as the command line tells it.
+    """
+
+    def __init__(self, errors: int, first: str, told: tuple[str, ...]) -> None:
+        """Keep what to tell."""
+        super().__init__(first)
+        self.errors = errors
+        self.first = first
+        self.told = told
+
+
+class Rereading(Protocol):
+    """Reads the rules' files again."""
+
+    every: float | None
+    """How often to look whether a file changed; None for never. Units: seconds."""
+
+    async def look(self) -> Hashable:
+        """What tells the files as they are now from any others."""
+
+    async def renewed(self, gateway: Gateway) -> Gateway:
+        """The same gateway with the rules that the files hold now. Errors: NotReread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +75,7 @@ class Gateway:
     elements: Elements
     merging: Merging
     versions: tuple[str, ...]
-    documents: Documents
+    documents: Library
     journal: Journal
     files: Files
     targets: Mapping[str, Target]
@@ -65,11 +86,14 @@ class Gateway:
     unchanged: Unchanged
     secret: bytes
     clock: Callable[[], datetime]
+    rates: Rates = field(default_factory=Rates)
+    rereading: Rereading | None = None
 
 
 def of(request: Request) -> Gateway:
-    """Gateway of the application that took this request."""
-    return cast("Gateway", request.app.state.gateway)
+    """Gateway that this request is answered by from start to end, whatever rules are loaded meanwhile."""
+    state: dict[str, object] = request.scope.setdefault("state", {})
+    return cast("Gateway", state.setdefault("gateway", request.app.state.gateway))
 
 
 def keyed_hash(gateway: Gateway, text: str) -> str:

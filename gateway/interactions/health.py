@@ -20,7 +20,10 @@ async def live(_request: Request) -> Response:
 
 
 async def ready(request: Request) -> Response:
-    """Answer with the state of rules, queue, journal and every declared target; 503 unless all are well."""
+    """Answer with the state of rules, queue, journal and every declared target; 503 unless all are well.
+
+    Rules that can't be loaded are told of, and are no fault: the last good ones are served.
+    """
     gateway = of(request)
     names = sorted(gateway.rules.registry.targets)
     states = await asyncio.gather(*(_target(gateway.targets.get(name)) for name in names))
@@ -31,7 +34,14 @@ async def ready(request: Request) -> Response:
         **{f"target {name}": state for name, state in zip(names, states, strict=True)},
     }
     well = all(state == "ready" for state in parts.values())
-    body = {"status": "ready" if well else "not ready", "rulesDigest": gateway.rules.digest, "parts": parts}
+    body: dict[str, object] = {
+        "status": "ready" if well else "not ready",
+        "rulesDigest": gateway.rules.digest,
+        "parts": parts,
+    }
+    kept = request.app.state.reload.kept
+    if kept is not None:
+        body["rulesNotLoaded"] = {"since": kept.since.isoformat(), "errors": kept.errors, "first": kept.first}
     return JSONResponse(body, 200 if well else 503, NO_STORE)
 
 

@@ -13,6 +13,8 @@ from starlette.responses import Response
 from gateway import fhir
 from gateway.interactions import respond
 from gateway.interactions.access import Call, absent, called, loaded, permitted, record, refused, released, served
+from gateway.interactions.around import gather
+from gateway.interactions.limits import limited
 from gateway.interactions.refused import Refused, error
 from gateway.interactions.respond import Reply
 from gateway.interactions.scopes import check_access
@@ -55,12 +57,14 @@ async def versions(call: Call, resource_type: str, resource_id: str, pairs: Pair
     by: set[str] = set()
     # a deletion shows nothing by which it could be judged, so it is left out
     judged = [(entry, entry.get("resource")) for entry in entries]
+    await gather(call, server, [(facts, decision)], [stored for _, stored in judged if stored is not None])
     seen = [
         (entry, shown)
         for entry, stored in judged
         if stored is not None and (shown := released(call, facts, decision, by, stored)) is not None
     ]
     rules = tuple(sorted({*decision.by, *by}))
+    await limited(call, "history", resource_type, [shown for _, shown in seen], rules)
     outcome = "permit" if seen else "not-found"
     call.seen.update(rules=rules, outcome=outcome, resources=len(seen))
     await record(call, "history", resource_type, rules=rules, outcome=outcome, seen=(name,))

@@ -14,16 +14,22 @@ from gateway.interactions.refused import Refused, error
 from gateway.rules import Caller, Facts
 
 USER_LENGTH = 256
+BREAK_GLASS = "break-glass-reason"
+REASON_LENGTH = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """The caller of one request, with the purpose and the user that it acts for, where they are known."""
+    """The caller of one request, with the purpose and the user that it acts for, where they are known.
+
+    Shape: `reason` is why it breaks glass, None where it doesn't.
+    """
 
     caller: Caller
     purpose: str | None
     user: str | None
     scopes: tuple[str, ...] = ()
+    reason: str | None = None
 
     def facts(self, gateway: Gateway, action: str, **more: Any) -> Facts:
         """Facts of a decision about this caller; `more` are those of the request."""
@@ -36,6 +42,7 @@ class Asking:
             today=now.astimezone(LONDON).date(),
             purpose=self.purpose,
             user=self.user,
+            glass=self.reason is not None,
             **more,
         )
 
@@ -44,7 +51,7 @@ async def identify(request: Request, gateway: Gateway) -> Asking:
     """Authenticate a request.
 
     Errors: Refused: 401 for the token, 403 for a principal that no rule file declares or a purpose that it may not
-    assert, 400 for a duplicate header or an unknown purpose.
+    assert, 429 for more requests a second than it may make, 400 for a duplicate header or an unknown purpose.
     Source: `rules-language.md` of the design, facts `purpose` and `user`.
     """
     try:
@@ -61,12 +68,27 @@ async def identify(request: Request, gateway: Gateway) -> Asking:
         raise Refused("denied", error(
             "forbidden", f"principal {principal.name} is enrolled, but no rule file declares it", None, "HTTP-A02"
         ))  # fmt: skip
+    gateway.rates.check(caller.name, gateway.rules.registry.principals[caller.name].per_second, gateway.clock())
     faults = optional_faults(request.headers)
     if faults:
         raise Refused("unreadable", *faults)
     user = principal.user or once(request.headers, "on-behalf-of")[0]
     purpose = principal.purpose or _asserted(request, gateway, caller)
     return Asking(caller, purpose or None, (user or "")[:USER_LENGTH] or None, principal.scopes)
+
+
+def reason_of(request: Request, caller: Caller) -> str | None:
+    """Why a caller breaks glass; None for one that doesn't, or may not.
+
+    Errors: Refused (400) for a reason that says too little.
+    """
+    sent = once(request.headers, BREAK_GLASS)[0]
+    if not sent or not caller.may_break_glass:
+        return None
+    if len(sent) < REASON_LENGTH:
+        words = f"header {BREAK_GLASS} needs {REASON_LENGTH} characters or more: say why"
+        raise Refused("unreadable", error("value", words, BREAK_GLASS, "HTTP-A06"))
+    return sent[:USER_LENGTH]
 
 
 def _asserted(request: Request, gateway: Gateway, caller: Caller) -> str | None:

@@ -173,7 +173,7 @@ def judge(gateway: Gateway, case: Case) -> Decision:
     """
     decision = gateway.rules.decide(case.facts)
     if decision.effect == "deny":
-        findings = decision.findings or decision.wanting
+        findings = decision.findings or tuple(decision.wanting)
         raise Refused("denied", *findings, rules=decision.by or named(findings))
     if decision.effect == "refuse":
         raise Refused("failed", *decision.findings, rules=decision.by)

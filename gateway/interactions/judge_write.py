@@ -29,9 +29,9 @@ class View:
     facts: Facts
     decision: Decision
 
-    def release(self, gateway: Gateway, resource: Resource) -> Release:
+    def release(self, call: Call, resource: Resource) -> Release:
         """Whether the action may have this resource."""
-        return gateway.rules.release(self.facts, self.decision, resource)
+        return call.gateway.rules.release(self.facts, self.decision, resource, call.around)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,10 @@ class Authority:
     create: View | None
     update: View | None
     read: View | None
+
+    def judgings(self) -> list[tuple[Facts, Decision]]:
+        """What the rules are asked about its resources by."""
+        return [(view.facts, view.decision) for view in (self.create, self.update, self.read) if view is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +148,7 @@ def judged(call: Call, authority: Authority, where: Located, resource: Resource)
     Errors: Refused: 404 for what the caller may not see, 403, 409, 412, 422, 428.
     """
     gateway = call.gateway
-    stands = None if where.standing is None else _read(authority.server, where.standing)
+    stands = None if where.standing is None else resource_of(authority.server, where.standing)
     if stands is None:
         view = _for_new(authority)
     elif where.needless:
@@ -154,14 +158,15 @@ def judged(call: Call, authority: Authority, where: Located, resource: Resource)
         _check_match(gateway, authority.sent, where.standing)
     domain = _domain(gateway, authority.sent.type, view)
     new = _marked(call, authority, domain, {**resource, "id": where.id}, stands)
-    release = _checked_rows(gateway, authority, view, new)
+    release = _checked_rows(call, authority, view, new)
     _check_contained(call, new)
     findings = _checked(call, authority, view, domain, new)
     etag = None if where.standing is None else where.standing.etag
     return Change(authority, new, etag, write=True, rules=_rules(view, release), findings=findings)
 
 
-def _read(server: FhirServer, standing: Standing) -> Resource:
+def resource_of(server: FhirServer, standing: Standing) -> Resource:
+    """What stands. Errors: TargetDown for bytes that are no resource."""
     try:
         return standing.resource
     except ValueError as fault:
@@ -181,12 +186,12 @@ def _for_new(authority: Authority) -> View:
 
 def check_seen(call: Call, authority: Authority, standing: Standing) -> None:
     """Whether the caller may see what stands. Errors: Refused (404)."""
-    _seen(call.gateway, authority, _read(authority.server, standing))
+    _seen(call, authority, resource_of(authority.server, standing))
 
 
-def _seen(gateway: Gateway, authority: Authority, stands: Resource) -> Release:
+def _seen(call: Call, authority: Authority, stands: Resource) -> Release:
     """What the caller may see of what stands. Errors: Refused (404)."""
-    seen = None if authority.read is None else authority.read.release(gateway, stands)
+    seen = None if authority.read is None else authority.read.release(call, stands)
     if seen is None or not seen.released:
         raise absent(authority.sent.type)
     return seen
@@ -198,8 +203,8 @@ def _for_standing(call: Call, authority: Authority, stands: Resource) -> View:
     Errors: Refused: 404 where the caller may not see it, 403 where it may not see all of it, or not change it; 412
     where a create asked for a new one.
     """
-    gateway, sent, update = call.gateway, authority.sent, authority.update
-    seen = _seen(gateway, authority, stands)
+    sent, update = authority.sent, authority.update
+    seen = _seen(call, authority, stands)
     if update is None:
         raise Refused("conflict", error("conflict", f"there is such a {sent.type} already", None, "HTTP-W12"))
     if seen.hide:
@@ -207,7 +212,7 @@ def _for_standing(call: Call, authority: Authority, stands: Resource) -> View:
         words = f"you do not see {hidden}, so you can not replace a {sent.type}: that would lose it"
         raise Refused("denied", error("forbidden", words, None, "HTTP-W13"), rules=seen.by)
     _check_contained(call, stands)
-    may = update.release(gateway, stands)
+    may = update.release(call, stands)
     if not may.released:
         words = f"this {sent.type} is not among those that {', '.join(update.decision.by)} lets you update"
         raise Refused("denied", error("forbidden", words, None, "HTTP-W14"), rules=may.by or update.decision.by)
@@ -248,22 +253,26 @@ def _marked(call: Call, authority: Authority, domain: str, sent: Resource, stand
         "source": f"urn:uuid:{call.seen['request']}",
     }
     told = instant(gateway.clock().astimezone(UTC))
-    own = f"{gateway.settings.public_url}/"
-    kept = fhir.with_references(sent, lambda reference: reference.removeprefix(own))
-    return fhir.marked(kept, stands, by, told=told, marks=gateway.merging.marks)
+    return fhir.marked(sent, stands, by, told=told, marks=gateway.merging.marks)
 
 
-def _checked_rows(gateway: Gateway, authority: Authority, view: View, new: Resource) -> Release:
+def relative(call: Call, resource: Resource) -> Resource:
+    """A resource whose references to the gateway's own address name what is behind it, as they are stored."""
+    own = f"{call.gateway.settings.public_url}/"
+    return fhir.with_references(resource, lambda reference: reference.removeprefix(own))
+
+
+def _checked_rows(call: Call, authority: Authority, view: View, new: Resource) -> Release:
     """Whether the rules let this be stored.
 
     Errors: Refused (403).
     """
     sent = authority.sent
-    may = view.release(gateway, new)
+    may = view.release(call, new)
     if not may.released:
         words = f"this {sent.type} is not among those that {', '.join(view.decision.by)} lets you {sent.action}"
         raise Refused("denied", error("forbidden", words, None, "HTTP-W14"), rules=may.by or view.decision.by)
-    seen = None if authority.read is None else authority.read.release(gateway, new)
+    seen = None if authority.read is None else authority.read.release(call, new)
     hide = may.hide if seen is None or not seen.released else may.hide | seen.hide
     hidden = fhir.held(new, hide)
     if hidden:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import structlog
@@ -23,13 +24,14 @@ IDLE = 1.0
 log = structlog.get_logger()
 
 
-async def work_off(gateway: Gateway) -> None:
-    """Deliver what is queued, for as long as the gateway runs.
+async def work_off(current: Callable[[], Gateway]) -> None:
+    """Deliver what is queued, for as long as the gateway runs, each item by the rules that are loaded then.
 
     A target that is down is tried again with back-off until the route's time is over, then its item is dead; a target
     that refuses makes it dead at once. Nothing that goes wrong with one item stops the others.
     """
     while True:
+        gateway = current()
         try:
             item = await gateway.journal.due(gateway.clock())
             if item is not None:

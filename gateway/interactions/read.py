@@ -11,7 +11,9 @@ from starlette.responses import Response
 from gateway import fhir
 from gateway.interactions import conditions, respond
 from gateway.interactions.access import Call, absent, called, loaded, permitted, record, refused, released, served
+from gateway.interactions.around import gather
 from gateway.interactions.conditions import Conditions
+from gateway.interactions.limits import limited
 from gateway.interactions.refused import Refused
 from gateway.interactions.respond import Reply
 from gateway.interactions.scopes import check_access
@@ -59,8 +61,12 @@ async def fetched(
     )
     stored = loaded(server, answer) if answer.status == FOUND else None
     by: set[str] = set()
+    if stored is not None:
+        await gather(call, server, [(facts, decision)], [stored])
     seen = released(call, facts, decision, by, stored) if stored is not None else None
     rules = tuple(sorted({*decision.by, *by}))
+    if seen is not None:
+        await limited(call, action, resource_type, [seen], rules)
     outcome = "not-found" if seen is None else "permit"
     call.seen.update(rules=rules, outcome=outcome)
     await record(call, action, resource_type, rules=rules, outcome=outcome, seen=(name,))

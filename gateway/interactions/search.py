@@ -16,8 +16,10 @@ from starlette.responses import Response
 from gateway import fhir, query
 from gateway.interactions import body, respond
 from gateway.interactions.access import Call, Resource, called, permitted, record, refused, released, served
-from gateway.interactions.filling import Page, counted, filled
+from gateway.interactions.around import gather
+from gateway.interactions.filling import Page, Releasing, counted, filled
 from gateway.interactions.gateway import Gateway
+from gateway.interactions.limits import limited
 from gateway.interactions.paging import START, Place, Ticket
 from gateway.interactions.refused import Refused, error
 from gateway.interactions.respond import Reply
@@ -80,6 +82,7 @@ async def searched(call: Call, resource_type: str, sent: Pairs, *, shown: bool) 
         raise
     names = tuple(f"{resource['resourceType']}/{resource['id']}" for resource in page.resources)
     rules = tuple(sorted({*(rule for one in judgings for rule in one.decision.by), *by}))
+    await limited(call, action, _what(asked), page.resources, rules)
     call.seen.update(rules=rules, resources=len(names), outcome="permit")
     await record(call, action, _what(asked), rules=rules, outcome="permit", seen=names)
     base = gateway.settings.public_url
@@ -139,10 +142,14 @@ async def _page(
         seen = (released(call, one.facts, one.decision, by, resource) for one in judgings)
         return next((resource for resource in seen if resource is not None), None)
 
+    async def ready(resources: Sequence[Resource]) -> None:
+        await gather(call, server, [(one.facts, one.decision) for one in judgings], resources)
+
     judged = any(one.decision.judged for one in judgings)
+    releasing = Releasing(ready, release, judged=judged)
     if counts_alone(asked):
-        return Page(total=await counted(server, narrowed, release, judged=judged, limit=settings.page_limit))
-    return await filled(server, narrowed, place, release, judged=judged, limit=settings.page_limit)
+        return Page(total=await counted(server, narrowed, releasing, limit=settings.page_limit))
+    return await filled(server, narrowed, place, releasing, limit=settings.page_limit)
 
 
 def _ticket(call: Call, resource_type: str, pairs: Pairs) -> tuple[Ticket | None, Pairs]:

@@ -22,9 +22,21 @@ from gateway import fhir
 from gateway.finding import Finding
 from gateway.interactions import conditions, respond
 from gateway.interactions.access import Call, Resource, called, loaded, record, refused, shown_of
+from gateway.interactions.around import gather
 from gateway.interactions.conditions import http_date, version_of
 from gateway.interactions.headers import ORGANISATION, once, shown
-from gateway.interactions.judge_write import Authority, Change, Located, authorised, check_seen, judged, may_write
+from gateway.interactions.judge_write import (
+    Authority,
+    Change,
+    Located,
+    authorised,
+    check_seen,
+    judged,
+    may_write,
+    relative,
+    resource_of,
+)
+from gateway.interactions.limits import limited
 from gateway.interactions.refused import Refused, error
 from gateway.interactions.respond import Reply
 from gateway.interactions.scopes import covers
@@ -149,6 +161,9 @@ async def written(call: Call, sends: Sequence[Sent]) -> tuple[Done, ...]:
         for _ in range(JUDGED_AGAIN):
             changes = await _judged(call, server, authorities)
             to_write = [change for change in changes if change.write]
+            standing = [change.resource for change in changes if not change.write]
+            if standing:  # what a client did not write itself is shown to it
+                await limited(call, sends[0].action, sends[0].type, standing, ())
             for change in changes:
                 await _record(call, change, "permit")
             answer = await _committed(call, server, to_write, deadline)
@@ -208,6 +223,7 @@ async def _judged(call: Call, server: FhirServer, authorities: Sequence[Authorit
         for authority, (kind, id_) in zip(authorities, names, strict=True)
         if authority.sent.full_url is not None
     }
+    stands = [resource_of(server, one) for one in standing.values()]
     changes: list[Change] = []
     for authority, name, match in zip(authorities, names, found, strict=True):
         async with audited(call, authority.sent):
@@ -217,8 +233,11 @@ async def _judged(call: Call, server: FhirServer, authorities: Sequence[Authorit
             needless = authority.sent.action == "create" and match is not None
             where = Located(name[1], standing.get(name), needless)
             if authority.sent.condition is not None and match is None and where.standing is not None:
+                await gather(call, server, authority.judgings(), stands)
                 _check_own_id(call, authority, where.standing)
-            changes.append(judged(call, authority, where, linked(authority.sent.resource, links)))
+            resource = relative(call, linked(authority.sent.resource, links))
+            await gather(call, server, authority.judgings(), [resource, *stands])
+            changes.append(judged(call, authority, where, resource))
     return changes
 
 
@@ -376,7 +395,7 @@ def replied(call: Call, done: Done, wanted: str | None) -> Reply:
 def _representation(call: Call, done: Done) -> Resource | None:
     """The stored version as this caller may read it."""
     read, resource = done.change.authority.read, done.change.resource
-    seen = None if read is None else read.release(call.gateway, resource)
+    seen = None if read is None else read.release(call, resource)
     if seen is None or not seen.released or not covers(call.asking.scopes, "read", resource["resourceType"]):
         return None
     known = {"versionId": done.version, "lastUpdated": done.modified}

@@ -1,6 +1,7 @@
 """The durable log of submissions: what was claimed, what became of it, what is still to be delivered, and the audit."""
 
 from gateway.journal.audit import AuditRow
+from gateway.journal.looking import look_up
 from gateway.journal.model import (
     Answer,
     Busy,
@@ -40,4 +41,5 @@ __all__ = [
     "State",
     "Submission",
     "TargetState",
+    "look_up",
 ]

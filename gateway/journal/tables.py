@@ -98,6 +98,8 @@ _INSERT_SUBMISSION = """INSERT INTO submission (receipt, received, principal, us
 _UNFINISHED = """SELECT submission.receipt, received, principal, user, purpose, organisation, domain, data_type,
     charset, type, control_id, submission.key, body_hash, body, rules, window
     FROM in_hand JOIN submission ON submission.id = in_hand.submission ORDER BY submission.id"""
+_SUBMISSION = """SELECT receipt, received, principal, user, purpose, organisation, domain, data_type, charset, type,
+    control_id, key, body_hash, body, rules, window FROM submission WHERE receipt = ?"""
 _TAKE_IN_HAND = "INSERT INTO in_hand (receipt, submission, key) VALUES (?, ?, ?)"
 _LET_GO = "DELETE FROM in_hand WHERE receipt = ? RETURNING submission, key"
 _HOLDER = """SELECT submission_key.receipt, body_hash, expires, in_hand.receipt IS NOT NULL
@@ -325,6 +327,15 @@ def unfinished(connection: sqlite3.Connection) -> tuple[Submission, ...]:
     return tuple(
         Submission(*[*head, timedelta(microseconds=window)]) for *head, window in connection.execute(_UNFINISHED)
     )
+
+
+def submission(connection: sqlite3.Connection, receipt: str) -> Submission | None:
+    """What came under a receipt, whatever became of it."""
+    row = connection.execute(_SUBMISSION, (receipt,)).fetchone()
+    if row is None:
+        return None
+    *head, window = row
+    return Submission(*[*head, timedelta(microseconds=window)])
 
 
 def waiting(connection: sqlite3.Connection, places: Sequence[tuple[str, str]]) -> frozenset[tuple[str, str]]:

@@ -6,19 +6,20 @@ Errors are collected: one wrong operand doesn't hide the next. Presence is follo
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
-from gateway.language import messages
+from gateway.language import meant, messages
+from gateway.language.asking import ASKED, looped
 from gateway.language.functions import PHRASES, PREDICATES
 from gateway.language.kinds import ORDERED, SPOKEN, Type
+from gateway.language.limits import too_many
 from gateway.language.nodes import (
     Chain,
-    Column,
-    Element,
     Equal,
     Fact,
-    Field,
+    Lacks,
     Leaf,
     Literal,
     Member,
@@ -26,18 +27,21 @@ from gateway.language.nodes import (
     Not,
     Operand,
     Ordered,
-    Part,
     Phrased,
     Predicated,
     Present,
+    Quantified,
     Test,
     Text,
     Word,
 )
 from gateway.language.operands import Operands
-from gateway.language.presence import Key, Known, presence, shared
+from gateway.language.presence import Key, Known, joined, presence
 from gateway.language.types import Scope
-from gateway.source import Diagnostic, nearest
+from gateway.source import Diagnostic, nearest, slip
+
+# kinds whose values are not found in a list by being equal
+_WHOLE = frozenset({"complex", "caller", "quantity"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,9 @@ def check(test: Test, scope: Scope, known: Iterable[Key] = ()) -> Checked:
     """
     operands = Operands(scope)
     resolved, _ = _Checker(scope, operands).test(test, frozenset(known))
+    much = None if resolved is None else too_many(resolved)
+    if much is not None:
+        operands.say(much)
     wrong = any(d.severity == "error" for d in operands.diagnostics)
     return Checked(None if wrong else resolved, tuple(operands.diagnostics), frozenset(operands.unguarded))
 
@@ -71,7 +78,7 @@ def check_operand(operand: Operand, scope: Scope) -> Leaf | Diagnostic:
         return messages.UNKNOWN_WORD.at(operand.span, "name a path", word=operand.value)
     operands = Operands(scope)
     leaf = operands.leaf(operand) if isinstance(operand, Word) else operand
-    if isinstance(leaf, Fact | Field | Part | Element | Column):
+    if isinstance(leaf, Leaf):
         return leaf
     if operands.diagnostics:
         return operands.diagnostics[0]
@@ -88,34 +95,39 @@ class _Checker:
 
     def test(self, test: Test, known: frozenset[Key]) -> tuple[Test | None, Known]:
         """The resolved condition (None if wrong), and what its outcome tells of presence."""
-        match test:
-            case Chain():
-                return self._chain(test, known)
-            case Not():
-                part, inner = self.test(test.part, known)
-                resolved = None if part is None else replace(test, part=part)
-                return resolved, Known(inner.failed, inner.held)
-            case Present():
-                return self._present(test)
-            case Named():
-                return self._named(test)
-            case _:
-                return self._comparison(test, known), Known()
+        made = MADE.get(type(test))
+        return (COMPARED[type(test)](self, test, known), Known()) if made is None else made(self, test, known)
 
-    def _comparison(self, test: Test, known: frozenset[Key]) -> Test | None:
-        match test:
-            case Equal():
-                return self._equal(test, known)
-            case Member():
-                return self._member(test, known)
-            case Ordered():
-                return self._ordered(test, known)
-            case Phrased():
-                return self._phrased(test, known)
-            case _:
-                return test  # a predicate is resolved already
+    def negation(self, test: Not, known: frozenset[Key]) -> tuple[Test | None, Known]:
+        part, inner = self.test(test.part, known)
+        return (None if part is None else replace(test, part=part)), Known(inner.failed, inner.held)
 
-    def _chain(self, test: Chain, known: frozenset[Key]) -> tuple[Test | None, Known]:
+    def predicate(self, test: Predicated, _known: frozenset[Key]) -> Test:
+        return test  # resolved already
+
+    def told(self, test: Test, known: frozenset[Key]) -> Test | None:
+        return ASKED[type(test)](self.operands, test, known)
+
+    def quantified(self, test: Quantified, known: frozenset[Key]) -> Test | None:
+        """`any` and `every`: what is asked of each is checked with the variable bound."""
+        loop = looped(self.operands, test)
+        if loop is None:
+            return None
+        path, inner = loop
+        chosen_in = inner if inner.absence == "spelled" else replace(inner, absence="free")
+        where, chosen = None, Known()
+        if test.where is not None:
+            where, chosen = self._within(chosen_in).test(test.where, known)
+        asked, _ = self._within(inner).test(test.test, known | chosen.held)
+        if asked is None or (test.where is not None and where is None):
+            return None
+        return replace(test, path=path, where=where, test=asked)
+
+    def _within(self, scope: Scope) -> _Checker:
+        """The walk that goes on in a loop, and says what is wrong there in the same place."""
+        return _Checker(scope, replace(self.operands, scope=scope))
+
+    def chain(self, test: Chain, known: frozenset[Key]) -> tuple[Test | None, Known]:
         resolved: list[Test] = []
         outcomes: list[Known] = []
         for part in test.parts:
@@ -125,30 +137,35 @@ class _Checker:
             if found is not None:
                 resolved.append(found)
         whole = replace(test, parts=tuple(resolved)) if len(resolved) == len(test.parts) else None
-        every = frozenset[Key]().union
-        if test.word == "and":
-            return whole, Known(every(*(o.held for o in outcomes)), shared([o.failed for o in outcomes]))
-        return whole, Known(shared([o.held for o in outcomes]), every(*(o.failed for o in outcomes)))
+        return whole, joined(test.word, outcomes)
 
-    def _equal(self, test: Equal, known: frozenset[Key]) -> Test | None:
+    def equal(self, test: Equal, known: frozenset[Key]) -> Test | None:
         if isinstance(test.right, Word) and test.right.text in PREDICATES:
             return self._predicated(test, test.right.text, known)
-        left = self.operands.single(test.left, known)
+        word = test.right if isinstance(test.right, Word) and not self.operands.is_path(test.right) else None
+        near = None if word is None else meant.presence(word.text)
+        if word is not None and near is not None:
+            self.operands.say(messages.UNKNOWN_WORD.at(word.span, meant.hint(near), word=word.text))
+            return None
+        left = self.operands.single(test.left, known, guarded=False)
         if left is None:
             return None
         right = self.operands.against(test.right, left, known)
-        return None if right is None else replace(test, left=left, right=right)
+        # what is of the wrong kind is said first, and alone
+        if right is None or not self.operands.guard(left, known):
+            return None
+        return replace(test, left=left, right=right)
 
     def _predicated(self, test: Equal, predicate: str, known: frozenset[Key]) -> Test | None:
-        left = self.operands.single(test.left, known)
+        left = self.operands.single(test.left, known, guarded=False)
         if left is None:
             return None
         if left.type.kind != "text" and not left.type.raw:
             self.operands.mismatch(left, test.right.span, predicate, "a predicate of texts")
             return None
-        return Predicated(left, predicate, test.negated, test.span)
+        return Predicated(left, predicate, test.negated, test.span) if self.operands.guard(left, known) else None
 
-    def _present(self, test: Present) -> tuple[Test | None, Known]:
+    def present(self, test: Present, _known: frozenset[Key]) -> tuple[Test | None, Known]:
         leaf = self.operands.leaf(test.operand)
         if leaf is None:
             return None, Known()
@@ -158,35 +175,37 @@ class _Checker:
         resolved = replace(test, operand=leaf)
         return resolved, presence(resolved)
 
-    def _member(self, test: Member, known: frozenset[Key]) -> Test | None:
+    def member(self, test: Member, known: frozenset[Key]) -> Test | None:
         if len(test.options) == 1 and isinstance(test.options[0], Word):
             word = test.options[0]
             if word.text in self.scope.sets:
                 return self._in_set(test, word, known)
             if self.operands.is_path(word):
                 return self._in_list(test, word, known)
-        left = self.operands.single(test.left, known)
+        left = self.operands.single(test.left, known, guarded=False)
         if left is None:
             return None
         options = [self.operands.against(option, left, known, literal=True) for option in test.options]
         kept = tuple(option for option in options if option is not None)
-        return replace(test, left=left, options=kept) if len(kept) == len(options) else None
+        if len(kept) < len(options) or not self.operands.guard(left, known):
+            return None
+        return replace(test, left=left, options=kept)
 
     def _in_set(self, test: Member, word: Word, known: frozenset[Key]) -> Test | None:
-        left = self.operands.single(test.left, known)
+        left = self.operands.single(test.left, known, guarded=False)
         if left is None:
             return None
         named = self.scope.sets[word.text]
         if left.type.kind != named.kind and not (named.kind == "text" and left.type.raw):
             self.operands.mismatch(left, word.span, word.text, f"a set of {SPOKEN[named.kind].partition(' ')[2]}s")
             return None
-        if left.type.codes is not None:
-            for value in named.values:
-                if value not in left.type.codes:
-                    self.operands.unknown_code(value, left, word.span)
-                    return None
+        for value in named.values:
+            self.operands.suggested(value, left, word.span)
+            if left.type.codes is not None and value not in left.type.codes:
+                self.operands.unknown_code(value, left, word.span)
+                return None
         options = tuple(Literal(v, Type(named.kind), v, word.span) for v in named.values)
-        return replace(test, left=left, options=options)
+        return replace(test, left=left, options=options) if self.operands.guard(left, known) else None
 
     def _in_list(self, test: Member, word: Word, known: frozenset[Key]) -> Test | None:
         right = self.operands.leaf(word)
@@ -197,11 +216,11 @@ class _Checker:
                 messages.NO_LIST.at(word.span, f"write `is {word.text}`, or values after commas", word=word.text)
             )
             return None
-        if right.type.kind in {"complex", "caller"}:
+        if right.type.kind in _WHOLE:
             self.operands.say(messages.COMPLEX.at(word.span, word=word.text))
             return None
         left = (
-            self.operands.single(test.left, known)
+            self.operands.single(test.left, known, guarded=False)
             if isinstance(test.left, Word) and self.operands.is_path(test.left)
             else self.operands.against(test.left, right, known)
         )
@@ -210,10 +229,12 @@ class _Checker:
         if not self.operands.comparable(left.type, right.type):
             self.operands.mismatch(left, word.span, word.text, SPOKEN[right.type.kind])
             return None
+        if isinstance(left, Leaf) and not self.operands.guard(left, known):
+            return None
         return replace(test, left=left, options=(right,))
 
-    def _ordered(self, test: Ordered, known: frozenset[Key]) -> Test | None:
-        left = self.operands.single(test.left, known)
+    def ordered(self, test: Ordered, known: frozenset[Key]) -> Test | None:
+        left = self.operands.single(test.left, known, guarded=False)
         if left is None:
             return None
         if left.type.kind not in ORDERED:
@@ -225,19 +246,34 @@ class _Checker:
         if right.type.kind not in ORDERED:
             self.operands.mismatch(left, right.span, right.span.text, SPOKEN[right.type.kind])
             return None
-        return replace(test, left=left, right=right)
+        return replace(test, left=left, right=right) if self.operands.guard(left, known) else None
 
-    def _phrased(self, test: Phrased, known: frozenset[Key]) -> Test | None:
+    def lacks(self, test: Lacks, known: frozenset[Key]) -> Test | None:
+        listed = self.operands.leaf(test.left)
+        if listed is None:
+            return None
+        if not listed.type.many:
+            hint = f"write `{test.left.span.text} is not ...`"
+            self.operands.say(messages.NO_LIST.at(test.left.span, hint, word=test.left.span.text))
+            return None
+        if listed.type.kind in _WHOLE:
+            self.operands.say(messages.COMPLEX.at(test.left.span, word=test.left.span.text))
+            return None
+        right = self.operands.against(test.right, listed, known)
+        return None if right is None else replace(test, left=listed, right=right)
+
+    def phrased(self, test: Phrased, known: frozenset[Key]) -> Test | None:
         phrase = PHRASES[test.phrase]
         if not (isinstance(test.left, Word) and test.left.text == "caller" and "caller" in self.scope.facts):
-            self.operands.say(messages.CALLER.at(test.left.span, phrase=test.phrase, word=test.left.span.text))
+            hint = "did you mean `caller`?" if slip(test.left.span.text, "caller") else None
+            self.operands.say(messages.CALLER.at(test.left.span, hint, phrase=test.phrase, word=test.left.span.text))
             return None
         caller = Fact("caller", self.scope.facts["caller"], test.left.span)
         wanted = Literal("", Type(phrase.right), test.phrase, test.span)
         right = self.operands.against(test.right, wanted, known)
         return None if right is None else replace(test, left=caller, right=right)
 
-    def _named(self, test: Named) -> tuple[Test | None, Known]:
+    def named(self, test: Named, _known: frozenset[Key]) -> tuple[Test | None, Known]:
         word = test.word
         if word.text in self.scope.conditions and word.label is None:
             meaning = self.scope.conditions[word.text]
@@ -252,3 +288,23 @@ class _Checker:
             hint = f"did you mean `{near}`?" if near else None
             self.operands.say(messages.UNDECLARED.at(word.span, hint, kind="condition", word=word.text))
         return None, Known()
+
+
+# those whose outcome may tell of presence
+MADE: Mapping[type, Callable[[_Checker, Any, frozenset[Key]], tuple[Test | None, Known]]] = {
+    Chain: _Checker.chain,
+    Not: _Checker.negation,
+    Present: _Checker.present,
+    Named: _Checker.named,
+}
+
+COMPARED: Mapping[type, Callable[[_Checker, Any, frozenset[Key]], Test | None]] = {
+    Equal: _Checker.equal,
+    Member: _Checker.member,
+    Ordered: _Checker.ordered,
+    Phrased: _Checker.phrased,
+    Predicated: _Checker.predicate,
+    Lacks: _Checker.lacks,
+    Quantified: _Checker.quantified,
+    **dict.fromkeys(ASKED, _Checker.told),
+}

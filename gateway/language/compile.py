@@ -8,72 +8,33 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import date
-from decimal import Decimal
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 from typing import Literal as Choice
 
-from gateway.language import functions, nodes
+from gateway.language import codings, functions, moments, nodes, patterns
+from gateway.language.code import ARGUMENT, Code, LoopReader, Reader, attribute, constant, context, function, local
 from gateway.language.functions import PHRASES, PREDICATES, EvaluationError
 
-ARGUMENT = "c"
-"""The name of a compiled function's first argument, the context."""
-
-
-class Reader(Protocol):
-    """How leaves are read from the context."""
-
-    def value(self, leaf: nodes.Leaf, code: Code) -> ast.expr:
-        """Expression for the value: None where it is absent; of a `many` leaf, a tuple or list of its values."""
-
-    def present(self, leaf: nodes.Leaf, code: Code) -> ast.expr | None:
-        """Expression for whether there is any value; None where `value(...) is not None` says it."""
-
-
-@dataclass(slots=True)
-class Code:
-    """What generated functions call: objects by the name under which the code finds them."""
-
-    names: dict[str, Any] = field(default_factory=lambda: {"__builtins__": {}})
-    _known: dict[int, str] = field(default_factory=dict)
-
-    def hold(self, thing: Any) -> ast.expr:
-        """An expression that stands for an object."""
-        name = self._known.get(id(thing))
-        if name is None:
-            name = f"k{len(self._known)}"
-            self._known[id(thing)] = name
-            self.names[name] = thing
-        return ast.Name(name, ast.Load())
-
-    def call(self, function: Callable[..., Any], *arguments: ast.expr) -> ast.expr:
-        """An expression that calls a function."""
-        return ast.Call(self.hold(function), list(arguments), [])
-
-
-def constant(value: Any) -> ast.expr:
-    """A constant of Python's own kinds: text, number, boolean, None, tuple or frozenset of them."""
-    return ast.Constant(value)
-
-
-def context() -> ast.expr:
-    """The context, the function's first argument."""
-    return ast.Name(ARGUMENT, ast.Load())
-
-
-def attribute(of: ast.expr, *names: str) -> ast.expr:
-    """Attributes of an expression, one of the other."""
-    for name in names:
-        of = ast.Attribute(of, name, ast.Load())
-    return of
-
-
-def local(variable: str) -> str:
-    """Python name of a loop variable of the author's; it can't collide with any other name."""
-    return "v_" + "".join(c if c.isascii() and c.isalnum() else f"_{ord(c):x}_" for c in variable)
-
+__all__ = [
+    "ARGUMENT",
+    "Absent",
+    "Body",
+    "Code",
+    "Hoisted",
+    "LoopReader",
+    "Reader",
+    "attribute",
+    "body_of",
+    "compile_test",
+    "compile_value",
+    "constant",
+    "context",
+    "function",
+    "hoist",
+    "local",
+]
 
 Absent = Choice["false", "passes", "fails"]
 """What a comparison with an absent value says: `false`; or what makes the whole condition hold, or fail."""
@@ -106,23 +67,6 @@ def compile_value(
     """A leaf as a function that reads it."""
     code = Code()
     return function(name, [ast.Return(reader.value(leaf, code))], code, variables)
-
-
-def function(name: str, statements: list[ast.stmt], code: Code, variables: Iterable[str] = ()) -> Callable[..., Any]:
-    """A function of these statements, over the context and the variables."""
-    arguments = [ast.arg(ARGUMENT), *(ast.arg(local(v)) for v in variables)]
-    definition = ast.FunctionDef(
-        name="compiled",
-        args=ast.arguments([], arguments, None, [], [], None, []),
-        body=statements,
-        decorator_list=[],
-    )
-    module = ast.Module([definition], [])
-    ast.fix_missing_locations(module)
-    exec(compile(module, f"<{name}>", "exec"), code.names)  # noqa: S102 - the tree is ours; no author text is source
-    made: Callable[..., Any] = code.names["compiled"]
-    made.__name__ = made.__qualname__ = name
-    return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,20 +117,24 @@ class Body:
 
     def test(self, test: nodes.Test) -> ast.expr:
         """A condition as an expression."""
-        return _TESTS[type(test)](self, test)
+        return TESTS[type(test)](self, test)
 
     def value(self, operand: nodes.Operand) -> ast.expr:
         """An operand as an expression."""
         if isinstance(operand, nodes.Literal):
             return self.literal(operand)
+        if isinstance(operand, nodes.Moved):
+            count = -operand.length.count if operand.back else operand.length.count
+            amount = (constant(count), constant(operand.length.unit))
+            return self.code.call(moments.MOVES[operand.type.kind], self.value(operand.base), *amount)
         leaf = _leaf(operand)
         name = self.hoisted.get(_identity(leaf))
         return self.reader.value(leaf, self.code) if name is None else ast.Name(name, ast.Load())
 
     def literal(self, literal: nodes.Literal) -> ast.expr:
-        """A constant; a date or a decimal is held as an object."""
+        """A constant; a date, a decimal or a quantity is held as an object."""
         value = literal.value
-        return self.code.hold(value) if isinstance(value, date | Decimal) else constant(value)
+        return constant(value) if isinstance(value, str | bool) else self.code.hold(value)
 
     def converted(self, operand: nodes.Operand, convert: Callable[[Any], Any] | None) -> ast.expr:
         """An operand read as number, day or instant."""
@@ -197,6 +145,9 @@ class Body:
 
 
 def _leaf(operand: nodes.Operand) -> nodes.Leaf:
+    """What an operand reads, moved or not."""
+    if isinstance(operand, nodes.Moved):
+        operand = operand.base
     if not isinstance(operand, nodes.Leaf):
         raise TypeError(operand)  # the checker resolves every operand first
     return operand
@@ -207,28 +158,26 @@ def _identity(leaf: nodes.Leaf) -> object:
     return (type(leaf), *(getattr(leaf, name) for name in leaf.__slots__ if name != "span"))
 
 
-def _values(test: nodes.Test, reader: Reader, code: Code) -> Iterable[nodes.Leaf]:
-    """The leaves whose value is read, without those that are only asked for presence in another way."""
-    asked = {
-        id(t.operand)
-        for t in _all(test)
-        if isinstance(t, nodes.Present) and reader.present(_leaf(t.operand), code) is not None
-    }
-    return (leaf for leaf in nodes.leaves(test) if id(leaf) not in asked)
+def _values(test: nodes.Test, reader: Reader, code: Code, bound: frozenset[str] = frozenset()) -> Iterator[nodes.Leaf]:
+    """The leaves whose value is read, without those of loops in the test, and those whose presence alone is asked."""
+    if isinstance(test, nodes.Quantified):
+        bound |= {test.variable.text}
+    else:
+        asked = isinstance(test, nodes.Present)
+        for operand in nodes.operands(test):
+            if not isinstance(operand, nodes.Leaf) or not bound.isdisjoint(_variables(operand)):
+                continue
+            if not asked or reader.present(operand, code) is None:
+                yield operand
+    for part in nodes.parts(test):
+        yield from _values(part, reader, code, bound)
 
 
-def _all(test: nodes.Test) -> Iterable[nodes.Test]:
-    yield test
-    match test:
-        case nodes.Chain():
-            for part in test.parts:
-                yield from _all(part)
-        case nodes.Not():
-            yield from _all(test.part)
-        case nodes.Named(test=inner) if inner is not None:
-            yield from _all(inner)
-        case _:
-            return
+def _variables(leaf: nodes.Leaf) -> tuple[str, ...]:
+    """The loop variables that a leaf is read by."""
+    if isinstance(leaf, nodes.Part | nodes.Item):
+        return (leaf.variable,)
+    return (leaf.of,) if isinstance(leaf, nodes.Field) and leaf.of is not None else ()
 
 
 def _optional(operand: nodes.Operand) -> bool:
@@ -247,7 +196,7 @@ def _negation(body: Body, test: nodes.Not) -> ast.expr:
 
 def _converter(left: nodes.Operand, right: nodes.Operand) -> Callable[[Any], Any] | None:
     """As what two sides are compared: as they are, unless both have an order."""
-    kinds = {o.type.kind if isinstance(o, nodes.Literal) else _leaf(o).type.kind for o in (left, right)}
+    kinds = {o.type.kind if isinstance(o, nodes.Literal | nodes.Moved) else _leaf(o).type.kind for o in (left, right)}
     if kinds == {"number"}:
         return functions.number
     if kinds == {"instant"}:
@@ -259,7 +208,7 @@ def _converter(left: nodes.Operand, right: nodes.Operand) -> Callable[[Any], Any
 
 def _guarded(body: Body, operands: tuple[nodes.Operand, ...], result: ast.expr) -> ast.expr:
     """A comparison, and what it says where a value is absent."""
-    asked = [body.value(o) for o in operands if _optional(o)]
+    asked = [body.value(_leaf(o)) for o in operands if _optional(o)]
     if not asked:
         return result
     none = ast.Is() if body.absent else ast.IsNot()
@@ -267,7 +216,19 @@ def _guarded(body: Body, operands: tuple[nodes.Operand, ...], result: ast.expr) 
     return ast.BoolOp(ast.Or() if body.absent else ast.And(), [*tests, result])
 
 
+def _quantities(test: nodes.Equal | nodes.Ordered) -> bool:
+    return isinstance(test.left, nodes.Leaf) and test.left.type.kind == "quantity"
+
+
+def _differing(body: Body, test: nodes.Equal | nodes.Ordered, sign: ast.cmpop) -> ast.expr:
+    """Two quantities compared: by what one is more than the other."""
+    more = body.code.call(codings.difference, body.value(test.left), body.value(test.right))
+    return _guarded(body, (test.left, test.right), ast.Compare(more, [sign], [constant(0)]))
+
+
 def _equal(body: Body, test: nodes.Equal) -> ast.expr:
+    if _quantities(test):
+        return _differing(body, test, ast.NotEq() if test.negated else ast.Eq())
     convert = _converter(test.left, test.right)
     left, right = body.converted(test.left, convert), body.converted(test.right, convert)
     comparison = ast.Compare(left, [ast.NotEq() if test.negated else ast.Eq()], [right])
@@ -291,11 +252,13 @@ def _present(body: Body, test: nodes.Present) -> ast.expr:
 def _member(body: Body, test: nodes.Member) -> ast.expr:
     only = test.options[0]
     if not isinstance(only, nodes.Literal):
-        found = ast.Compare(body.value(test.left), [ast.In()], [body.value(only)])
-        return _guarded(body, (test.left,), found)
+        return _guarded(body, (test.left,), _among(body, test.left, only))
     literals = [o for o in test.options if isinstance(o, nodes.Literal)]
     convert = _converter(test.left, only)
     values = frozenset(o.value for o in literals)
+    if only.type.kind == "quantity":
+        found = body.code.call(codings.equals_one, body.value(test.left), body.code.hold(values))
+        return _guarded(body, (test.left,), found)
     options = constant(values) if convert is None else body.code.hold(values)
     found = ast.Compare(body.converted(test.left, convert), [ast.In()], [options])
     return found if convert is None and not body.absent else _guarded(body, (test.left,), found)
@@ -305,9 +268,24 @@ _SIGNS: Mapping[str, type[ast.cmpop]] = {"<": ast.Lt, "<=": ast.LtE, ">": ast.Gt
 
 
 def _ordered(body: Body, test: nodes.Ordered) -> ast.expr:
+    if _quantities(test):
+        return _differing(body, test, _SIGNS[test.sign]())
     convert = _converter(test.left, test.right)
     left, right = body.converted(test.left, convert), body.converted(test.right, convert)
     return _guarded(body, (test.left, test.right), ast.Compare(left, [_SIGNS[test.sign]()], [right]))
+
+
+def _lacks(body: Body, test: nodes.Lacks) -> ast.expr:
+    return _guarded(body, (test.right,), ast.UnaryOp(ast.Not(), _among(body, test.right, test.left)))
+
+
+def _among(body: Body, value: nodes.Operand, values: nodes.Operand) -> ast.expr:
+    """Whether a value is one of a list's."""
+    convert = _converter(value, values)
+    if convert is None:
+        return ast.Compare(body.value(value), [ast.In()], [body.value(values)])
+    several = (body.value(values), body.code.hold(convert))
+    return body.code.call(functions.among, body.converted(value, convert), *several)
 
 
 def _phrased(body: Body, test: nodes.Phrased) -> ast.expr:
@@ -330,7 +308,78 @@ def _named(body: Body, test: nodes.Named) -> ast.expr:
     return body.test(test.test)
 
 
-_TESTS: Mapping[type, Callable[[Body, Any], ast.expr]] = {
+# --- in words ------------------------------------------------------------------------------------------------------
+
+
+def _fact(name: str) -> ast.expr:
+    """An attribute of the context that no path names."""
+    return attribute(context(), name)
+
+
+def _starts(body: Body, test: nodes.Starts) -> ast.expr:
+    call = body.code.call(functions.starts, body.value(test.operand), constant(test.prefix.value))
+    return _guarded(body, (test.operand,), call)
+
+
+def _matches(body: Body, test: nodes.Matches) -> ast.expr:
+    pattern = body.code.hold(patterns.compiled(test.pattern.value))
+    return _guarded(body, (test.operand,), body.code.call(patterns.matches, body.value(test.operand), pattern))
+
+
+def _within(body: Body, test: nodes.Within) -> ast.expr:
+    length = (constant(test.length.count), constant(test.length.unit))
+    call = body.code.call(moments.within, body.value(test.operand), *length, _fact("today"), _fact("now"))
+    return _guarded(body, (test.operand,), call)
+
+
+def _has_age(body: Body, test: nodes.HasAge) -> ast.expr:
+    born = body.value(test.operand)
+    if _leaf(test.operand).type.kind == "complex":
+        born = body.code.call(codings.birth_date, born)
+    length = (constant(test.length.count), constant(test.length.unit))
+    under = body.code.call(moments.under_age, born, *length, _fact("today"))
+    return _guarded(body, (test.operand,), under if test.under else ast.UnaryOp(ast.Not(), under))
+
+
+def _has_code(body: Body, test: nodes.HasCode) -> ast.expr:
+    sought = (constant(test.code.value), constant(test.system.value))
+    return body.code.call(codings.has_code, body.value(test.operand), *sought)
+
+
+def _has_listed_code(body: Body, test: nodes.HasListedCode) -> ast.expr:
+    return body.code.call(codings.has_listed_code, body.value(test.operand), body.code.hold(test.listing))
+
+
+def _listed(body: Body, test: nodes.Listed) -> ast.expr:
+    value, listing = body.value(test.operand), body.code.hold(test.listing)
+    if _leaf(test.operand).type.kind == "complex":
+        return body.code.call(codings.patient_listed, value, listing, _fact("today"), constant(test.system))
+    return body.code.call(codings.listed, value, listing, _fact("today"))
+
+
+def _breaks_glass(body: Body, test: nodes.BreaksGlass) -> ast.expr:
+    del body, test
+    return _fact("glass")
+
+
+def _conforms(body: Body, test: nodes.Conforms) -> ast.expr:
+    if test.judge is None:
+        raise EvaluationError("a condition that was not checked")
+    return body.code.call(test.judge, body.value(test.operand))
+
+
+def _quantified(body: Body, test: nodes.Quantified) -> ast.expr:
+    """A generator, which stops where the answer is known."""
+    if not isinstance(body.reader, LoopReader):
+        raise TypeError(test.span.text)  # the checker refuses loops where none can be read
+    target, each, reader = body.reader.loop(_leaf(test.path), test.variable.text, body.code)
+    inner = replace(body, reader=reader)
+    chosen = [] if test.where is None else [replace(inner, turns=False, absent=False).test(test.where)]
+    asked = ast.GeneratorExp(inner.test(test.test), [ast.comprehension(target, each, chosen, 0)])
+    return body.code.call(any if test.word == "any" else all, asked)
+
+
+TESTS: Mapping[type, Callable[[Body, Any], ast.expr]] = {
     nodes.Chain: _chain,
     nodes.Not: _negation,
     nodes.Equal: _equal,
@@ -340,4 +389,15 @@ _TESTS: Mapping[type, Callable[[Body, Any], ast.expr]] = {
     nodes.Phrased: _phrased,
     nodes.Predicated: _predicated,
     nodes.Named: _named,
+    nodes.Lacks: _lacks,
+    nodes.Starts: _starts,
+    nodes.Matches: _matches,
+    nodes.Within: _within,
+    nodes.HasAge: _has_age,
+    nodes.HasCode: _has_code,
+    nodes.HasListedCode: _has_listed_code,
+    nodes.Listed: _listed,
+    nodes.BreaksGlass: _breaks_glass,
+    nodes.Conforms: _conforms,
+    nodes.Quantified: _quantified,
 }

@@ -6,7 +6,7 @@ A value of the wrong kind is an `EvaluationError`: the rule errs, which is never
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from gateway.fhir.identity import valid_nhs_number
 from gateway.language.kinds import Kind
+from gateway.language.predicates import ods_code, snomed_concept, uk_postcode
 
 LONDON = ZoneInfo("Europe/London")
 """The zone of days, and of times without an offset."""
@@ -108,9 +109,6 @@ def numeric(text: str) -> bool:
     return _NUMBER.fullmatch(text) is not None
 
 
-PREDICATES: Mapping[str, Callable[[Any], bool]] = {"nhs-number": nhs_number, "numeric": numeric}
-"""What may follow `is`, by name; each takes one text."""
-
 _HL7 = re.compile(r"(\d{4})(\d{2})(\d{2})(?:(\d{2})(\d{2})(?:(\d{2})(?:\.\d{1,6})?)?)?([+-]\d{4})?", re.ASCII)
 _ISO = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:T(\d{2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?)?(Z|[+-]\d{2}:\d{2})?", re.ASCII)
 
@@ -134,6 +132,41 @@ def day(value: object) -> date:
         return date(int(match[1]), int(match[2]), int(match[3]))
     except ValueError as error:
         raise EvaluationError("a value is not a date") from error
+
+
+def among(value: object, values: Iterable[object], convert: Callable[[object], object]) -> bool:
+    """Whether a value is one of several, each read as number, day or instant.
+
+    Errors: EvaluationError where one is none.
+    """
+    return any([convert(one) == value for one in values])  # noqa: C419 - each is read, so that a bad one errs
+
+
+def starts(value: object, prefix: str) -> bool:
+    """Whether a text starts with another, letter for letter. Errors: EvaluationError where it is no text."""
+    if not isinstance(value, str):
+        raise EvaluationError("a value is not a text")
+    return value.startswith(prefix)
+
+
+def is_date(text: str) -> bool:
+    """Whether a text is a day of the calendar, or an instant of one."""
+    try:
+        day(text)
+    except EvaluationError:
+        return False
+    return True
+
+
+PREDICATES: Mapping[str, Callable[[Any], bool]] = {
+    "nhs-number": nhs_number,
+    "numeric": numeric,
+    "ods-code": ods_code,
+    "uk-postcode": uk_postcode,
+    "snomed-concept": snomed_concept,
+    "date": is_date,
+}
+"""What may follow `is`, by name; each takes one text."""
 
 
 def moment(value: object) -> datetime:

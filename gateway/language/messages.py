@@ -131,3 +131,44 @@ LAYOUTS_OVERLAP = _message(
     "a file could be of layout `{word}` as well as of `{other}`, which the domain accepts too",
     "layouts of one domain are told apart by their header lines: each needs columns that the other doesn't know",
 )
+
+# --- limits --------------------------------------------------------------------------------------------------------
+LONG_STATEMENT = _message(
+    "R100", "the statement is longer than {most} characters", "many values belong in a `list` or `codes`"
+)
+LONG_WORD = _message("R101", "a word is longer than {most} characters")
+TOO_DEEP = _message("R102", "the condition is nested more than {most} deep", "name parts of it with `condition`")
+DECEIVING = _message(
+    "R103", "the character `{word}` is not shown, and can make a rule read as what it is not", "remove it"
+)
+LONG_FILE = _message("R104", "the file is longer than {most} lines", "give each domain a file of its own")
+LARGE_FILE = _message("R106", "the file is larger than {most} bytes", "give each domain a file of its own")
+MANY_FAULTS = _message("R105", "there are more than {most} faults in this file", "mend these first")
+
+TOO_MANY = _message(
+    "R107", "the condition is made of more than {most} others", "many values belong in a `set`, a `list` or `codes`"
+)
+
+# --- texts, times, codes, repetitions ------------------------------------------------------------------------------
+BAD_PATTERN = _message("R110", "`{word}` is no regular expression")
+NO_TEXT = _message("R111", "`{word}` is {kind}, and `{phrase}` is asked of texts")
+NO_TIME = _message("R112", "`{word}` is {kind} and has no place in time", "dates and instants have one")
+TOO_FINE = _message("R113", "`{word}` is a date, and `{length}` is finer than a day", "write it in days")
+AGE_UNIT = _message("R114", "`{word}` is no age", "ages are in years, months, weeks or days")
+NO_PATIENT = _message(
+    "R115", "`{word}` is no patient and no birth date", "write `patient has age ...`, or name a birth date"
+)
+NO_CODES = _message(
+    "R116", "`{word}` holds no codings", "`has code` is asked of elements of type CodeableConcept and Coding"
+)
+NO_UNIT = _message("R117", "`{word}` is a quantity, and `{right}` says no unit", 'write `{right} "mg"`')
+OTHER_FORM = _message("R118", "`{word}` can't stand in list `{list}`, which holds {form}")
+NOTHING_REPEATS = _message("R119", "`{word}` is one value, so nothing of it repeats", "ask about `{word}` itself")
+NO_REPETITION = _message("R120", "`{word}` is a part of a repetition", "go over the field: `{field}`")
+NOT_JUDGED = _message(
+    "R121", "`{word}` can't be judged as a whole", "write `resource conforms`, in a statement that reads resources"
+)
+NO_CLOCK = _message("R122", "`{word}` needs the day, which is not known here")
+TABLE_CODE = _message(
+    "R123", "`{word}` is not in table {table}, which `{path}` takes its codes from", severity="warning"
+)

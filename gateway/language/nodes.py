@@ -1,114 +1,80 @@
 """The expression tree: frozen nodes that carry their span.
 
 The parser makes a tree of `Word`s and `Text`s; the checker makes the same tree with every word resolved to a `Leaf`
-(something to be read) or a `Literal`. The compiler takes the resolved tree alone.
+(something to be read) or a `Literal`. The compiler takes the resolved tree alone. What goes by the class of a node
+does so by a table, and a test holds that no table lacks one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import date
-from decimal import Decimal
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, get_args
 from typing import Literal as Choice
 
-from gateway.language.kinds import Type
+from gateway.language.lists import CodeList, NamedList
+from gateway.language.places import (
+    Amount,
+    Column,
+    Duration,
+    Element,
+    Fact,
+    Field,
+    Item,
+    Leaf,
+    Literal,
+    Moved,
+    Operand,
+    Part,
+    Text,
+    Value,
+    Word,
+)
 from gateway.source import Span
 
-Value = str | bool | Decimal | date
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A text in quotes. Shape: `value` is without them."""
-
-    value: str
-    span: Span
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """A word as the author wrote it, not yet resolved, with the label that may follow a path."""
-
-    text: str
-    span: Span
-    label: Text | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Literal:
-    """A resolved constant. Shape: `shown` is the author's spelling, `type` what it may be compared with."""
-
-    value: Value
-    type: Type
-    shown: str
-    span: Span
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """A fact by name, such as `message.type` or `caller.organisations`."""
-
-    name: str
-    type: Type
-    span: Span
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """An HL7 path: `PID-3`, `PID-3.1`, `PID-3.4.2`.
-
-    Shape: `component` and `subcomponent` are None where the author named none; positions count from 1. A composite in
-    a scalar place means its first component. `of` is the loop variable in whose segment it is read, None for the whole
-    message.
-    """
-
-    segment: str
-    field: int
-    component: int | None
-    subcomponent: int | None
-    type: Type
-    span: Span
-    of: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A part of a bound repetition: `id`, `id.1`, `id.4.2`."""
-
-    variable: str
-    component: int | None
-    subcomponent: int | None
-    type: Type
-    span: Span
-
-
-@dataclass(frozen=True, slots=True)
-class Element:
-    """A FHIR path.
-
-    Shape: `steps` are the JSON names below the resource; `resource` is None for `resource. ...`; `system` is that of
-    the identifiers by which a reference may name an organisation.
-    """
-
-    resource: str | None
-    steps: tuple[str, ...]
-    type: Type
-    span: Span
-    system: str
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of a CSV row: `row.NHS_NUMBER`."""
-
-    name: str
-    type: Type
-    span: Span
-
-
-Leaf = Fact | Field | Part | Element | Column
-Operand = Word | Text | Literal | Leaf
+__all__ = [
+    "LEAVES",
+    "TESTS",
+    "Amount",
+    "BreaksGlass",
+    "Chain",
+    "Column",
+    "Conforms",
+    "Duration",
+    "Element",
+    "Equal",
+    "Fact",
+    "Field",
+    "HasAge",
+    "HasCode",
+    "HasListedCode",
+    "Item",
+    "Lacks",
+    "Leaf",
+    "Listed",
+    "Literal",
+    "Matches",
+    "Member",
+    "Moved",
+    "Named",
+    "Not",
+    "Operand",
+    "Ordered",
+    "Part",
+    "Phrased",
+    "Predicated",
+    "Present",
+    "Quantified",
+    "Starts",
+    "Test",
+    "Text",
+    "Value",
+    "Within",
+    "Word",
+    "leaves",
+    "operands",
+    "parts",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +153,118 @@ class Predicated:
 
 
 @dataclass(frozen=True, slots=True)
+class Lacks:
+    """`caller.organisations lacks rdz`: `in` turned round. Shape: resolved, `left` is a leaf that is a list."""
+
+    left: Operand
+    right: Operand
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Starts:
+    """`starts with "..."`, letter for letter."""
+
+    operand: Operand
+    prefix: Text
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """`matches "..."`: a regular expression of re2 that fits the whole of a text."""
+
+    operand: Operand
+    pattern: Text
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """`Encounter.period.start within 12 months`: no longer ago than that, and not to come."""
+
+    operand: Operand
+    length: Duration
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class HasCode:
+    """`has code "R" in "http://..."`: some coding has this code of this system."""
+
+    operand: Operand
+    code: Text
+    system: Text
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class HasListedCode:
+    """`has code sexual-health`: some coding is among the declared `codes`. Shape: `listing` in resolved trees."""
+
+    operand: Operand
+    codes: Word
+    span: Span
+    listing: CodeList | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HasAge:
+    """`has age under 16 years`; `has age 16 years or over` where `under` is false. Of `patient`, or of a birth date."""
+
+    operand: Operand
+    under: bool
+    length: Duration
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """`patient listed in ndoo`: of a declared `list`.
+
+    Shape: `listing` in resolved trees; `system` that of the identifiers by which a patient is looked up.
+    """
+
+    operand: Operand
+    of: Word
+    span: Span
+    listing: NamedList | None = None
+    system: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BreaksGlass:
+    """`caller breaks glass`: the request does. Shape: resolved, `operand` is the fact `caller`."""
+
+    operand: Operand
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Conforms:
+    """`resource conforms`: it is what the standard says. Shape: `judge` in resolved trees; it takes the resource."""
+
+    operand: Operand
+    span: Span
+    judge: Callable[[Any], bool] | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Quantified:
+    """`any id in PID-3 where ... satisfies ...`, or `every`: of the repetitions of a field, an element, a list fact.
+
+    Shape: `where` chooses among the repetitions, None for all; of none at all `any` is false and `every` true.
+    """
+
+    word: Choice["any", "every"]
+    variable: Word
+    path: Operand
+    where: Test | None
+    test: Test
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class Named:
     """A condition by its name; the resolved tree has the meaning in `test`."""
 
@@ -195,39 +273,94 @@ class Named:
     span: Span
 
 
-Test = Chain | Not | Equal | Present | Member | Ordered | Phrased | Predicated | Named
+Test = (
+    Chain
+    | Not
+    | Equal
+    | Present
+    | Member
+    | Ordered
+    | Phrased
+    | Predicated
+    | Named
+    | Lacks
+    | Starts
+    | Matches
+    | Within
+    | HasCode
+    | HasListedCode
+    | HasAge
+    | Listed
+    | BreaksGlass
+    | Conforms
+    | Quantified
+)
+
+TESTS: tuple[type, ...] = get_args(Test)
+"""The classes of conditions, for tables that go by them."""
+LEAVES: tuple[type, ...] = get_args(Leaf)
+"""The classes of what is read."""
 
 
 def parts(test: Test) -> tuple[Test, ...]:
     """The conditions that a condition is made of, one level down."""
-    match test:
-        case Chain():
-            return test.parts
-        case Not():
-            return (test.part,)
-        case Named():
-            return () if test.test is None else (test.test,)
-        case _:
-            return ()
+    return _PARTS[type(test)](test) if type(test) in _PARTS else ()
 
 
 def operands(test: Test) -> tuple[Operand, ...]:
-    """What a condition reads itself, in the author's order."""
-    match test:
-        case Equal() | Ordered() | Phrased():
-            return (test.left, test.right)
-        case Member():
-            return (test.left, *test.options)
-        case Present() | Predicated():
-            return (test.operand,)
-        case _:
-            return ()
+    """What a condition reads itself, in the author's order; of a `Moved` what is moved."""
+    found = OPERANDS[type(test)](test)
+    return tuple(o.base if isinstance(o, Moved) else o for o in found)
 
 
 def leaves(test: Test) -> Iterator[Leaf]:
     """Everything that a resolved condition reads, in the author's order, repeated where it is read again."""
     for operand in operands(test):
-        if isinstance(operand, Fact | Field | Part | Element | Column):
+        if isinstance(operand, Leaf):
             yield operand
     for part in parts(test):
         yield from leaves(part)
+
+
+def _none(_test: Any) -> tuple[()]:
+    return ()
+
+
+def _sides(test: Any) -> tuple[Operand, ...]:
+    return (test.left, test.right)
+
+
+def _operand(test: Any) -> tuple[Operand, ...]:
+    return (test.operand,)
+
+
+# those that are made of others; the rest is made of none
+_PARTS: Mapping[type, Callable[[Any], tuple[Test, ...]]] = {
+    Chain: lambda test: test.parts,
+    Not: lambda test: (test.part,),
+    Named: lambda test: () if test.test is None else (test.test,),
+    Quantified: lambda test: (test.test,) if test.where is None else (test.where, test.test),
+}
+
+OPERANDS: Mapping[type, Callable[[Any], tuple[Operand, ...]]] = {
+    Chain: _none,
+    Not: _none,
+    Named: _none,
+    Equal: _sides,
+    Ordered: _sides,
+    Phrased: _sides,
+    Lacks: _sides,
+    Member: lambda test: (test.left, *test.options),
+    Present: _operand,
+    Predicated: _operand,
+    Starts: _operand,
+    Matches: _operand,
+    Within: _operand,
+    HasCode: _operand,
+    HasListedCode: _operand,
+    HasAge: _operand,
+    Listed: _operand,
+    BreaksGlass: _operand,
+    Conforms: _operand,
+    Quantified: lambda test: (test.path,),
+}

@@ -7,16 +7,33 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 
-from gateway.language import messages
-from gateway.language.kinds import DECLARED, SPOKEN, Kind, Type
-from gateway.language.nodes import Element, Fact, Field, Leaf, Literal, Operand, Part, Text, Word
+from gateway.language import meant, messages
+from gateway.language.elements import PATIENT, element_of, item_of, paths_of
+from gateway.language.kinds import DECLARED, SPOKEN, UCUM_UNITS, Kind, Quantity, Type
+from gateway.language.moments import FINE
+from gateway.language.nodes import (
+    Amount,
+    Duration,
+    Element,
+    Fact,
+    Field,
+    Item,
+    Leaf,
+    Literal,
+    Moved,
+    Operand,
+    Part,
+    Text,
+    Word,
+)
 from gateway.language.presence import Key, key
-from gateway.language.types import COLUMN, FHIR_PATH, HL7_PATH, Scope, column_of, element_of, field_of, part_of
+from gateway.language.types import COLUMN, FHIR_PATH, HL7_PATH, Scope, column_of, field_of, part_of
 from gateway.source import Diagnostic, Span, nearest
 
 _CATEGORY = re.compile(r"[A-Z][A-Z0-9]{2}\^[A-Z0-9]{3}")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_TELLING = 3  # shorter codes are like almost any other
 
 
 @dataclass(slots=True)
@@ -63,9 +80,9 @@ class Operands:
 
     def _resolve(self, word: Word) -> Leaf | Diagnostic:
         scope, text = self.scope, word.text
-        part = part_of(word, scope)
-        if part is not None:
-            return part
+        bound = part_of(word, scope) or item_of(word, scope)
+        if bound is not None:
+            return bound
         if text in scope.facts:
             return Fact(text, scope.facts[text], word.span)
         if text in scope.unreadable:
@@ -74,15 +91,24 @@ class Operands:
             if not scope.dictionaries:
                 return messages.NOT_READABLE.at(word.span, "only a statement `on Hl7v2` reads the message", word=text)
             return field_of(word, scope)
-        if FHIR_PATH.fullmatch(text) or COLUMN.fullmatch(text):
-            return column_of(word, scope) if COLUMN.fullmatch(text) else element_of(word, scope)
+        if COLUMN.fullmatch(text) or FHIR_PATH.fullmatch(text):
+            return column_of(word, scope) if COLUMN.fullmatch(text) else self._element(word)
         if any(text in d.segments for d in scope.dictionaries.values()):
             return messages.NEEDS_FIELD.at(word.span, word=text)
-        near = nearest(text, [*scope.facts, *scope.bound])
-        return messages.UNKNOWN_WORD.at(word.span, f"did you mean `{near}`?" if near else None, word=text)
+        return messages.UNKNOWN_WORD.at(word.span, meant.hint(meant.path(text, scope)), word=text)
 
-    def single(self, operand: Operand, known: frozenset[Key]) -> Leaf | Literal | None:
-        """An operand that is one value which is known to be there, or needs not be."""
+    def _element(self, word: Word) -> Leaf | Diagnostic:
+        """A path into the resource, or into its patient where that is known."""
+        if word.text.startswith(f"{PATIENT}.") and PATIENT not in self.scope.facts:
+            reason = self.scope.unreadable.get(PATIENT, "no patient is known here")
+            return messages.NOT_READABLE.at(word.span, reason, word=word.text)
+        return element_of(word, self.scope)
+
+    def single(self, operand: Operand, known: frozenset[Key], *, guarded: bool = True) -> Leaf | None:
+        """An operand that is one value which is known to be there, or needs not be.
+
+        Shape: `guarded` is false where what is asked has an answer for an absent value too.
+        """
         leaf = self.leaf(operand)
         if leaf is None:
             return None
@@ -94,20 +120,20 @@ class Operands:
                 self.say(messages.REPEATS.at(leaf.span, self._one(leaf), word=leaf.span.text))
                 return None
             leaf = replace(leaf, type=leaf.type.single())
-        if leaf.type.optional and key(leaf) not in known and not self._exempt(leaf):
-            return self._unguarded(leaf)
-        return leaf
+        return leaf if not guarded or self.guard(leaf, known) else None
 
-    def _unguarded(self, leaf: Leaf) -> Leaf | None:
+    def guard(self, leaf: Leaf, known: frozenset[Key]) -> bool:
+        """Whether a leaf may be read: it is there, or needs not be; if not it is said."""
+        if not leaf.type.optional or key(leaf) in known or self._exempt(leaf):
+            return True
         shown = _spelled(leaf)
-        match self.scope.absence:
-            case "spelled":
-                hint = f"add `{shown} is present and` before it, or `{shown} is absent or`"
-                self.say(messages.UNGUARDED.at(leaf.span, hint, word=leaf.span.text))
-                return None
-            case "warned":
-                self.say(messages.UNCHECKED_ABSENCE.at(leaf.span, word=shown))
-        return leaf
+        if self.scope.absence == "spelled":
+            hint = f"add `{shown} is present and` before it, or `{shown} is absent or`"
+            self.say(messages.UNGUARDED.at(leaf.span, hint, word=leaf.span.text))
+            return False
+        if self.scope.absence == "warned":
+            self.say(messages.UNCHECKED_ABSENCE.at(leaf.span, word=shown))
+        return True
 
     def _exempt(self, leaf: Leaf) -> bool:
         if not isinstance(leaf, Fact) or leaf.name not in self.scope.exempt:
@@ -116,8 +142,8 @@ class Operands:
         return True
 
     def _below(self, leaf: Leaf) -> str | None:
-        if isinstance(leaf, Element) and leaf.resource is not None and self.scope.elements is not None:
-            children = self.scope.elements.children(".".join((leaf.resource, *leaf.steps)))
+        if isinstance(leaf, Element | Item) and self.scope.elements is not None:
+            children = [c for path in paths_of(leaf, self.scope)[:1] for c in self.scope.elements.children(path)]
             if children:
                 return "name one of them: " + ", ".join(f"`{c}`" for c in children[:6])
         return None
@@ -129,12 +155,17 @@ class Operands:
 
     def against(
         self, operand: Operand, other: Leaf | Literal, known: frozenset[Key], *, literal: bool = False
-    ) -> Leaf | Literal | None:
+    ) -> Leaf | Literal | Moved | None:
         """The other side of a comparison: what a bare word means there depends on the first side's kind."""
         kind = other.type.kind
         if isinstance(operand, Text):
             return self._text(operand, other)
+        if isinstance(operand, Amount | Duration):
+            return self._quantity(operand, other)
+        if isinstance(operand, Moved) and not literal:
+            return self._moved(operand, other, known)
         if not isinstance(operand, Word):
+            self.say(messages.NO_LIST.at(operand.span, word=operand.span.text))
             return None
         if self.is_path(operand) and not (kind == "category" and _CATEGORY.fullmatch(operand.text)):
             if literal:
@@ -147,6 +178,36 @@ class Operands:
             return leaf
         return self._constant(operand, other)
 
+    def _quantity(self, operand: Amount | Duration, other: Leaf | Literal) -> Literal | None:
+        """A number with its unit; a length of time is one too."""
+        if isinstance(operand, Duration):
+            spoken, found = "a length of time", Quantity(Decimal(operand.count), UCUM_UNITS[operand.unit])
+        else:
+            spoken, found = "a quantity", Quantity(Decimal(operand.number.text), operand.unit.value)
+        if other.type.kind != "quantity":
+            self.mismatch(other, operand.span, operand.span.text, spoken)
+            return None
+        return Literal(found, Type("quantity"), operand.span.text, operand.span)
+
+    def _moved(self, operand: Moved, other: Leaf | Literal, known: frozenset[Key]) -> Moved | None:
+        base = self.single(operand.base, known)
+        if base is None or not self.in_time(base, operand.length):
+            return None
+        if not self.comparable(base.type, other.type) or other.type.kind not in {"date", "instant"}:
+            self.mismatch(other, operand.span, operand.span.text, SPOKEN[base.type.kind])
+            return None
+        return replace(operand, base=base)
+
+    def in_time(self, leaf: Leaf, length: Duration) -> bool:
+        """Whether a length of time can be laid against a value; if not it is said."""
+        if leaf.type.kind not in {"date", "instant"}:
+            self.say(messages.NO_TIME.at(leaf.span, word=leaf.span.text, kind=SPOKEN[leaf.type.kind]))
+            return False
+        if leaf.type.kind == "date" and length.unit in FINE:
+            self.say(messages.TOO_FINE.at(length.span, word=leaf.span.text, length=length.span.text))
+            return False
+        return True
+
     def _text(self, operand: Text, other: Leaf | Literal) -> Literal | None:
         kind = other.type.kind
         shown = operand.span.text
@@ -156,9 +217,10 @@ class Operands:
         if operand.value == "":
             self.say(messages.EMPTY_TEXT.at(operand.span))
             return None
-        if kind in {"boolean", "number", "date", "instant"} and not other.type.raw:
+        if kind in {"boolean", "number", "date", "instant", "quantity"} and not other.type.raw:
             self.mismatch(other, operand.span, shown, "a text")
             return None
+        self.suggested(operand.value, other, operand.span)
         if other.type.codes is not None and operand.value not in other.type.codes:
             self.unknown_code(operand.value, other, operand.span)
             return None
@@ -171,7 +233,10 @@ class Operands:
         if kind == "category":
             if _CATEGORY.fullmatch(text) or text in self.scope.declared.get("category", ()):
                 return Literal(text, Type("category"), text, word.span)
-            self.mismatch(other, word.span, text, "no message type such as `ADT^A01`")
+            hint = meant.hint(
+                nearest(text, [*self.scope.declared.get("category", ())]) or meant.value(text, self.scope)
+            )
+            self.mismatch(other, word.span, text, "no message type such as `ADT^A01`", hint)
             return None
         if kind == "boolean" and text in {"true", "false"}:
             return Literal(text == "true", Type("boolean"), text, word.span)
@@ -179,11 +244,13 @@ class Operands:
             return Literal(Decimal(text), Type("number"), text, word.span)
         if kind in {"date", "instant"} and _DAY.fullmatch(text):
             return self._day(word)
-        if kind == "text":
-            self.say(messages.UNQUOTED.at(word.span, word=text))
+        if kind == "quantity" and _NUMBER.fullmatch(text):
+            self.say(messages.NO_UNIT.at(word.span, word=other.span.text, right=text))
+        elif kind == "text":
+            self.say(messages.UNQUOTED.at(word.span, meant.hint(meant.value(text, self.scope)), word=text))
         else:
-            near = nearest(text, self.scope.facts)
-            self.say(messages.UNKNOWN_WORD.at(word.span, f"did you mean `{near}`?" if near else None, word=text))
+            near = meant.value(text, self.scope) or nearest(text, self.scope.facts)
+            self.say(messages.UNKNOWN_WORD.at(word.span, meant.hint(near), word=text))
         return None
 
     def _day(self, word: Word) -> Literal | None:
@@ -200,6 +267,7 @@ class Operands:
             return Literal(name, Type(kind), word.text, word.span)
         near = nearest(word.text, known)
         shown = near.lower() if near and kind == "organisation" and word.text.islower() else near
+        shown = shown or meant.value(word.text, self.scope)
         hint = f"did you mean `{shown}`?" if shown else f"declare it: `{kind} {word.text} ...`"
         self.say(messages.UNDECLARED.at(word.span, hint, kind=kind, word=word.text))
         return None
@@ -215,13 +283,28 @@ class Operands:
         """Keep what is wrong."""
         self.diagnostics.append(diagnostic)
 
-    def mismatch(self, left: Leaf | Literal, span: Span, right: str, right_kind: str) -> None:
+    def mismatch(
+        self, left: Leaf | Literal | Moved, span: Span, right: str, right_kind: str, hint: str | None = None
+    ) -> None:
         """Say that two sides are of different kinds."""
         self.say(
             messages.MISMATCH.at(
-                span, left=left.span.text, left_kind=SPOKEN[left.type.kind], right=right, right_kind=right_kind
+                span, hint, left=left.span.text, left_kind=SPOKEN[left.type.kind], right=right, right_kind=right_kind
             )
         )
+
+    def suggested(self, value: str, leaf: Leaf | Literal, span: Span) -> None:
+        """Warn of a text that the HL7 table of a place doesn't have, where it is like one that it has.
+
+        A site may add codes of its own to most tables, so one that is like none of them is its own affair.
+        """
+        if leaf.type.table is None or value in leaf.type.table[1]:
+            return
+        number, codes = leaf.type.table
+        near = nearest(value, (code for code in codes if len(code) >= _TELLING)) if len(value) >= _TELLING else None
+        if near is not None:
+            hint = f'did you mean `"{near}"`?'
+            self.say(messages.TABLE_CODE.at(span, hint, word=value, table=number, path=leaf.span.text))
 
     def unknown_code(self, value: str, leaf: Leaf | Literal, span: Span) -> None:
         """Say that a text is none of the codes that stand there."""

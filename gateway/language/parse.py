@@ -1,50 +1,34 @@
 """Text to syntax tree: builds parsers of expressions plus a caller's statements, and says what is wrong where.
 
 Statements' grammars are added to the expressions' by text; their own builders hand the subtrees of `condition`,
-`path`, `right` and `options` to the functions below.
+`path`, `right` and `options` to the functions of `building`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Iterable, Iterator
+from copy import copy
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Literal as Choice
-from typing import cast
+from typing import Any, cast
 
 from lark import Lark, TextSlice, Token, Tree, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+from lark.common import LexerConf
+from lark.lexer import ContextualLexer, LexerState
 
 from gateway.language import messages
-from gateway.language.nodes import (
-    Chain,
-    Equal,
-    Member,
-    Named,
-    Not,
-    Operand,
-    Ordered,
-    Phrased,
-    Present,
-    Test,
-    Text,
-    Word,
-)
-from gateway.source import Diagnostic, Keep, Source, Span, nearest
+from gateway.language.building import condition, operand, options, place, text, word
+from gateway.language.limits import beyond, too_deep
+from gateway.source import Diagnostic, Keep, Source, Span, nearest, slip
+
+__all__ = ["NOT_YET", "condition", "kept_parser", "operand", "options", "parser", "place", "read", "text", "word"]
 
 EXPRESSIONS = Path(__file__).with_name("grammar.lark")
 
 # what the design has and this version has not; the words are looked for where reading stopped
-NOT_YET: tuple[str, ...] = (
-    "has code",
-    "has age",
-    "listed in",
-    "breaks glass",
-    "conforms",
-    "lacks",
-    "any",
-    "every",
-)
+NOT_YET: tuple[str, ...] = ()
 
 
 def parser(statements: str, start: tuple[str, ...], *, strict: bool = False) -> Lark:
@@ -62,7 +46,31 @@ def parser(statements: str, start: tuple[str, ...], *, strict: bool = False) -> 
         strict=strict,
         propagate_positions=True,
         maybe_placeholders=False,
+        _plugins={} if strict else {"ContextualLexer": _Lexer},
     )
+
+
+class _Lexer(ContextualLexer):
+    """A lexer that doesn't look for terminals which collide, which takes as long as all else: `strict` does.
+
+    Where only keywords can stand lark takes `forr` for `for` and `r`: here what is written as one word is one.
+    """
+
+    def __init__(
+        self, conf: LexerConf, states: dict[int, Collection[str]], always_accept: Collection[str] = ()
+    ) -> None:
+        unasked = copy(conf)
+        unasked.skip_validation = True
+        super().__init__(unasked, states, always_accept)
+
+    def lex(self, lexer_state: LexerState, parser_state: Any) -> Iterator[Token]:
+        """The tokens. Errors: UnexpectedToken for a second one in one word."""
+        joined: int | None = -1
+        for token in super().lex(lexer_state, parser_state):
+            if token.start_pos == joined and token[0].isalnum():
+                raise UnexpectedToken(token, set(), state=parser_state)  # type: ignore[no-untyped-call]  # lark leaves it untyped
+            joined = token.end_pos if token[-1].isalnum() else -1
+            yield token
 
 
 def kept_parser(name: str, statements: str, start: tuple[str, ...], keep: Keep) -> Lark:
@@ -85,10 +93,14 @@ def read(grammar: Lark, span: Span, start: str, not_yet: tuple[str, ...] = NOT_Y
 
     Shape: positions in the tree are offsets in the whole source; `not_yet` are phrases of later versions.
     """
+    limit = beyond(span)
+    if limit is not None:
+        return limit
     try:
-        return grammar.parse(TextSlice(span.source.text, span.start, span.end), start=start)
+        tree = grammar.parse(TextSlice(span.source.text, span.start, span.end), start=start)
     except UnexpectedInput as error:
         return _explain(grammar, span, start, error, not_yet)
+    return too_deep(tree, span.source) or tree
 
 
 def _explain(grammar: Lark, span: Span, start: str, error: UnexpectedInput, not_yet: tuple[str, ...]) -> Diagnostic:
@@ -111,23 +123,97 @@ def _explain(grammar: Lark, span: Span, start: str, error: UnexpectedInput, not_
     later = _later(source, at, span, not_yet)
     if later is not None:
         return later
-    return messages.UNEXPECTED.at(found, _meant(grammar, span, found, expected), word=found.text)
+    meant = _meant(grammar, span, start, at)
+    if meant is None:
+        near = nearest(found.text, [w for w in expected if w.isalpha()])
+        phrase = next((w for w in expected if w.startswith(found.text + " ")), None)
+        near = near if phrase is None else phrase
+        hint = f"did you mean `{near}`?" if near is not None and near != found.text else _list(expected)
+        return messages.UNEXPECTED.at(found, hint, word=found.text)
+    if meant.word.end <= at and meant.word.line == found.line:
+        return messages.UNEXPECTED.at(found, f"{meant.hint()} where it says `{meant.word.text}`?", word=found.text)
+    return messages.UNEXPECTED.at(meant.word, f"{meant.hint()}?", word=meant.word.text)
+
+
+_WORDS = re.compile(r'#[^\n]*|"(?:[^"\\\n]|\\["\\])*"|(?P<word>[A-Za-z0-9_][A-Za-z0-9_.^-]*)')
+_LOOKED_AT = 4  # words: keywords of one phrase, and the names between them
+_TRIED = 2_000  # characters of a statement that may be read again with another word
+
+
+@dataclass(frozen=True, slots=True)
+class _Meant:
+    """A word that was probably meant to be a keyword."""
+
+    word: Span
+    keywords: tuple[str, ...]
+
+    def hint(self) -> str:
+        """The words of the suggestion."""
+        return "did you mean " + " or ".join(f"`{keyword}`" for keyword in self.keywords)
+
+
+def _meant(grammar: Lark, span: Span, start: str, at: int) -> _Meant | None:
+    """The misspelt keyword at a place or shortly before it: with it put right, reading goes on past the place.
+
+    A misspelt keyword often reads as one more name, so that a word behind it is the one that can't stand there.
+    """
+    found: dict[tuple[int, int, int], list[tuple[Span, str]]] = {}
+    for near, written in enumerate(_words_before(span, at)):
+        for rank, keyword in _keywords_like(written.text, _expected(grammar, span, start, written.start)):
+            reached = _reached(grammar, span, start, written, keyword)
+            if reached > max(at, written.end):
+                found.setdefault((-reached, rank, near), []).append((written, keyword))
+    best = found[min(found)] if found else []
+    return _Meant(best[0][0], tuple(keyword for _, keyword in best)) if best else None
+
+
+def _words_before(span: Span, at: int) -> list[Span]:
+    """The last words up to a place, the one that it is in first."""
+    source = span.source
+    begin = max(span.start, source.text.rfind("\n", 0, max(span.start, at - _NEAR)) + 1)
+    found = [
+        Span(source, match.start(), match.end())
+        for match in _WORDS.finditer(source.text, begin, min(span.end, at + _NEAR))
+        if match["word"] and match.start() <= at
+    ]
+    return found[: -_LOOKED_AT - 1 : -1]
+
+
+def _keywords_like(word: str, expected: Iterable[str]) -> list[tuple[int, str]]:
+    """Keywords that a word may be meant for, with how far they are from it."""
+    keywords = [first for keyword in expected if (first := keyword.partition(" ")[0]).isalpha()]
+    slips = [(rank, keyword) for keyword in keywords if (rank := slip(word.casefold(), keyword))]
+    near = nearest(word, keywords) if len(word) > _SHORT and not slips else None
+    return [*slips, *([(_FAR, near)] if near is not None and near != word else [])]
 
 
 _SHORT = 2  # shorter words are near to almost anything
+_FAR = 9  # farther than any slip
 
 
-def _meant(grammar: Lark, span: Span, found: Span, expected: list[str]) -> str:
-    """What to write: the misspelt keyword before the place or at it, else all that could stand there."""
-    before = re.search(r"([A-Za-z]+)\s*\Z", span.source.text[span.start : found.start])
-    if before is not None:
-        keywords = {str(t.pattern.value) for t in grammar.terminals if str(t.pattern.value).isalpha()}
-        near = nearest(before[1], keywords)
-        # a misspelt keyword reads as one more name, and the word behind it is the one that can't stand there
-        if near is not None and before[1] not in keywords and len(before[1]) > _SHORT:
-            return f"did you mean `{near}` where it says `{before[1]}`?"
-    near = nearest(found.text, [w for w in expected if w.isalpha()])
-    return f"did you mean `{near}`?" if near is not None and near != found.text else _list(expected)
+def _reached(grammar: Lark, span: Span, start: str, word: Span, keyword: str) -> int:
+    """How far reading goes with a keyword in a word's place, counted in the text as it stands."""
+    text = span.source.text
+    whole = text[span.start : word.start] + keyword + text[word.end : span.end]
+    if len(whole) > _TRIED:
+        return -1
+    try:
+        grammar.parse(whole, start=start)
+    except UnexpectedToken as error:
+        at = len(whole) if error.token.type == "$END" else cast("int", error.token.start_pos)
+    except UnexpectedInput as error:
+        at = cast("int", error.pos_in_stream)
+    else:
+        at = len(whole) + 1
+    return span.start + at - len(keyword) + len(word.text)
+
+
+_NEAR = 200
+
+
+def _before(span: Span, at: int) -> str:
+    """The text before a place, as far as the word before it is looked for."""
+    return span.source.text[max(span.start, at - _NEAR) : at]
 
 
 def _line_end(source: Source, at: int, end: int) -> int:
@@ -137,14 +223,18 @@ def _line_end(source: Source, at: int, end: int) -> int:
 
 def _later(source: Source, at: int, span: Span, not_yet: tuple[str, ...]) -> Diagnostic | None:
     """Whether reading stopped at, or one word after, something that later versions have."""
-    before = re.search(r"\S+\s*\Z", source.text[span.start : at])
-    starts = [at] if before is None else [at, span.start + before.start()]
+    text_before = _before(span, at)
+    before = re.search(r"\S+\s*\Z", text_before)
+    starts = [at] if before is None else [at, at - len(text_before) + before.start()]
     for start in starts:
         for phrase in not_yet:
             match = re.compile(phrase.replace(" ", r"\s+") + r"(?![\w-])").match(source.text, start, span.end)
             if match is not None:
                 return messages.NOT_YET.at(Span(source, start, match.end()), word=phrase)
     return None
+
+
+_MORE = frozenset({"PLUS", "MINUS", "STRING"})
 
 
 def _expected(grammar: Lark, span: Span, start: str, at: int) -> list[str]:
@@ -154,161 +244,32 @@ def _expected(grammar: Lark, span: Span, start: str, at: int) -> list[str]:
     """
     end = min(span.end, at)
     again = grammar.parse_interactive(TextSlice(span.source.text, span.start, end), start=start)
-    again.exhaust_lexer()
+    try:
+        again.exhaust_lexer()
+    except UnexpectedInput:
+        return []  # a word before it reads as another only because of what follows
     words = []
     accepted: set[str] = again.accepts()  # type: ignore[no-untyped-call]  # lark leaves this one method untyped
+    if accepted >= _MORE:
+        accepted -= _MORE  # a unit, and what moves a day: rarely what is missing
     for name in accepted:
         if name == "WORD":
             words.append("a name")
         elif name == "STRING":
             words.append("a text in quotes")
+        elif name == "DURATION":
+            words.append("a length of time such as `7 days`")
         elif name == "$END":
             words.append("the end of the statement")
         else:
-            words.append(str(grammar.get_terminal(name).pattern.value))
+            pattern = grammar.get_terminal(name).pattern
+            # a phrase that is one terminal is called as it is written
+            words.append(str(pattern.value) if pattern.type == "str" else name.lower().replace("_", " "))
     return sorted(words)
 
 
-def _list(words: list[str]) -> str:
+def _list(words: list[str]) -> str | None:
+    if not words:
+        return None
     *shown, last = [w if w.startswith(("a ", "the ")) else f"`{w}`" for w in words]
     return f"expected {', '.join(shown)} or {last}" if shown else f"expected {last}"
-
-
-def place(tree: Tree[Token], source: Source) -> Span:
-    """Where a subtree stands."""
-    return Span(source, tree.meta.start_pos, tree.meta.end_pos)
-
-
-def word(token: Token, source: Source) -> Word:
-    """A word of the author's."""
-    return Word(str(token), _span(token, source))
-
-
-def text(token: Token, source: Source) -> Text:
-    """A text of the author's, without quotes and escapes."""
-    return Text(re.sub(r"\\(.)", r"\1", token[1:-1]), _span(token, source))
-
-
-def _span(token: Token, source: Source) -> Span:
-    start = cast("int", token.start_pos)
-    return Span(source, start, start + len(token))
-
-
-def operand(tree: Tree[Token], source: Source) -> Operand:
-    """The operand of a `path` or `right` subtree."""
-    first, *label = cast("list[Token]", tree.children)
-    if first.type == "STRING":
-        return text(first, source)
-    return Word(str(first), _span(first, source), text(label[0], source) if label else None)
-
-
-def options(tree: Tree[Token], source: Source) -> tuple[Operand, ...]:
-    """The operands of an `options` subtree."""
-    return tuple(operand(cast("Tree[Token]", child), source) for child in tree.children)
-
-
-def condition(tree: Tree[Token], source: Source) -> Test | Diagnostic:
-    """The condition of a subtree.
-
-    Errors: a Diagnostic where `and` and `or` are mixed, or `or` follows `in` on one line.
-    """
-    return _BUILD[tree.data](tree, source)
-
-
-def _chain(tree: Tree[Token], source: Source) -> Test | Diagnostic:
-    trees = cast("list[Tree[Token]]", tree.children)
-    joins = [cast("Token", t.children[0]) for t in trees[1::2]]
-    for join in joins:
-        if join != joins[0]:
-            return messages.MIXED.at(_span(join, source))
-    parts: list[Test] = []
-    for i, child in enumerate(trees[::2]):
-        part = condition(child, source)
-        if isinstance(part, Diagnostic):
-            return part
-        parts.append(part)
-        if i < len(joins) and joins[i] == "or" and child.data in {"member", "literal_in"}:
-            at = _span(joins[i], source)
-            if "\n" not in source.text[child.meta.end_pos : at.start]:
-                return messages.OR_AFTER_IN.at(at)
-    return Chain(cast('Choice["and", "or"]', str(joins[0])), tuple(parts), place(tree, source))
-
-
-def _block(tree: Tree[Token], source: Source) -> Test | Diagnostic:
-    parts: list[Test] = []
-    line = 0
-    for child in tree.children:
-        if isinstance(child, Token):
-            continue
-        part = condition(child, source)
-        if isinstance(part, Diagnostic):
-            return part
-        if part.span.line == line:
-            return messages.UNEXPECTED.at(part.span, "write one condition a line", word=part.span.text)
-        line = source.position(part.span.end - 1)[0]
-        parts.append(part)
-    return Chain("or" if tree.children[0] == "any" else "and", tuple(parts), place(tree, source))
-
-
-def _not(tree: Tree[Token], source: Source) -> Test | Diagnostic:
-    part = condition(cast("Tree[Token]", tree.children[0]), source)
-    return part if isinstance(part, Diagnostic) else Not(part, place(tree, source))
-
-
-def _group(tree: Tree[Token], source: Source) -> Test | Diagnostic:
-    return condition(cast("Tree[Token]", tree.children[0]), source)
-
-
-def _holds(tree: Tree[Token], source: Source) -> Test:
-    found = operand(cast("Tree[Token]", tree.children[0]), source)
-    return Named(cast("Word", found), None, place(tree, source))
-
-
-def _sides(tree: Tree[Token], source: Source) -> tuple[Operand, Operand]:
-    trees = cast("list[Tree[Token]]", tree.children)
-    return operand(trees[0], source), operand(trees[-1], source)
-
-
-def _equal(tree: Tree[Token], source: Source) -> Test:
-    left, right = _sides(tree, source)
-    return Equal(left, right, tree.data == "differs", place(tree, source))
-
-
-def _present(tree: Tree[Token], source: Source) -> Test:
-    left, _ = _sides(tree, source)
-    return Present(left, tree.data == "present", place(tree, source))
-
-
-def _member(tree: Tree[Token], source: Source) -> Test:
-    first, last = tree.children
-    left = text(first, source) if isinstance(first, Token) else operand(first, source)
-    return Member(left, options(cast("Tree[Token]", last), source), place(tree, source))
-
-
-def _ordered(tree: Tree[Token], source: Source) -> Test:
-    left, right = _sides(tree, source)
-    sign = str(cast("Tree[Token]", tree.children[1]).children[0])
-    return Ordered(left, cast('Choice["<", "<=", ">", ">="]', sign), right, place(tree, source))
-
-
-def _phrased(tree: Tree[Token], source: Source) -> Test:
-    left, right = _sides(tree, source)
-    phrase = " ".join(str(t) for t in cast("Tree[Token]", tree.children[1]).children)
-    return Phrased(left, phrase, right, place(tree, source))
-
-
-_BUILD: Mapping[str, Callable[[Tree[Token], Source], Test | Diagnostic]] = {
-    "chain": _chain,
-    "block": _block,
-    "negation": _not,
-    "group": _group,
-    "holds": _holds,
-    "equal": _equal,
-    "differs": _equal,
-    "present": _present,
-    "absent": _present,
-    "member": _member,
-    "literal_in": _member,
-    "ordered": _ordered,
-    "phrased": _phrased,
-}

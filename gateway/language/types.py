@@ -1,6 +1,7 @@
 """What an author may read at one place (`Scope`), and the type of each path.
 
-HL7 paths are looked up in the dictionary of every accepted version, FHIR paths in the R4 element table.
+HL7 paths are looked up in the dictionary of every accepted version, columns in the layout; FHIR paths in
+`elements.py`.
 """
 
 from __future__ import annotations
@@ -14,15 +15,16 @@ from gateway.fhir.elements import Elements
 from gateway.hl7v2.dictionary import Dictionary, FieldDefinition, label_fits
 from gateway.language import messages
 from gateway.language.kinds import Kind, Type
-from gateway.language.nodes import Column, Element, Field, Part, Test, Word
+from gateway.language.lists import CodeList, NamedList
+from gateway.language.nodes import Column, Field, Part, Test, Word
 from gateway.source import Diagnostic, nearest
-from gateway.specs import ElementDefinition, FhirTables
+from gateway.specs import FhirTables
 from gateway.tabular import Layout
 
 HL7_PATH = re.compile(r"([A-Z][A-Z0-9]{2})-([1-9]\d{0,2})(?:\.([1-9]\d?))?(?:\.([1-9]\d?))?")
 PART = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)(?:\.([1-9]\d?))?(?:\.([1-9]\d?))?")
 COLUMN = re.compile(r"row\.([A-Za-z][A-Za-z0-9_]*(?:-[A-Za-z0-9_]+)*)")
-FHIR_PATH = re.compile(r"([A-Z][A-Za-z]+|resource)((?:\.[A-Za-z][A-Za-z0-9]*(?:\[x\])?)+)")
+FHIR_PATH = re.compile(r"([A-Z][A-Za-z]+|resource|patient)((?:\.[A-Za-z][A-Za-z0-9]*(?:\[x\])?)+)")
 
 # HL7 data types whose values are compared as something else than text
 HL7_KINDS: Mapping[str, Kind] = {
@@ -31,17 +33,6 @@ HL7_KINDS: Mapping[str, Kind] = {
     "DT": "date",
     "DTM": "instant",
     "TS": "instant",
-}
-# FHIR primitive types, by what they compare as; those not here are texts
-FHIR_KINDS: Mapping[str, Kind] = {
-    "boolean": "boolean",
-    "integer": "number",
-    "positiveInt": "number",
-    "unsignedInt": "number",
-    "decimal": "number",
-    "date": "date",
-    "dateTime": "instant",
-    "instant": "instant",
 }
 
 
@@ -67,6 +58,18 @@ class Bound:
 
 
 @dataclass(frozen=True, slots=True)
+class BoundItem:
+    """What a variable of `any` or `every` stands for where it is no repetition of an HL7 field.
+
+    Shape: `paths` are those of the element in each type that is read, none for a value of a list fact; `type` that of
+    one of its values.
+    """
+
+    paths: tuple[str, ...]
+    type: Type
+
+
+@dataclass(frozen=True, slots=True)
 class Scope:
     """What may be read at one place, and how absence is treated there.
 
@@ -76,9 +79,9 @@ class Scope:
     each kind (organisations in upper case); `conditions` resolved, by name, None where one is wrong itself; `bound`
     the loop variables; `absence` is `spelled` where a use must stand behind `is present` (permit, forbid), `warned`
     where it should (require), and `free` where it needs not (when and where of a check, rows, maps); `exempt` are
-    facts that need no guard; `repeats` the segments that may occur more than once; `own` the segment that a loop is in,
-    with its variable, so that paths of that segment are read there; `first` reads the first repetition
-    where one value is needed, instead of refusing it (maps, `in order of`).
+    facts that need no guard; `repeats` the segments that may occur more than once; `own` the segments that loops are
+    in, each with its variable, so that paths of that segment are read there; `first` reads the first repetition
+    where one value is needed, instead of refusing it (maps, `in order of`); `lists` and `codes` are the declared ones.
     """
 
     facts: Mapping[str, Type] = field(default_factory=dict)
@@ -91,12 +94,14 @@ class Scope:
     declared: Mapping[Kind, frozenset[str]] = field(default_factory=dict)
     sets: Mapping[str, NamedSet] = field(default_factory=dict)
     conditions: Mapping[str, Test | None] = field(default_factory=dict)
-    bound: Mapping[str, Bound] = field(default_factory=dict)
+    bound: Mapping[str, Bound | BoundItem] = field(default_factory=dict)
     absence: Absence = "free"
     exempt: frozenset[str] = frozenset()
     repeats: frozenset[str] = frozenset()
-    own: tuple[str, str] | None = None
+    own: Mapping[str, str] = field(default_factory=dict)
     first: bool = False
+    lists: Mapping[str, NamedList] = field(default_factory=dict)
+    codes: Mapping[str, CodeList] = field(default_factory=dict)
 
 
 def field_of(word: Word, scope: Scope) -> Field | Diagnostic:
@@ -114,7 +119,7 @@ def field_of(word: Word, scope: Scope) -> Field | Diagnostic:
     for version, dictionary in scope.dictionaries.items():
         if segment not in dictionary.segments:
             near = nearest(segment, dictionary.segments)
-            hint = f"did you mean `{near}-{number}`?" if near else None
+            hint = f"did you mean `{near}{word.text[len(segment) :]}`?" if near else None
             return messages.UNKNOWN_SEGMENT.at(word.span, hint, word=segment, version=version)
         definition = dictionary.field(segment, number)
         if definition is None:
@@ -126,18 +131,24 @@ def field_of(word: Word, scope: Scope) -> Field | Diagnostic:
     wrong = _label(word, definitions)
     if wrong is not None:
         return wrong
-    own = scope.own[1] if scope.own is not None and scope.own[0] == segment else None
+    own = scope.own.get(segment)
     repeats = any(d.max is None or d.max > 1 for d in definitions) or (own is None and segment in scope.repeats)
     below = _below(word, datatypes, component, subcomponent, scope)
     if isinstance(below, Diagnostic):
         return below
     kind, composite = below
+    steps = tuple(step for step in (component, subcomponent) if step is not None)
+    places = {v: d.component(segment, number, steps) for v, d in scope.dictionaries.items()}
+    table = _table(places, scope)
+    if table is None and steps in {(), (1,)}:
+        # the table of a coded field is that of its first component
+        table = _table({v: d.field(segment, number) for v, d in scope.dictionaries.items()}, scope)
     return Field(
         segment,
         number,
         component,
         subcomponent,
-        Type(kind, many=repeats, optional=True, composite=composite, raw=True),
+        Type(kind, many=repeats, optional=True, composite=composite, raw=True, table=table),
         word.span,
         own,
     )
@@ -147,7 +158,7 @@ def part_of(word: Word, scope: Scope) -> Part | Diagnostic | None:
     """The part of a loop variable that a word names; None if it begins with none."""
     match = PART.fullmatch(word.text)
     bound = scope.bound.get(match[1]) if match else None
-    if match is None or bound is None:
+    if match is None or not isinstance(bound, Bound):
         return None
     component, subcomponent = _number(match[2]), _number(match[3])
     below = _below(word, bound.datatypes, component, subcomponent, scope)
@@ -162,6 +173,19 @@ def part_of(word: Word, scope: Scope) -> Part | Diagnostic | None:
         Type(kind, optional=not whole or composite, composite=composite, raw=True),
         word.span,
     )
+
+
+def _table(definitions: Mapping[str, FieldDefinition | None], scope: Scope) -> tuple[str, frozenset[str]] | None:
+    """The table that a place takes its codes from, with those of all accepted versions; None where none has any."""
+    codes: set[str] = set()
+    number = ""
+    for version, definition in definitions.items():
+        own = definition.table if definition is not None else None
+        table = scope.dictionaries[version].tables.get(own or "")
+        if own is not None and table is not None:
+            codes |= table.codes
+            number = own
+    return (number, frozenset(codes)) if codes else None
 
 
 def _number(text: str | None) -> int | None:
@@ -267,65 +291,3 @@ def column_of(word: Word, scope: Scope) -> Column | Diagnostic:
         hint = f"it is of another type in `{first}` than in `{second}`: write a rule for each, `on Csv {first}`"
         return messages.NOT_READABLE.at(word.span, hint, word=word.text)
     return Column(match[1], next(iter(found)), word.span)
-
-
-def element_of(word: Word, scope: Scope) -> Element | Diagnostic:
-    """The FHIR path that a word names, typed by the R4 element table.
-
-    Errors: a Diagnostic for a type that isn't read here, an unknown element, or one that the types don't share.
-    """
-    match = FHIR_PATH.fullmatch(word.text)
-    elements, tables = scope.elements, scope.tables
-    if match is None or elements is None or tables is None:
-        return messages.UNKNOWN_WORD.at(word.span, word=word.text)
-    root, steps = match[1], tuple(match[2][1:].split("."))
-    if root != "resource" and not elements.is_resource(root):
-        near = nearest(root, (name for name in tables.types if elements.is_resource(name)))
-        hint = f"did you mean `{near}{match[2]}`?" if near else None
-        return messages.UNKNOWN_ELEMENT.at(word.span, hint, word=word.text)
-    types = scope.resources if root == "resource" else frozenset({root})
-    if not types or (root != "resource" and scope.resources != types):
-        readable = ", ".join(sorted(scope.resources))
-        hint = f"this statement reads {readable}" if readable else "this statement reads no resource"
-        return messages.NOT_READABLE.at(word.span, hint, word=word.text)
-    found: set[Type] = set()
-    for name in sorted(types):
-        typed = _element_type(word, name, steps, elements, tables)
-        if isinstance(typed, Diagnostic):
-            return typed
-        found.add(typed)
-    if len(found) > 1:
-        return messages.NOT_READABLE.at(
-            word.span, "the types of this statement have different elements of this name", word=word.text
-        )
-    return Element(None if root == "resource" else root, steps, found.pop(), word.span, tables.systems.ods)
-
-
-def _element_type(
-    word: Word, resource: str, steps: tuple[str, ...], elements: Elements, tables: FhirTables
-) -> Type | Diagnostic:
-    path = resource
-    many = False
-    definition: ElementDefinition | None = None
-    for step in steps:
-        definition = elements.resolve(f"{path}.{step}")
-        if definition is None:
-            near = nearest(step, elements.children(path))
-            at = word.text.rpartition(".")[0] if step == steps[-1] else path
-            hint = f"did you mean `{at}.{near}`?" if near else None
-            return messages.UNKNOWN_ELEMENT.at(word.span, hint, word=word.text)
-        many = many or definition.max is None or definition.max > 1
-        path = f"{path}.{step}"
-    codes = [] if definition is None else [t.code for t in definition.types]
-    targets = () if definition is None else definition.types[0].targets if definition.types else ()
-    if len(codes) != 1:
-        return Type("complex", many=many, optional=True, composite=True)
-    if codes[0] == "Reference":
-        organisation = "Organization" in targets
-        return Type("organisation" if organisation else "complex", many=many, optional=True, composite=not organisation)
-    primitive = codes[0] in tables.types and tables.types[codes[0]].kind == "primitive"
-    if not primitive and not codes[0].startswith("http"):  # ids and urls have a FHIRPath type by URL
-        return Type("complex", many=many, optional=True, composite=True)
-    closed = tables.codes.get(definition.value_set or "") if definition is not None and definition.binding else None
-    closed = closed if codes[0] == "code" else None
-    return Type(FHIR_KINDS.get(codes[0], "text"), many=many, optional=True, codes=closed)

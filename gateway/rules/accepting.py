@@ -131,7 +131,8 @@ def _known_type(word: Word, dictionaries: Mapping[str, Dictionary], report: Repo
     versions = list(dictionaries)
     shown = versions[0] if len(versions) == 1 else f"{versions[0]} to {versions[-1]}"
     events = {"^".join(key) for dictionary in dictionaries.values() for key in dictionary.events}
-    near = nearest(word.text, events)
+    own = {name.replace("_", "^") for dictionary in dictionaries.values() for name in dictionary.structures}
+    near = nearest(word.text, events | own)
     hint = f"did you mean `{near}`?" if near and near != word.text else None
     report.say(messages.NO_SUCH_TYPE.at(word.span, hint, word=word.text, version=shown))
     return False

@@ -12,9 +12,12 @@ from gateway.rules import domain as domains
 from gateway.rules import flow, grants, registry
 from gateway.rules.accepting import accept
 from gateway.rules.clauses import Report
-from gateway.rules.declared import Check, Domain, Forbid, Permit, Registry, Route
-from gateway.rules.ground import Ground, Vocabulary, written
+from gateway.rules.declared import Check, Domain, Forbid, Mask, Permit, Registry, Route
+from gateway.rules.ground import Ground, Vocabulary, resource_type, written
+from gateway.rules.lists import Read
 from gateway.rules.nodes import Statement
+from gateway.rules.trial import check as tests
+from gateway.rules.trial.declared import Trial
 from gateway.source import Diagnostic, Source, Span
 
 SOON = timedelta(days=60)
@@ -37,12 +40,15 @@ class Checked:
     domains: Mapping[str, Domain]
     served: Mapping[str, str]
     diagnostics: tuple[Diagnostic, ...]
+    trials: tuple[Trial, ...] = ()
 
 
-def check(files: Sequence[File], vocabulary: Vocabulary, today: date | None = None) -> Checked:
+def check(
+    files: Sequence[File], vocabulary: Vocabulary, today: date | None = None, read: Read = lambda _file: None
+) -> Checked:
     """Look up and type everything.
 
-    Shape: `today` (Europe/London) adds the warnings of what ends soon.
+    Shape: `today` (Europe/London) adds the warnings of what ends soon; `read` gives the files of lists.
     Errors: diagnostics, unsorted.
     """
     report = Report()
@@ -50,7 +56,13 @@ def check(files: Sequence[File], vocabulary: Vocabulary, today: date | None = No
     names = _names(headings.values(), report)
     accepted = _accepted(files, headings, vocabulary)
     statements = [s for file in files for s in file.statements if s.kind in registry.KINDS]
-    found = registry.build(statements, {name: accepted.get(name, frozenset()) for name in names}, report)
+    beside = registry.Beside(
+        {name: accepted.get(name, frozenset()) for name in names},
+        lambda word, saying: resource_type(word, vocabulary, saying),
+        read,
+        today,
+    )
+    found = registry.build(statements, beside, report)
     built: dict[str, Domain] = {}
     for file in files:
         heading = headings[file.source.name]
@@ -62,7 +74,9 @@ def check(files: Sequence[File], vocabulary: Vocabulary, today: date | None = No
     served = _served(built, report)
     if today is not None:
         _soon(found, built.values(), today, report)
-    return Checked(found, built, served, tuple(report.diagnostics))
+    every = [statement for file in files for statement in file.statements]
+    trials = tests.trials(every, tests.known(every, found, built, vocabulary), report)
+    return Checked(found, built, served, tuple(report.diagnostics), trials)
 
 
 def _heading(file: File, report: Report) -> Statement | None:
@@ -74,7 +88,7 @@ def _heading(file: File, report: Report) -> Statement | None:
             else:
                 report.say(messages.SECOND_DOMAIN.at(statement.name.span))
     for statement in file.statements:
-        if first is None and statement.kind not in registry.KINDS:
+        if first is None and statement.kind not in registry.KINDS and statement.kind != "test":
             shown = f"{statement.kind} {statement.name.text}"
             report.say(messages.NO_DOMAIN.at(statement.name.span, word=shown))
     return first
@@ -106,6 +120,7 @@ def _domain(file: File, heading: Statement, ground: Ground, report: Report) -> D
     domains.fill(by_kind, ground, report)
     permits = [grants.permit(s, ground, report) for s in by_kind.get("permit", [])]
     forbids = [grants.forbid(s, ground, report) for s in by_kind.get("forbid", [])]
+    masks = [grants.mask(s, ground, report) for s in by_kind.get("mask", [])]
     checks = [flow.check(s, ground, report) for s in by_kind.get("check", [])]
     routes = [flow.route(s, ground, report) for s in by_kind.get("route", [])]
     kept = tuple(r for r in routes if r is not None)
@@ -130,12 +145,13 @@ def _domain(file: File, heading: Statement, ground: Ground, report: Report) -> D
         tuple(c for c in checks if c is not None),
         kept,
         heading.span,
+        tuple(m for m in masks if m is not None),
     )
 
 
-def rules_of(domain: Domain) -> tuple[Permit | Forbid | Check | Route, ...]:
+def rules_of(domain: Domain) -> tuple[Permit | Forbid | Mask | Check | Route, ...]:
     """All rules of a domain that have an id."""
-    return (*domain.permits, *domain.forbids, *domain.checks, *domain.routes)
+    return (*domain.permits, *domain.forbids, *domain.masks, *domain.checks, *domain.routes)
 
 
 def _ids(found: Iterable[Domain], report: Report) -> None:
@@ -186,7 +202,7 @@ def _soon(found: Registry, built: Iterable[Domain], today: date, report: Report)
             span = _head(agreement.span)
             report.say(messages.SOON.at(span, kind="agreement", word=agreement.id, day=agreement.last))
     for domain in built:
-        rules: tuple[Permit | Forbid, ...] = (*domain.permits, *domain.forbids)
+        rules: tuple[Permit | Forbid | Mask, ...] = (*domain.permits, *domain.forbids, *domain.masks)
         for rule in rules:
             if rule.review_by is not None and rule.review_by - today < SOON:
                 report.say(messages.SOON.at(_head(rule.span), kind="review of", word=rule.id, day=rule.review_by))

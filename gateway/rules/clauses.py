@@ -103,6 +103,8 @@ def duration(count: Word, unit: Word, report: Report) -> timedelta | None:
     """A length of time as `7 days`. Units: the two words give it."""
     seconds = _UNITS.get(unit.text.removesuffix("s"))
     if seconds is None or not re.fullmatch(r"[1-9]\d{0,3}", count.text):
-        report.say(messages.BAD_DURATION.at(count.span, word=f"{count.text} {unit.text}"))
+        near = nearest(unit.text, [unit + "s" for unit in _UNITS]) if seconds is None else None
+        hint = f"did you mean `{near}`?" if near else None
+        report.say(messages.BAD_DURATION.at(count.span, hint, word=f"{count.text} {unit.text}"))
         return None
     return timedelta(seconds=int(count.text) * seconds)

@@ -1,23 +1,23 @@
-"""Declared permits, forbids and checks `on result` to functions."""
+"""Declared permits, forbids, masks and checks `on result` to functions."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from gateway.language.compile import Absent, Code, attribute, compile_test, compile_value, constant, context
-from gateway.language.nodes import Chain, Element, Equal, Fact, Literal, Member, Named, Test, leaves
-from gateway.rules.declared import Agreement, Because, Check, Forbid, Permit
+from gateway.language.nodes import Chain, Element, Equal, Fact, Literal, Member, Named, Test
+from gateway.rules.declared import Agreement, Because, Check, Forbid, Mask, Permit
 from gateway.rules.facts import Facts
-from gateway.rules.grants import searched, usable
+from gateway.rules.grants import hidden_by, searched, usable
 from gateway.rules.ground import Vocabulary
 from gateway.rules.reading import READER, RESOURCE
+from gateway.rules.stored import Asked, Each, Later, Shown, each_of, shown, split
 from gateway.rules.telling import Teller, teller
 
-Asked = Callable[[Facts], bool]
 AskedOf = Callable[[Facts, Any], bool]
 Values = Callable[[Facts], tuple[str, ...]]
 
@@ -62,8 +62,8 @@ class Granting:
     permit: Permit
     gate: Gate
     when: Asked | None
-    each: AskedOf | None
-    rows: Mapping[str, AskedOf]
+    each: Each | None
+    rows: Mapping[str, Shown]
     asking: Mapping[str, tuple[tuple[str, ...], ...]]
     names: Mapping[str, frozenset[str]]
     narrow: Mapping[str, tuple[tuple[str, Values], ...]]
@@ -72,11 +72,29 @@ class Granting:
 
 @dataclass(frozen=True, slots=True)
 class Forbidding:
-    """A forbid, compiled. Shape: one of `when` and `each`, the latter where it reads a resource; neither: always."""
+    """A forbid, compiled.
+
+    Shape: `when` is the part of its condition that reads the request alone, `each` the part that reads a resource; both
+    must hold, neither: always.
+    """
 
     forbid: Forbid
     when: Asked | None
-    each: AskedOf | None
+    each: Each | None
+
+
+@dataclass(frozen=True, slots=True)
+class Masking:
+    """A mask, compiled as a forbid is.
+
+    Shape: `hide` its element paths, `parameters` those that search a hidden element, by type.
+    """
+
+    mask: Mask
+    when: Asked | None
+    each: Each | None
+    hide: frozenset[str]
+    parameters: Mapping[str, frozenset[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +116,7 @@ def gate(because: Because | None, unguarded: Iterable[str], agreements: Mapping[
 
 def granting(permit: Permit, agreements: Mapping[str, Agreement], vocabulary: Vocabulary) -> Granting:
     """Compile a permit."""
-    asked, of_each = _split(permit.when)
+    asked, of_each = split(permit.when)
     table = vocabulary.tables.search_parameters
     asking = {name: usable(permit.asking, name, vocabulary) for name in permit.types} if permit.asking else {}
     names = {
@@ -110,23 +128,45 @@ def granting(permit: Permit, agreements: Mapping[str, Agreement], vocabulary: Vo
     return Granting(
         permit,
         gate(permit.because, permit.unguarded, agreements),
-        None if asked is None else compile_test(asked, READER, absent="fails", name=permit.id),
-        None if of_each is None else _of(of_each, (RESOURCE,), permit.id, "fails"),
-        {name: _of(rows.where, (RESOURCE,), f"{permit.id} rows {name}", "fails") for name, rows in permit.rows.items()},
+        None if asked is None else Later(lambda: compile_test(asked, READER, absent="fails", name=permit.id)),
+        None if of_each is None else each_of(of_each, permit.id, "fails"),
+        {name: shown(rows, f"{permit.id} rows {name}") for name, rows in permit.rows.items()},
         asking,
         names,
-        {name: tuple(narrowing(rows.where, name, vocabulary)) for name, rows in permit.rows.items()},
+        {
+            name: tuple(narrowing(rows.where, name, vocabulary)) if rows.link is None else ()
+            for name, rows in permit.rows.items()
+        },
         frozenset(permit.hide),
     )
 
 
 def forbidding(forbid: Forbid) -> Forbidding:
     """Compile a forbid; a value that is absent all the same makes it hold, not fail."""
-    if forbid.when is None:
-        return Forbidding(forbid, None, None)
-    if _reads_resource(forbid.when):
-        return Forbidding(forbid, None, _of(forbid.when, (RESOURCE,), forbid.id, "passes"))
-    return Forbidding(forbid, compile_test(forbid.when, READER, absent="passes", name=forbid.id), None)
+    asked, of_each = split(forbid.when)
+    return Forbidding(forbid, _request(asked, forbid.id), _each(of_each, forbid.id))
+
+
+def masking(mask: Mask, vocabulary: Vocabulary) -> Masking:
+    """Compile a mask; a value that is absent all the same makes it hide."""
+    asked, of_each = split(mask.when)
+    searching = {
+        name: frozenset(
+            code
+            for (resource, code), parameter in vocabulary.tables.search_parameters.items()
+            if resource == name and hidden_by(parameter, name, mask.hide) is not None
+        )
+        for name in mask.types
+    }
+    return Masking(mask, _request(asked, mask.id), _each(of_each, mask.id), frozenset(mask.hide), searching)
+
+
+def _request(test: Test | None, name: str) -> Asked | None:
+    return None if test is None else Later(lambda: compile_test(test, READER, absent="passes", name=name))
+
+
+def _each(test: Test | None, name: str) -> Each | None:
+    return None if test is None else each_of(test, name, "passes")
 
 
 def checking(check: Check) -> Checking:
@@ -142,21 +182,6 @@ def checking(check: Check) -> Checking:
 
 def _of(test: Test, variables: tuple[str, ...], name: str, absent: Absent = "false") -> Callable[..., bool]:
     return compile_test(test, READER, absent=absent, variables=variables, name=name)
-
-
-def _reads_resource(test: Test) -> bool:
-    return any(isinstance(leaf, Element) for leaf in leaves(test))
-
-
-def _split(test: Test | None) -> tuple[Test | None, Test | None]:
-    """The parts of a condition that read the request alone, and those that read a resource."""
-    if test is None or not _reads_resource(test):
-        return test, None
-    if not isinstance(test, Chain) or test.word == "or":
-        return None, test
-    request = tuple(part for part in test.parts if not _reads_resource(part))
-    resource = tuple(part for part in test.parts if _reads_resource(part))
-    return (replace(test, parts=request) if request else None), replace(test, parts=resource)
 
 
 # --- narrowing -----------------------------------------------------------------------------------------------------

@@ -6,25 +6,30 @@ permit grants nothing, such a forbid denies, such an error-level check refuses.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import functools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from gateway.finding import Finding, refuses
 from gateway.language.functions import ERRORS
+from gateway.rules.around import NOTHING, Around, Subjects, Want
 from gateway.rules.compile import Checking, Forbidding, Granting
 from gateway.rules.decision import Decision, Release, Resource, View
 from gateway.rules.declared import Domain, Forbid, Registry
 from gateway.rules.facts import Caller, Facts
-from gateway.rules.program import Judged
+from gateway.rules.program import Judged, Program
 from gateway.rules.queries import allows, names_of, unusable
 from gateway.rules.registry import parts_of
+from gateway.rules.release import Querying, against, hidden_parameters, holds, judges, released, rows_of, wants
+from gateway.rules.stored import Row
 from gateway.rules.telling import UNDECIDED
-from gateway.rules.wanting import nearest_lacks, plain
+from gateway.rules.wanting import Lacks, plain
 from gateway.source import Source
 from gateway.tabular import Layout
 
 Ids = tuple[str, ...]
+_SEARCHING = frozenset({"search", "count"})
+_NO_NAMES = frozenset[str]()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +39,9 @@ class Ingesting:
     Shape: `forbids` are those of resource types, which any resource of a Fhir submission may trigger.
     """
 
-    judge: Callable[[Facts], Judged]
+    program: Program
     permits: tuple[Granting, ...]
     forbids: tuple[Forbidding, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Querying:
-    """The rules of all domains for one action on one resource type.
-
-    Shape: `usable` are the parameters that some permit lets someone use.
-    """
-
-    permits: tuple[Granting, ...]
-    usable: frozenset[str]
-    forbids: tuple[Forbidding, ...]
-    each: tuple[Forbidding, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,7 +50,7 @@ class RuleSet:
 
     Shape: `served` is the target that each granted resource type is served from; `places` where each rule stands,
     `file:line`; `layouts` those of CSV files that some domain accepts; `results` and `submitted` the checks
-    `on result` and `on Fhir` by domain and resource type.
+    `on result` and `on Fhir` by domain and resource type; `subjects` tells the patients of resources, by type.
     """
 
     digest: str
@@ -74,6 +66,7 @@ class RuleSet:
     granting: Mapping[str, Granting]
     forbids: Mapping[str, Forbid]
     layouts: Mapping[str, Layout]
+    subjects: Mapping[str, Subjects | None]
 
     def caller(self, principal: str) -> Caller | None:
         """What the registry has of a principal; None if it isn't declared."""
@@ -89,6 +82,7 @@ class RuleSet:
             {domain: frozenset(types) for domain, types in found.sends.items()},
             frozenset(found.roles),
             frozenset(found.may_assert),
+            found.may_break_glass,
         )
 
     def decide(self, facts: Facts) -> Decision:
@@ -101,9 +95,9 @@ class RuleSet:
             return self._query(facts)
         rules = self.ingesting.get((facts.domain, facts.data_type, facts.type))
         if rules is None:
-            return Decision("deny", self.digest, wanting=(_nobody(facts),))
+            return Decision("deny", self.digest, wanting=Lacks((), facts))
         try:
-            denied, granted, erred, findings, routes = rules.judge(facts)
+            denied, granted, erred, findings, routes = rules.program.judge(facts)
         except ERRORS:
             # the message itself can't be read: no rule can be trusted to have been asked
             every = tuple(p.permit.id for p in rules.permits)
@@ -153,26 +147,30 @@ class RuleSet:
         granted = [p for p in rules.permits if _grants(p, facts, [])] if rules is not None else []
         return tuple(sorted({name for p in granted for name in p.names[facts.type or ""]}))
 
-    def release(self, facts: Facts, decision: Decision, resource: Resource) -> Release:
+    def wants(self, facts: Facts, decision: Decision, resources: Iterable[Resource]) -> frozenset[Want]:
+        """What the rules read beside resources that came back: to be fetched before `release` is asked."""
+        by_type: dict[str, list[Row]] = {}
+        for resource in resources:
+            name = str(resource.get("resourceType"))
+            by_type.setdefault(name, []).append(Row(resource, NOTHING, self.subjects.get(name)))
+        found: set[Want] = set()
+        for name, rows in by_type.items():
+            rules = self.querying.get((facts.action, name))
+            if rules is not None:
+                found.update(wants(rules, decision.views, facts, rows))
+        return frozenset(found)
+
+    def release(self, facts: Facts, decision: Decision, resource: Resource, around: Around = NOTHING) -> Release:
         """Whether a resource that came back may go to the caller, and what of it is hidden.
 
         Shape: any resource may be asked about, an included one too; one that no view of the decision shows is not
-        released.
+        released. `around` is what was found of `wants`; a rule that reads what is not there errs.
         """
         name = str(resource.get("resourceType"))
-        erred: list[str] = []
         rules = self.querying.get((facts.action, name))
         if rules is None or decision.effect != "permit":
             return Release(released=False)
-        against = [f.forbid.id for f in rules.each if _holds(f.each, f.forbid.id, erred, facts, resource)]
-        if against or erred:
-            return Release(released=False, by=(*against, *erred), erred=tuple(erred))
-        showing = [view for view in decision.views if name in view.types and self._shows(view, facts, resource, erred)]
-        hide = _hidden([{p for p in view.hide if p.partition(".")[0] == name} for view in showing])
-        return Release(bool(showing), hide, tuple(view.permit for view in showing), tuple(erred))
-
-    def _shows(self, view: View, facts: Facts, resource: Resource, erred: list[str]) -> bool:
-        return view.rows is None or _holds(view.rows, view.permit, erred, facts, resource)
+        return released(rules, decision.views, facts, Row(resource, around, self.subjects.get(name)))
 
     # --- submissions -----------------------------------------------------------------------------------------------
 
@@ -182,8 +180,7 @@ class RuleSet:
         if not granted:
             if denied or (erred and not self._only_permits(erred)):
                 return self._forbidden(denied, erred)
-            wanting = nearest_lacks(rules.permits, facts)
-            return Decision("deny", self.digest, erred=erred, wanting=wanting or (_nobody(facts),))
+            return Decision("deny", self.digest, erred=erred, wanting=Lacks(rules.permits, facts))
         if refuses(findings):
             refusing = dict.fromkeys(f.rule for f in findings if f.rule is not None and f.severity == "error")
             return Decision("refuse", self.digest, tuple(refusing), erred, findings)
@@ -196,14 +193,14 @@ class RuleSet:
         self, rules: Ingesting, facts: Facts, denied: Ids, granted: Ids, erred: Ids, findings: tuple[Finding, ...]
     ) -> tuple[Ids, Ids, Ids, tuple[Finding, ...]]:
         """The same with what the rules on resource types say of each resource of a Fhir submission."""
-        against: list[str] = []
+        hit: list[str] = []
         failed: list[str] = []
         for one in rules.forbids:
             sent = (resource for name in one.forbid.on.types for _, resource in facts.resources.get(name, ()))
-            if any(_against(one, facts, resource, failed) for resource in sent):
-                against.append(one.forbid.id)
-        if against or failed:
-            return (*denied, *against), (), (*erred, *failed), ()
+            if any(against(one, facts, Row(resource, NOTHING, None), failed) for resource in sent):
+                hit.append(one.forbid.id)
+        if hit or failed:
+            return (*denied, *hit), (), (*erred, *failed), ()
         if not granted:
             return denied, granted, erred, findings
         every = [each for sent in facts.resources.values() for each in sent]
@@ -212,53 +209,39 @@ class RuleSet:
     def _only_permits(self, erred: Iterable[str]) -> bool:
         return all(rule in self.granting for rule in erred)
 
-    def _forbidden(self, denied: Iterable[str], erred: Sequence[str]) -> Decision:
-        findings = [Finding("error", "forbidden", plain(self.forbids[rule].title), None, rule) for rule in denied]
+    def _forbidden(self, denied: Ids, erred: Ids) -> Decision:
+        findings = [_denial(rule, self.forbids[rule].title) for rule in denied]
         findings += [_undecided(rule) for rule in erred]
-        by = tuple(f.rule for f in findings if f.rule is not None)
-        return Decision("deny", self.digest, by, tuple(erred), tuple(findings))
+        return Decision("deny", self.digest, (*denied, *erred), erred, tuple(findings))
 
     # --- queries ---------------------------------------------------------------------------------------------------
 
     def _query(self, facts: Facts) -> Decision:
         rules = self.querying.get((facts.action, facts.type or ""))
         if rules is None or not rules.permits:
-            return Decision("deny", self.digest, wanting=(_nobody(facts),))
-        searching = facts.action in {"search", "count"}
-        names = names_of(facts.query) if searching and facts.query is not None else frozenset()
+            return Decision("deny", self.digest, wanting=Lacks((), facts))
+        searching = facts.action in _SEARCHING
+        names = names_of(facts.query) if searching and facts.query is not None else _NO_NAMES
         if not names <= rules.usable:
             return Decision("deny", self.digest, wanting=unusable(facts, names, rules.usable), unusable=True)
-        erred: list[str] = []
-        denied = [f.forbid.id for f in rules.forbids if _holds(f.when, f.forbid.id, erred, facts)]
-        if denied or erred:
+        denied, granted, erred, _, _ = rules.program.judge(facts)
+        if denied or (erred and not granted and not self._only_permits(erred)):
             return self._forbidden(denied, erred)
-        granted = [p for p in rules.permits if _grants(p, facts, erred)]
-        views = [p for p in granted if not searching or allows(p, facts, names)]
-        if not views:
-            wanting = nearest_lacks(rules.permits, facts)
-            return Decision("deny", self.digest, erred=tuple(erred), wanting=wanting)
-        by = tuple(p.permit.id for p in views)
-        shown = tuple(_view(p, facts) for p in views)
-        judged = bool(rules.each) or any(view.rows is not None for view in shown)
-        return Decision("permit", self.digest, by, tuple(erred), views=shown, judged=judged)
-
-
-def _holds(test: Callable[..., bool] | None, rule: str, erred: list[str], *arguments: Any) -> bool:
-    """Whether a condition holds; one that can't be decided is put down as erred, and doesn't hold."""
-    if test is None:
-        return True
-    try:
-        return test(*arguments)
-    except ERRORS:
-        if rule not in erred:
-            erred.append(rule)
-        return False
-
-
-def _against(forbidding: Forbidding, facts: Facts, resource: Resource, erred: list[str]) -> bool:
-    """Whether a forbid on resource types holds of one resource."""
-    rule = forbidding.forbid.id
-    return _holds(forbidding.when, rule, erred, facts) and _holds(forbidding.each, rule, erred, facts, resource)
+        if rules.masks and names:
+            masked = [_masked(name, rule) for name, rule in hidden_parameters(rules, facts, names)]
+            if masked:
+                by = tuple(dict.fromkeys(finding.rule or "" for finding in masked))
+                return Decision("deny", self.digest, by, findings=tuple(masked))
+        if searching:
+            granted = tuple([rule for rule in granted if allows(self.granting[rule], facts, names)])
+        if not granted:
+            return Decision("deny", self.digest, erred=erred, wanting=Lacks(rules.permits, facts))
+        views = rules.views
+        shown = tuple([views[rule] if rule in views else _view(self.granting[rule], facts) for rule in granted])
+        judged = (rules.each or rules.masks) and judges(rules, facts, names)
+        judged = judged or any(view.rows is not None for view in shown)
+        # what Decision._make calls
+        return tuple.__new__(Decision, ("permit", self.digest, granted, erred, (), (), shown, (), False, bool(judged)))
 
 
 def _at(place: str, finding: Finding) -> Finding:
@@ -271,7 +254,7 @@ def _at(place: str, finding: Finding) -> Finding:
 
 def _grants(granting: Granting, facts: Facts, erred: list[str]) -> bool:
     rule = granting.permit.id
-    return _holds(granting.gate.open, rule, erred, facts) and _holds(granting.when, rule, erred, facts)
+    return holds(granting.gate.open, rule, erred, facts) and holds(granting.when, rule, erred, facts)
 
 
 def _check(checking: Checking, facts: Facts, resource: Resource) -> Iterable[Finding]:
@@ -285,6 +268,15 @@ def _check(checking: Checking, facts: Facts, resource: Resource) -> Iterable[Fin
             yield Finding(check.severity, check.code, UNDECIDED, checking.tell.field, check.id)
 
 
+def _masked(name: str, rule: str) -> Finding:
+    return Finding("error", "forbidden", f"{name} searches what is hidden from you", name, rule)
+
+
+@functools.lru_cache(maxsize=1024)
+def _denial(rule: str, title: str) -> Finding:
+    return Finding("error", "forbidden", plain(title), None, rule)
+
+
 def _undecided(rule: str | None) -> Finding:
     return Finding("error", "forbidden", UNDECIDED, None, rule)
 
@@ -292,34 +284,4 @@ def _undecided(rule: str | None) -> Finding:
 def _view(granting: Granting, facts: Facts) -> View:
     permit = granting.permit
     narrow = tuple((name, values(facts)) for name, values in granting.narrow.get(facts.type or "", ()))
-    rows = _rows(granting) if granting.rows or granting.each is not None else None
-    return View(permit.id, permit.types, granting.hide, narrow, rows)
-
-
-def _rows(granting: Granting) -> Callable[[Facts, Resource], bool]:
-    rows, each = granting.rows, granting.each
-
-    def shown(facts: Facts, resource: Resource) -> bool:
-        if each is not None and not each(facts, resource):
-            return False
-        test = rows.get(resource["resourceType"])
-        return test is None or test(facts, resource)
-
-    return shown
-
-
-def _hidden(hidden: Sequence[set[str]]) -> frozenset[str]:
-    """Elements that each view hides, itself or with what holds it."""
-    return frozenset(
-        path
-        for path in set().union(*hidden)
-        if all(any(path == own or path.startswith(own + ".") for own in view) for view in hidden)
-    )
-
-
-def _nobody(facts: Facts) -> Finding:
-    if facts.action == "ingest":
-        words = "no rule of the domain lets anyone send this"
-    else:
-        words = f"no rule lets anyone {facts.action} {facts.type}"
-    return Finding("error", "forbidden", words)
+    return View(permit.id, permit.types, granting.hide, narrow, rows_of(granting))

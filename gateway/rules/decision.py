@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 from gateway.finding import Finding
+from gateway.rules.around import Want
 from gateway.rules.facts import Facts
+from gateway.rules.stored import Row
 
 Resource = Mapping[str, Any]
 
@@ -27,6 +29,16 @@ class Routing(NamedTuple):
     order_key: str | None
 
 
+class Rows(Protocol):
+    """Which resources a view shows."""
+
+    def of(self, facts: Facts, row: Row) -> bool:
+        """Whether it shows one. Errors: one of `functions.ERRORS`."""
+
+    def wants(self, row: Row) -> Iterator[Want]:
+        """What has to be fetched before it can say."""
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """What one permit shows of a search or read.
@@ -40,7 +52,7 @@ class View:
     types: tuple[str, ...]
     hide: frozenset[str]
     narrow: tuple[tuple[str, tuple[str, ...]], ...]
-    rows: Callable[[Facts, Resource], bool] | None
+    rows: Rows | None
 
 
 class Decision(NamedTuple):
@@ -60,7 +72,7 @@ class Decision(NamedTuple):
     findings: tuple[Finding, ...] = ()
     routes: tuple[Routing, ...] = ()
     views: tuple[View, ...] = ()
-    wanting: tuple[Finding, ...] = ()
+    wanting: Sequence[Finding] = ()
     unusable: bool = False
     judged: bool = False
 
@@ -69,10 +81,12 @@ class Decision(NamedTuple):
 class Release:
     """Whether one resource may go to the caller.
 
-    Shape: `hide` are the element paths that go from it; `by` the permits that release it, or the forbids that do not.
+    Shape: `hide` are the element paths that go from it; `by` the permits that release it with the masks that hide
+    something, or the rules that keep it back; `masked` those masks alone.
     """
 
     released: bool
     hide: frozenset[str] = frozenset()
     by: tuple[str, ...] = ()
     erred: tuple[str, ...] = ()
+    masked: tuple[str, ...] = ()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Literal
 
+from gateway.language.lists import CodeList, NamedList
 from gateway.language.nodes import Leaf, Test
 from gateway.language.types import NamedSet
 from gateway.source import Span
@@ -55,12 +56,32 @@ class Applies:
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """`linked by PATH`: what else a `rows` condition reads.
+
+    Shape: `type` is that of the linked resource. Forwards the row itself refers to it, by the element `steps` below the
+    row; backwards it refers to the row, and is found by the search parameter `parameter`; with `patient` it refers to
+    the row's patients instead, each of whom needs one of which the condition holds.
+    """
+
+    path: str
+    type: str
+    steps: tuple[str, ...] = ()
+    parameter: str | None = None
+    patient: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Rows:
-    """`rows Encounter where ...`: the resources of a type that a permit shows."""
+    """`rows Encounter where ...`: the resources of a type that a permit shows.
+
+    Shape: with `link`, `where` reads the linked resource, and one that it holds of is enough.
+    """
 
     type: str
     where: Test
     span: Span
+    link: Link | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +127,21 @@ class Forbid:
     types: tuple[str, ...]
     on: Applies
     when: Test | None
+    because: Because | None
+    review_by: date | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """What is hidden whatever a permit shows. Shape: `hide` are element paths."""
+
+    id: str
+    title: str
+    actions: tuple[str, ...]
+    types: tuple[str, ...]
+    when: Test | None
+    hide: tuple[str, ...]
     because: Because | None
     review_by: date | None
     span: Span
@@ -190,6 +226,7 @@ class Domain:
     checks: tuple[Check, ...]
     routes: tuple[Route, ...]
     span: Span
+    masks: tuple[Mask, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,8 +271,41 @@ class Agreement:
 
 
 @dataclass(frozen=True, slots=True)
+class ListDeclaration:
+    """A list of values in a file beside the rules.
+
+    Shape: `file` is the file's name as rule files are named; `made` the day that it says it is of, None where it says
+    none; `held` its values as rules ask them.
+    """
+
+    name: str
+    title: str
+    form: str
+    file: str
+    stale_after: timedelta | None
+    made: date | None
+    held: NamedList
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class CodesDeclaration:
+    """A list of codes in a file beside the rules. Shape: `file` is the file's name as rule files are named."""
+
+    name: str
+    title: str
+    file: str
+    held: CodeList
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class PrincipalDeclaration:
-    """Who may call, with the three permissions. Shape: `sends` are message types by domain."""
+    """Who may call, with the three permissions.
+
+    Shape: `sends` are message types by domain; `per_second` is how many requests it may make, `per_day` how many
+    resources of a type it may see; without a number there is no limit.
+    """
 
     name: str
     title: str
@@ -245,6 +315,9 @@ class PrincipalDeclaration:
     roles: tuple[str, ...]
     may_assert: tuple[str, ...]
     span: Span
+    may_break_glass: bool = False
+    per_second: int | None = None
+    per_day: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,3 +330,5 @@ class Registry:
     targets: Mapping[str, Target] = field(default_factory=dict)
     agreements: Mapping[str, Agreement] = field(default_factory=dict)
     principals: Mapping[str, PrincipalDeclaration] = field(default_factory=dict)
+    lists: Mapping[str, ListDeclaration] = field(default_factory=dict)
+    codes: Mapping[str, CodesDeclaration] = field(default_factory=dict)

@@ -9,6 +9,7 @@ from datetime import timedelta
 from gateway.language import messages
 from gateway.language.check import check
 from gateway.language.kinds import DECLARED
+from gateway.language.limits import DEEPEST
 from gateway.language.nodes import Named, Test, Text, Word, parts
 from gateway.language.types import NamedSet
 from gateway.rules.accepting import accept, between, repeating, told_apart
@@ -111,6 +112,10 @@ def conditions(statements: Mapping[str, Statement], ground: Ground, report: Repo
         statement = statements[name]
         if name in open_names:
             report.say(messages.CYCLE.at(statement.name.span, word=name))
+            ground.broken.add(name)
+            return
+        if len(open_names) > DEEPEST:
+            report.say(messages.TOO_DEEP.at(statement.name.span, most=DEEPEST))
             ground.broken.add(name)
             return
         open_names.append(name)

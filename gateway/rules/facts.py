@@ -15,14 +15,37 @@ from gateway.language.kinds import Type
 from gateway.query import Query
 from gateway.tabular import Value
 
-ACTIONS = ("ingest", "search", "count", "read", "history", "create", "update")
-"""What rules may speak of in this version of the language."""
+ACTIONS = ("ingest", "search", "count", "read", "history", "create", "update", "patch", "delete")
+"""What rules may speak of, beside operations, which go by their names."""
 
-WRITES = frozenset({"create", "update"})
+WRITES = frozenset({"create", "update", "patch", "delete"})
 """Actions that write; what they write is judged as what is shown is, by `rows` and by conditions that read it."""
 
-LATER_ACTIONS = ("patch", "delete", "operation")
-"""What the language speaks of and this version does not."""
+SHOWING = ("search", "count", "read", "history")
+"""Actions that show what is stored, or tell of it."""
+
+OPERATIONS = (
+    "document",
+    "everything",
+    "graph",
+    "lastn",
+    "match",
+    "meta",
+    "meta-add",
+    "meta-delete",
+    "stats",
+    "validate",
+)
+"""Operations on resources that rules may speak of.
+
+Source: https://hl7.org/fhir/R4/operationslist.html
+"""
+
+
+def operation(name: str) -> str:
+    """How the action of an operation is called in facts and decisions."""
+    return f"operation {name}"
+
 
 DATA_TYPES = ("Hl7v2", "Fhir", "Csv")
 """What may be submitted; capitalisation matters."""
@@ -47,6 +70,7 @@ class Caller:
     categories: Mapping[str, frozenset[str]]
     roles: frozenset[str]
     may_assert: frozenset[str]
+    may_break_glass: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +79,8 @@ class Facts:
 
     Shape: `organisation` in upper case; `data_type`, `message`, `domain` for ingest; `type` is the message type of an
     ingest, else the FHIR type asked for; `query` for search and count; `resources` are those of a Fhir submission, the
-    submission itself among them, each with its place, by type; `row` are the values of a CSV row by column.
+    submission itself among them, each with its place, by type; `row` are the values of a CSV row by column; `glass`
+    says that the caller, who may, gave a reason to break glass.
     Units: `now` and `received` are aware; `today` is the day in Europe/London.
     """
 
@@ -75,9 +100,10 @@ class Facts:
     query: Query | None = None
     resources: Submitted = field(default_factory=dict)
     row: Mapping[str, Value | None] = field(default_factory=dict)
+    glass: bool = False
 
 
-Where = Literal["always", "ingest", "Hl7v2", "later"]
+Where = Literal["always", "ingest", "Hl7v2", "stored"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,25 +146,26 @@ TABLE: tuple[Fact, ...] = (
     Fact("environment", _TEXT, "always", ("environment",), "configuration"),
     Fact("now", Type("instant"), "always", ("now",), "the gateway's clock"),
     Fact("today", Type("date"), "always", ("today",), "the gateway's clock, Europe/London"),
-    Fact("patient", Type("complex"), "later", (), "the subject of the resource"),
-    Fact("source.organisations", Type("organisation", many=True), "later", (), "contributor tags"),
-    Fact("source.domains", Type("domain", many=True), "later", (), "contributor tags"),
+    Fact("patient", Type("complex"), "stored", (), "the subject of the resource, fetched before the decision"),
+    Fact("source.organisations", Type("organisation", many=True), "stored", (), "contributor tags of the resource"),
+    Fact("source.domains", Type("domain", many=True), "stored", (), "contributor tags of the resource"),
 )
 
 PATHS: Mapping[str, tuple[str, ...]] = {fact.name: fact.path for fact in TABLE}
 """How each fact is read from `Facts`."""
 
 
-def readable(*, ingest: bool, hl7v2: bool) -> tuple[dict[str, Type], dict[str, str]]:
+def readable(*, ingest: bool, hl7v2: bool, stored: bool = False) -> tuple[dict[str, Type], dict[str, str]]:
     """Facts that a statement may read, and those that it may not with the reason.
 
-    Shape: `ingest` where the statement concerns submissions alone, `hl7v2` where it says `on Hl7v2`.
+    Shape: `ingest` where the statement concerns submissions alone, `hl7v2` where it says `on Hl7v2`, `stored` where it
+    is about resources that are stored.
     """
-    present: dict[Where, bool] = {"always": True, "ingest": ingest, "Hl7v2": ingest and hl7v2, "later": False}
+    present: dict[Where, bool] = {"always": True, "ingest": ingest, "Hl7v2": ingest and hl7v2, "stored": stored}
     reasons: dict[Where, str] = {
         "ingest": "it is known where something is sent, so in statements `to ingest`",
         "Hl7v2": "only a statement `on Hl7v2` reads it",
-        "later": "this fact is not available yet",
+        "stored": "it is known of resources that are stored, so in rules `to search`, `read` and their like",
     }
     return (
         {fact.name: fact.type for fact in TABLE if present[fact.where]},

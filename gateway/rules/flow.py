@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from gateway.language import messages
 from gateway.language.check import check as check_test
 from gateway.language.check import check_operand
-from gateway.language.nodes import Chain, Equal, Field, Leaf, Member, Named, Not, Test, Text, Word
+from gateway.language.nodes import Chain, Equal, Field, Leaf, Member, Named, Not, Operand, Test, Text, Word
 from gateway.language.nodes import Fact as FactLeaf
 from gateway.language.nodes import Literal as LiteralNode
 from gateway.language.presence import present_in
@@ -102,7 +103,7 @@ def _each(statement: Statement, scope: Scope, report: Report) -> tuple[Each | No
     for version, dictionary in scope.dictionaries.items():
         definition = dictionary.field(field.segment, field.field)
         datatypes[version] = definition.datatype if definition else None
-    inner = replace(scope, bound={name: Bound(datatypes)}, own=(field.segment, name))
+    inner = replace(scope, bound={name: Bound(datatypes)}, own={field.segment: name})
     where = None
     if clause.where is not None:
         checked = check_test(clause.where, inner)
@@ -247,22 +248,46 @@ def _may(test: Test | None, message_type: str) -> bool:
 
 def possible(test: Test, message_type: str) -> bool | None:
     """What a condition says of a message type alone: true, false, or None where it depends on more."""
-    match test:
-        case Chain():
-            answers = [possible(part, message_type) for part in test.parts]
-            deciding = test.word == "or"
-            if deciding in answers:
-                return deciding
-            return None if None in answers else not deciding
-        case Not():
-            inner = possible(test.part, message_type)
-            return None if inner is None else not inner
-        case Named(test=inner_test) if inner_test is not None:
-            return possible(inner_test, message_type)
-        case Equal(left=FactLeaf(name="message.type"), right=LiteralNode() as literal):
-            return (literal.value == message_type) is not test.negated
-        case Member(left=FactLeaf(name="message.type")):
-            options = [o.value for o in test.options if isinstance(o, LiteralNode)]
-            return message_type in options if len(options) == len(test.options) else None
-        case _:
-            return None
+    return _POSSIBLE[type(test)](test, message_type) if type(test) in _POSSIBLE else None
+
+
+def _possible_chain(test: Chain, message_type: str) -> bool | None:
+    answers = [possible(part, message_type) for part in test.parts]
+    deciding = test.word == "or"
+    if deciding in answers:
+        return deciding
+    return None if None in answers else not deciding
+
+
+def _possible_not(test: Not, message_type: str) -> bool | None:
+    inner = possible(test.part, message_type)
+    return None if inner is None else not inner
+
+
+def _possible_named(test: Named, message_type: str) -> bool | None:
+    return None if test.test is None else possible(test.test, message_type)
+
+
+def _possible_equal(test: Equal, message_type: str) -> bool | None:
+    if not _is_type(test.left) or not isinstance(test.right, LiteralNode):
+        return None
+    return (test.right.value == message_type) is not test.negated
+
+
+def _possible_member(test: Member, message_type: str) -> bool | None:
+    options = [o.value for o in test.options if isinstance(o, LiteralNode)]
+    return message_type in options if _is_type(test.left) and len(options) == len(test.options) else None
+
+
+def _is_type(operand: Operand) -> bool:
+    return isinstance(operand, FactLeaf) and operand.name == "message.type"
+
+
+# the others read more than the message type
+_POSSIBLE: Mapping[type, Callable[[Any, str], bool | None]] = {
+    Chain: _possible_chain,
+    Not: _possible_not,
+    Named: _possible_named,
+    Equal: _possible_equal,
+    Member: _possible_member,
+}

@@ -1,21 +1,24 @@
-"""`permit` and `forbid`, checked; and which element a search parameter searches."""
+"""`permit`, `forbid` and `mask`, checked; and which element a search parameter searches."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
 from gateway.language import messages
 from gateway.language.check import check
-from gateway.language.nodes import Test, Text, Word
+from gateway.language.nodes import BreaksGlass, Test, Text, Word, parts
+from gateway.rules import messages as own
 from gateway.rules.clauses import Report, choose, day, every, missing, one, said, words
-from gateway.rules.declared import Applies, Because, Forbid, Permit, Rows
-from gateway.rules.facts import ACTIONS, LATER_ACTIONS, WRITES
+from gateway.rules.declared import Applies, Because, Forbid, Mask, Permit
+from gateway.rules.facts import ACTIONS, OPERATIONS, SHOWING, WRITES, operation
 from gateway.rules.ground import Ground, Vocabulary, applies, resource_type, submitted
-from gateway.rules.nodes import Asked, Asking, On, RowsWhere, Said, Statement, To
+from gateway.rules.nodes import Asked, Asking, On, Said, Statement, To
 from gateway.rules.nodes import Because as BecauseClause
+from gateway.rules.reading import PATIENT, reads
+from gateway.rules.rows import rows_of
 from gateway.source import nearest
 from gateway.specs import SearchParameter
 
@@ -61,7 +64,7 @@ def permit(statement: Statement, ground: Ground, report: Report) -> Permit | Non
         unguarded,
         alternatives,
         tuple(w.text for w in words(statement, "allowing", report)),
-        {} if reach.ingest else _rows(statement, ground, reach, report),
+        {} if reach.ingest else rows_of(statement, reach.types, ground, report),
         hide,
         because(statement, ground, report),
         _review(statement, report),
@@ -89,17 +92,42 @@ def forbid(statement: Statement, ground: Ground, report: Report) -> Forbid | Non
     )
 
 
+def mask(statement: Statement, ground: Ground, report: Report) -> Mask | None:
+    """One `mask`; None where it can't be used."""
+    reach = _reach(statement, ground, report)
+    if reach is None:
+        return None
+    to = every(statement, To)[0]
+    for word in (*to.actions, *to.operations):
+        if word.text not in SHOWING:
+            report.say(own.NOT_MASKED.at(word.span, word=word.text))
+            return None
+    if said(statement, "hide", report) is None:
+        missing(statement, "hide", report, f"add `hide {reach.types[0] if reach.types else 'Patient'}.ELEMENT`")
+        return None
+    on = _on(statement, ground, reach, report)
+    when, _ = _when(statement, ground, on, reach, report)
+    return Mask(
+        statement.name.text,
+        statement.title,
+        reach.actions,
+        reach.types,
+        when,
+        _hide(statement, ground.vocabulary, reach, report),
+        because(statement, ground, report),
+        _review(statement, report),
+        statement.span,
+    )
+
+
 def _reach(statement: Statement, ground: Ground, report: Report, *, wide: bool = False) -> _Reach | None:
     to = one(statement, To, report)
     if to is None:
         missing(statement, "to", report, "add `to ingest`, or `to search, read Patient`")
         return None
-    actions: list[str] = []
-    for word in to.actions:
-        if word.text in LATER_ACTIONS:
-            report.say(messages.NOT_YET.at(word.span, word=f"to {word.text}"))
-        elif choose(word, ACTIONS, "action", report) is not None:
-            actions.append(word.text)
+    actions = [word.text for word in to.actions if choose(word, ACTIONS, "action", report) is not None]
+    named = [word.text for word in to.operations if choose(word, OPERATIONS, "operation", report) is not None]
+    actions += map(operation, named)
     if not actions:
         return None
     ingest = "ingest" in actions
@@ -114,6 +142,8 @@ def _reach(statement: Statement, ground: Ground, report: Report, *, wide: bool =
     if not ingest and not to.types:
         report.say(messages.NEEDS_TYPES.at(to.span, word=", ".join(actions)))
         return None
+    if to.types and not types and not any_type:
+        return None  # what is wrong with them is said; all else would follow from it
     return _Reach(tuple(actions), types, ingest, any_type)
 
 
@@ -136,7 +166,26 @@ def _when(
     scope = ground.scope(on, "spelled", ingest=reach.ingest, resources=resources, exempt=exempt)
     checked = check(clause.test, scope)
     report.diagnostics.extend(checked.diagnostics)
+    glass = next(_glass(clause.test), None) if reach.ingest else None
+    if glass is not None:
+        report.say(own.GLASS_INGEST.at(glass.span))
+    if checked.test is not None and PATIENT in reads(checked.test):
+        _compartment(statement, reach, ground.vocabulary, report)
     return checked.test, checked.unguarded
+
+
+def _glass(test: Test) -> Iterator[BreaksGlass]:
+    if isinstance(test, BreaksGlass):
+        yield test
+    for part in parts(test):
+        yield from _glass(part)
+
+
+def _compartment(statement: Statement, reach: _Reach, vocabulary: Vocabulary, report: Report) -> None:
+    """Warn of types that are nobody's, where a rule reads the patient."""
+    for word in every(statement, To)[0].types:
+        if word.text in reach.types and not vocabulary.elements.in_patient_compartment(word.text):
+            report.say(own.NO_PATIENT.at(word.span, word=word.text))
 
 
 def because(statement: Statement, ground: Ground, report: Report) -> Because | None:
@@ -160,61 +209,6 @@ def _review(statement: Statement, report: Report) -> date | None:
     return None if clause is None else day(clause.words[0], report)
 
 
-# --- rows ----------------------------------------------------------------------------------------------------------
-
-
-def _rows(statement: Statement, ground: Ground, reach: _Reach, report: Report) -> dict[str, Rows]:
-    found: dict[str, Rows] = {}
-    spoken: set[str] = set()
-    for clause in every(statement, RowsWhere):
-        name = _granted(clause.type, reach, report)
-        if name is None:
-            continue
-        if name in spoken:
-            report.say(messages.ROWS_TWICE.at(clause.type.span, word=name))
-            continue
-        spoken.add(name)
-        checked = check(clause.where, ground.scope(Applies(), "free", ingest=False, resources=(name,)))
-        report.diagnostics.extend(checked.diagnostics)
-        if checked.test is not None:
-            found[name] = Rows(name, checked.test, clause.span)
-    spoken |= _all_rows(statement, reach, spoken, report)
-    for name in reach.types:
-        if name not in spoken:
-            hint = f"add `rows {name} where ...`, or `all rows {name}`"
-            report.say(messages.NO_ROWS.at(statement.name.span, hint, word=name))
-    return found
-
-
-def _all_rows(statement: Statement, reach: _Reach, spoken: set[str], report: Report) -> set[str]:
-    """Types that `all rows` covers; without types of its own, all that no other line speaks of."""
-    clause = said(statement, "all rows", report)
-    if clause is None:
-        return set()
-    rest = set(reach.types) - spoken
-    if not clause.words:
-        if not rest and reach.types:
-            report.say(messages.EITHER_ROWS.at(clause.span))
-        return rest
-    named: set[str] = set()
-    for word in clause.words:
-        name = _granted(word, reach, report)
-        if name is not None and name in spoken | named:
-            report.say(messages.ROWS_TWICE.at(word.span, word=name))
-        elif name is not None:
-            named.add(name)
-    return named
-
-
-def _granted(word: Word, reach: _Reach, report: Report) -> str | None:
-    if word.text in reach.types:
-        return word.text
-    near = nearest(word.text, reach.types)
-    hint = f"did you mean `{near}`?" if near else None
-    report.say(messages.NOT_GRANTED.at(word.span, hint, word=word.text, types=", ".join(reach.types)))
-    return None
-
-
 # --- parameters and what they search -------------------------------------------------------------------------------
 
 
@@ -234,7 +228,7 @@ def _hide(statement: Statement, vocabulary: Vocabulary, reach: _Reach, report: R
             report.say(messages.HIDES_NEEDED.at(word.span, "every resource is known by its id", word=word.text))
         else:
             found.append(word.text)
-            if "update" in reach.actions:
+            if not {"update", "patch"}.isdisjoint(reach.actions):
                 report.say(messages.HIDES_WRITTEN.at(word.span, word=root))
     return tuple(found)
 

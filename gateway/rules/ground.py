@@ -79,7 +79,8 @@ class Ground:
     ) -> Scope:
         """What a statement of this domain may read."""
         hl7v2 = "Hl7v2" in on.data_types
-        facts, unreadable = readable(ingest=ingest, hl7v2=hl7v2)
+        resources = frozenset(resources)
+        facts, unreadable = readable(ingest=ingest, hl7v2=hl7v2, stored=bool(resources) and not ingest)
         conditions: dict[str, Test | None] = dict.fromkeys(self.broken)
         for name, condition in self.conditions.items():
             if condition.data_type is None or condition.data_type in on.data_types:
@@ -92,10 +93,12 @@ class Ground:
             dictionaries=self.dictionaries if hl7v2 else {},
             elements=self.vocabulary.elements,
             tables=self.vocabulary.tables,
-            resources=frozenset(resources),
+            resources=resources,
             layouts=self._columns(on),
             declared=self.declared(),
             sets=self.sets,
+            lists={name: one.held for name, one in self.registry.lists.items()},
+            codes={name: one.held for name, one in self.registry.codes.items()},
             conditions=conditions,
             absence=absence,
             exempt=frozenset(exempt),

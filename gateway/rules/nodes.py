@@ -23,12 +23,16 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class To:
-    """`to ingest`, `to search, read Patient`. Shape: `types` is empty where none is named."""
+    """`to ingest`, `to search, read Patient`, `to operation everything Patient`.
+
+    Shape: `types` is empty where none is named; `operations` are the names of those among the actions.
+    """
 
     actions: tuple[Word, ...]
     types: tuple[Word, ...]
     span: Span
     kind: str = "to"
+    operations: tuple[Word, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +67,13 @@ class ForEach:
 
 @dataclass(frozen=True, slots=True)
 class RowsWhere:
-    """`rows Encounter where ...`."""
+    """`rows Encounter where ...`, `rows Patient, Condition linked by Encounter.subject where ...`."""
 
-    type: Word
+    types: tuple[Word, ...]
     where: Test
     span: Span
     kind: str = "rows"
+    linked: Word | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +114,17 @@ class SendsCategory:
 
 
 @dataclass(frozen=True, slots=True)
+class Limit:
+    """`limit 50 per second`, `limit 500 Patient per day`. Shape: `type` is None where none is named."""
+
+    count: Word
+    type: Word | None
+    unit: Word
+    span: Span
+    kind: str = "limit"
+
+
+@dataclass(frozen=True, slots=True)
 class InOrder:
     """`in order of PID-3.1`."""
 
@@ -117,7 +133,62 @@ class InOrder:
     kind: str = "in order of"
 
 
-Clause = Said | To | On | Asked | ForEach | RowsWhere | Asking | Because | SetOf | SendsCategory | InOrder
+@dataclass(frozen=True, slots=True)
+class FromPrincipal:
+    """`from uhd-mirth as r0d to emergency-care` of a test."""
+
+    principal: Word
+    organisation: Word | None
+    domain: Word | None
+    span: Span
+    kind: str = "from"
+
+
+@dataclass(frozen=True, slots=True)
+class FromSource:
+    """`from source rdz to emergency-care` of a test."""
+
+    organisations: tuple[Word, ...]
+    domain: Word | None
+    span: Span
+    kind: str = "from source"
+
+
+@dataclass(frozen=True, slots=True)
+class Expect:
+    """What a test expects.
+
+    Shape: `outcome` is `accept`, `refuse`, `warn`, `deny`, `want` or `permit`; `rule` is None for `accept`, `names` are
+    its targets, what is wanting or the hidden paths; `narrowed` the parameters after
+    `rows`; `at` the place of a finding.
+    """
+
+    outcome: str
+    rule: Word | None
+    names: tuple[Word, ...]
+    narrowed: tuple[Word | Text, ...]
+    at: Word | Text | None
+    span: Span
+    kind: str = "expect"
+
+
+Clause = (
+    Said
+    | To
+    | On
+    | Asked
+    | ForEach
+    | RowsWhere
+    | Asking
+    | Because
+    | SetOf
+    | SendsCategory
+    | InOrder
+    | Limit
+    | FromPrincipal
+    | FromSource
+    | Expect
+)
 
 
 @dataclass(frozen=True, slots=True)

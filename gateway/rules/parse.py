@@ -16,7 +16,7 @@ from typing import cast
 
 from lark import Lark, Token, Tree
 
-from gateway.language import messages, parse
+from gateway.language import limits, messages, parse
 from gateway.language.nodes import Test, Text, Word
 from gateway.rules.nodes import (
     Asked,
@@ -25,6 +25,7 @@ from gateway.rules.nodes import (
     Clause,
     ForEach,
     InOrder,
+    Limit,
     On,
     RowsWhere,
     Said,
@@ -33,7 +34,8 @@ from gateway.rules.nodes import (
     Statement,
     To,
 )
-from gateway.source import Diagnostic, Source, Span, nearest
+from gateway.rules.trial import parse as trial
+from gateway.source import Diagnostic, Source, Span, nearest, slip
 
 STATEMENTS = Path(__file__).with_name("grammar.lark")
 
@@ -45,6 +47,7 @@ KINDS = (
     "condition",
     "permit",
     "forbid",
+    "mask",
     "check",
     "route",
     "organisation",
@@ -52,15 +55,16 @@ KINDS = (
     "purpose",
     "target",
     "agreement",
+    "list",
+    "codes",
     "principal",
+    "test",
 )
 """First words of statements."""
 
-LATER = ("mask", "list", "codes", "test")
-"""First words of statements that the language has and this version has not."""
-
-_NOT_YET = (*parse.NOT_YET, "convert with", "linked by", "limit", "may break glass", "operation")
+_NOT_YET = (*parse.NOT_YET, "convert with")
 _VERSION = "1"
+_FAILURE = "failure"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +86,31 @@ def read(source: Source) -> Parsed:
 
     Errors: diagnostics, at most one a statement.
     """
+    large = limits.too_large(source)
+    if large is not None:
+        return Parsed((), (large,))
     statements: list[Statement] = []
-    diagnostics: list[Diagnostic] = []
+    diagnostics: list[Diagnostic] = list(itertools.islice(limits.deceiving(source), limits.MOST_FAULTS))
+    deceiving = [d.span.start for d in diagnostics]
     spans = tuple(cut(source))
     if not spans or not re.match(r"language\b", spans[0].text):
         first = spans[0] if spans else Span(source, 0, 0)
-        return Parsed((), (messages.NO_VERSION.at(Span(source, first.start, _first_word(first))),))
+        word = Span(source, first.start, _first_word(first))
+        hint = "did you mean `language`?" if slip(word.text, "language") else None
+        return Parsed((), (messages.NO_VERSION.at(word, hint),))
     for span in spans:
+        if any(span.start <= start < span.end for start in deceiving):
+            continue
         found = _statement(span)
-        if isinstance(found, Diagnostic):
-            diagnostics.append(found)
-        else:
+        if not isinstance(found, Diagnostic):
             statements.append(found)
+            continue
+        diagnostics.append(found)
+        if found.code in limits.STOPS:
+            break  # no author wrote this, and the rest may cost as much
+        if len(diagnostics) > limits.MOST_FAULTS:
+            diagnostics[-1] = messages.MANY_FAULTS.at(found.span, most=limits.MOST_FAULTS)
+            break
     version = statements[0] if statements and statements[0].kind == "language" else None
     if version is not None and version.name.text != _VERSION:
         # what another version's statements mean is not known: nothing more is said of them
@@ -120,9 +137,10 @@ def _first_word(span: Span) -> int:
 
 
 def _statement(span: Span) -> Statement | Diagnostic:
+    limit = limits.beyond(span)
+    if limit is not None:
+        return limit
     first = Span(span.source, span.start, _first_word(span))
-    if first.text in LATER:
-        return messages.NOT_YET.at(first, word=first.text)
     if first.text not in KINDS:
         near = nearest(first.text, KINDS)
         hint = f"did you mean `{near}`?" if near else "a statement starts with " + ", ".join(f"`{k}`" for k in KINDS)
@@ -136,6 +154,11 @@ def _build(tree: Tree[Token], span: Span) -> Statement | Diagnostic:
     kind = str(tree.data).rstrip("_")
     name, *rest = tree.children
     title = ""
+    named = parse.word(cast("Token", name), source)
+    if cast("Token", name).type == "STRING":
+        # a test is known by its title
+        title = parse.text(cast("Token", name), source).value
+        named = Word(title, named.span)
     if rest and isinstance(rest[0], Token) and rest[0].type == "STRING":
         title = parse.text(rest[0], source).value
         rest = rest[1:]
@@ -152,7 +175,7 @@ def _build(tree: Tree[Token], span: Span) -> Statement | Diagnostic:
     if loose:
         words, texts = _tokens(loose, source)
         clauses.append(Said("", words, texts, span))
-    return Statement(kind, parse.word(cast("Token", name), source), title, tuple(clauses), span)
+    return Statement(kind, named, title, tuple(clauses), span)
 
 
 def _tokens(tokens: list[Token], source: Source) -> tuple[tuple[Word, ...], tuple[Text, ...]]:
@@ -179,12 +202,23 @@ def _trees(tree: Tree[Token]) -> list[Tree[Token]]:
 
 
 def _to(tree: Tree[Token], source: Source) -> Clause:
-    lists = [_words(names, source) for names in _trees(tree)]
-    return To(lists[0], lists[1] if len(lists) > 1 else (), parse.place(tree, source))
+    actions: list[Word] = []
+    operations: list[Word] = []
+    types: tuple[Word, ...] = ()
+    for child in _trees(tree):
+        words = _words(child, source)
+        if child.data == "names":
+            types = words
+        else:
+            (operations if child.data == "operation" else actions).extend(words)
+    return To(tuple(actions), types, parse.place(tree, source), operations=tuple(operations))
 
 
-def _on(tree: Tree[Token], source: Source) -> Clause:
+def _on(tree: Tree[Token], source: Source) -> Clause | Diagnostic:
     words = _words(tree, source)
+    if slip(words[0].text, _FAILURE):
+        # `on failure` of a route, which then reads as one more `on`
+        return messages.UNEXPECTED.at(words[0].span, f"did you mean `{_FAILURE}`?", word=words[0].text)
     split = len(words) if tree.data == "on_several" else 1
     return On(words[:split], words[split:], parse.place(tree, source))
 
@@ -204,10 +238,12 @@ def _for_each(tree: Tree[Token], source: Source) -> Clause | Diagnostic:
 
 
 def _rows(tree: Tree[Token], source: Source) -> Clause | Diagnostic:
-    where = parse.condition(_trees(tree)[0], source)
+    names, *links, condition = _trees(tree)
+    where = parse.condition(condition, source)
     if isinstance(where, Diagnostic):
         return where
-    return RowsWhere(parse.word(cast("Token", tree.children[0]), source), where, parse.place(tree, source))
+    linked = _words(links[0], source)[0] if links else None
+    return RowsWhere(_words(names, source), where, parse.place(tree, source), linked=linked)
 
 
 def _asking(tree: Tree[Token], source: Source) -> Clause | Diagnostic:
@@ -231,6 +267,11 @@ def _sends_category(tree: Tree[Token], source: Source) -> Clause:
     return SendsCategory(domain, tuple(types), parse.place(tree, source))
 
 
+def _limit(tree: Tree[Token], source: Source) -> Clause:
+    count, *rest = _words(tree, source)
+    return Limit(count, rest[0] if len(rest) > 1 else None, rest[-1], parse.place(tree, source))
+
+
 def _in_order(tree: Tree[Token], source: Source) -> Clause:
     return InOrder(cast("Word", parse.operand(_trees(tree)[0], source)), parse.place(tree, source))
 
@@ -250,4 +291,6 @@ _CLAUSES: Mapping[str, Callable[[Tree[Token], Source], Clause | Diagnostic]] = {
     "options": _set_of,
     "sends_category": _sends_category,
     "in_order": _in_order,
+    "limit": _limit,
+    **trial.CLAUSES,
 }

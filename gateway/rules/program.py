@@ -31,6 +31,25 @@ What comes after the first stage that stops is not asked: denied or erred forbid
 routes.
 """
 
+
+class Program:
+    """The function that judges, compiled when it is first asked: of many rules few are asked in one run.
+
+    Shape: `judge` is the function; all that can be wrong with rules is said before, where they are checked.
+    """
+
+    __slots__ = ("_make", "judge")
+
+    def __init__(self, make: Callable[[], Callable[[Facts], Judged]]) -> None:
+        """Compile nothing yet."""
+        self._make = make
+        self.judge: Callable[[Facts], Judged] = self._first
+
+    def _first(self, facts: Facts) -> Judged:
+        self.judge = self._make()
+        return self.judge(facts)
+
+
 _PARTS = ("denied", "granted", "erred", "findings", "routes")
 
 

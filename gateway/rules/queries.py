@@ -17,8 +17,9 @@ from gateway.rules.facts import Facts
 ALTERNATIVES = 10
 """Most values that a parameter which is asked for may offer."""
 
-# modifiers with which a parameter asks for everything else, or, of a token, by the words for its kind and not by it
-_OPEN = frozenset({"not", "missing", "not-in", "text"})
+OPEN = frozenset({"not", "missing", "not-in", "text"})
+"""Modifiers with which a parameter asks for everything else, or, of a token, by the words for its kind and not by it:
+not taken of a parameter that a view asks for."""
 
 
 def names_of(query: Query) -> frozenset[str]:
@@ -73,7 +74,7 @@ def asked(granting: Granting, facts: Facts) -> bool:
 def _open(clause: Clause) -> bool:
     """Whether a clause asks for so much that it is as good as none."""
     return (
-        clause.modifier in _OPEN
+        clause.modifier in OPEN
         or not 0 < len(clause.values) <= ALTERNATIVES
         or any(_empty(value) or getattr(value, "prefix", None) == "ne" for value in clause.values)
     )

@@ -3,158 +3,74 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from decimal import Decimal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gateway.hl7v2 import NULL, Element, Message, Segment
-from gateway.language.compile import Code, attribute, constant, context, local
-from gateway.language.functions import EvaluationError, elements, organisation_code
-from gateway.language.kinds import Kind
-from gateway.language.nodes import Column, Fact, Field, Leaf, Part
+from gateway.hl7v2 import NULL
+from gateway.language.code import Code, Reader, attribute, constant, context, local
+from gateway.language.nodes import Column, Fact, Field, Item, Leaf, Part, Test, leaves
 from gateway.language.nodes import Element as ElementPath
+from gateway.rules.content import (
+    each_element,
+    each_repetition,
+    has,
+    one,
+    own_populated,
+    own_texts,
+    populated,
+    populated_part,
+    repetitions,
+    several,
+    texts,
+)
 from gateway.rules.facts import PATHS
+from gateway.rules.sources import domains, organisations
+
+__all__ = [
+    "OF_RESOURCE",
+    "PATIENT",
+    "READER",
+    "RESOURCE",
+    "RuleReader",
+    "has",
+    "number_of",
+    "one",
+    "own_populated",
+    "own_texts",
+    "populated",
+    "populated_part",
+    "reads",
+    "repetitions",
+    "several",
+    "texts",
+]
 
 RESOURCE = "resource"
 """The variable that resource conditions take beside the facts."""
 
+PATIENT = "patient"
+"""The variable that conditions which read the subject of a resource take beside the resource: one Patient."""
 
-def texts(
-    message: Message, segment: str, field: int, component: int | None, subcomponent: int | None
-) -> tuple[str, ...]:
-    """Texts of a leaf in every repetition of every such segment; empty ones and delete marks left out."""
-    found = (
-        _text(repetition, component, subcomponent) for line in message.all(segment) for repetition in line.field(field)
-    )
-    return tuple(value for value in found if value is not None)
-
-
-def own_texts(segment: Segment, field: int, component: int | None, subcomponent: int | None) -> tuple[str, ...]:
-    """Texts of a leaf in every repetition in one segment; empty ones and delete marks left out."""
-    found = (_text(repetition, component, subcomponent) for repetition in segment.field(field))
-    return tuple(value for value in found if value is not None)
-
-
-def own_populated(segment: Segment, field: int, component: int | None, subcomponent: int | None) -> bool:
-    """Whether any repetition in one segment has any text there, in whichever of its parts."""
-    return any(_populated(repetition, component, subcomponent) for repetition in segment.field(field))
-
-
-def populated(message: Message, segment: str, field: int, component: int | None, subcomponent: int | None) -> bool:
-    """Whether any repetition of any such segment has any text there, in whichever of its parts."""
-    return any(
-        _populated(repetition, component, subcomponent)
-        for line in message.all(segment)
-        for repetition in line.field(field)
-    )
-
-
-def populated_part(segment: Segment, number: int, field: int, component: int | None, subcomponent: int | None) -> bool:
-    """Whether a part of one repetition has any text, in whichever of its own parts."""
-    return _populated(segment.field(field)[number - 1], component, subcomponent)
-
-
-def _text(repetition: Element, component: int | None, subcomponent: int | None) -> str | None:
-    below = _below(repetition, component, subcomponent)
-    found = None if below is None else below.text
-    return None if found == NULL else found
-
-
-def _populated(repetition: Element, component: int | None, subcomponent: int | None) -> bool:
-    below = _below(repetition, component, subcomponent)
-    return below is not None and _has_text(below)
-
-
-def _below(repetition: Element, component: int | None, subcomponent: int | None) -> Element | None:
-    found: Element | None = repetition
-    for step in (component, subcomponent):
-        if step is not None and found is not None:
-            found = found.at(step)
-    return found
-
-
-def _has_text(element: Element) -> bool:
-    inner = element.parts
-    if len(inner) > 1:
-        return any(_has_text(one) for one in inner)
-    found = element.text
-    return found is not None and found != NULL
-
-
-def one(resource: Mapping[str, Any], steps: tuple[str, ...], kind: Kind, system: str) -> Any:
-    """The value of an element that occurs once.
-
-    Shape: `system` is that of identifiers of organisations.
-    Errors: EvaluationError where it is of another type, or occurs more than once.
-    """
-    found = elements(resource, steps)
-    if len(found) > 1:
-        raise EvaluationError("an element occurs more than once")
-    return _typed(found[0], kind, system) if found else None
-
-
-def several(resource: Mapping[str, Any], steps: tuple[str, ...], kind: Kind, system: str) -> tuple[Any, ...]:
-    """The values of an element that may repeat; references that name no organisation are left out.
-
-    Errors: EvaluationError where one is of another type.
-    """
-    found = (_typed(value, kind, system) for value in elements(resource, steps))
-    return tuple(value for value in found if value is not None)
-
-
-def has(resource: Mapping[str, Any], steps: tuple[str, ...]) -> bool:
-    """Whether there is such an element."""
-    return bool(elements(resource, steps))
-
-
-_PYTHON: Mapping[Kind, tuple[type, ...]] = {
-    "text": (str,),
-    "date": (str,),
-    "instant": (str,),
-    "number": (int, Decimal),
-    "boolean": (bool,),
+OF_RESOURCE: Mapping[str, Callable[[Mapping[str, Any]], frozenset[str]]] = {
+    "source.organisations": organisations,
+    "source.domains": domains,
 }
+"""Facts that are read from the resource."""
 
 
-def _typed(value: Any, kind: Kind, system: str) -> Any:
-    if kind == "organisation":
-        return organisation_code(value, system)
-    if not isinstance(value, _PYTHON[kind]) or (kind == "number" and isinstance(value, bool)):
-        raise EvaluationError("an element is not of its type")
-    return value
-
-
-_EMPTY = [""] * 100
-"""As many components as a path can name, to fill up with."""
-
-
-def repetitions(segment: Segment, field: int, least: int) -> Sequence[list[str]]:
-    """Texts of the components of every repetition of a field, each to its first leaf, unescaped.
-
-    Shape: a list a repetition, of at least `least` texts, empty where nothing was sent; the list itself is empty for
-    an empty repetition between others. The usual field, without escapes and sub-components, is cut once here, where
-    `Segment.field` and `Element.at` make an object for each part; all else is left to them.
-    """
-    raw, delimiters = segment.raw(field), segment.delimiters
-    if not raw:
-        return ()
-    if delimiters.escape in raw or delimiters.subcomponent in raw:
-        return [
-            _padded([part.text or "" for part in r.parts], least) if r.present else [] for r in segment.field(field)
-        ]
-    between = delimiters.component
-    found: list[list[str]] = []
-    for one in raw.split(delimiters.repetition):
-        parts = one.split(between) if one else []
-        if one and len(parts) < least:
-            parts += _EMPTY[len(parts) : least]
-        found.append(parts)
-    return found
-
-
-def _padded(texts: list[str], least: int) -> list[str]:
-    return texts + [""] * (least - len(texts))
+def reads(test: Test) -> frozenset[str]:
+    """The variables beside the facts that a resolved condition is read by: RESOURCE, PATIENT, both or none."""
+    found: set[str] = set()
+    for leaf in leaves(test):
+        match leaf:
+            case ElementPath():
+                found.add(leaf.of)
+            case Fact(name="patient"):
+                found.add(PATIENT)
+            case Fact() if leaf.name in OF_RESOURCE:
+                found.add(RESOURCE)
+    return frozenset(found)
 
 
 def number_of(variable: str) -> str:
@@ -179,39 +95,56 @@ class RuleReader:
 
     def value(self, leaf: Leaf, code: Code) -> ast.expr:
         """Expression for the value of a leaf."""
-        match leaf:
-            case Fact():
-                return attribute(context(), *PATHS[leaf.name])
-            case Field():
-                return self._field(leaf, code)
-            case Part() if leaf.subcomponent in {None, 1} and leaf.variable in self.parts:
-                return _component(ast.Name(self.parts[leaf.variable], ast.Load()), leaf.component)
-            case Part():
-                segment, number = self._variable(leaf)
-                position = (self.fields[leaf.variable], leaf.component or 1, leaf.subcomponent or 1)
-                return _or_none(_method(segment, "text", *map(constant, position), number))
-            case ElementPath():
-                read = several if leaf.type.many else one
-                about = (leaf.steps, leaf.type.kind, leaf.system)
-                return code.call(read, _resource(), *map(constant, about))
-            case Column():
-                return ast.Subscript(attribute(context(), "row"), constant(leaf.name), ast.Load())
+        return VALUES[type(leaf)](self, leaf, code)
 
     def present(self, leaf: Leaf, code: Code) -> ast.expr | None:
         """Expression for presence, where the value doesn't tell it."""
-        match leaf:
-            case Field() if leaf.of is not None:
-                return code.call(own_populated, ast.Name(local(leaf.of), ast.Load()), *map(constant, _position(leaf)))
-            case Field() if leaf.type.composite or leaf.type.many:
-                return _call(code, populated, leaf, leaf.component, leaf.subcomponent)
-            case Part() if leaf.type.composite:
-                segment, number = self._variable(leaf)
-                position = (self.fields[leaf.variable], leaf.component, leaf.subcomponent)
-                return code.call(populated_part, segment, number, *map(constant, position))
-            case ElementPath():
-                return code.call(has, _resource(), constant(leaf.steps))
-            case _:
-                return None
+        return PRESENT[type(leaf)](self, leaf, code)
+
+    def loop(self, leaf: Leaf, variable: str, code: Code) -> tuple[ast.expr, ast.expr, Reader]:
+        """How to go over a field, an element or a list fact."""
+        own = ast.Name(local(variable), ast.Store())
+        if isinstance(leaf, Field):
+            segments = self.all(leaf.segment) if leaf.of is None else _tuple(ast.Name(local(leaf.of), ast.Load()))
+            pair = ast.Tuple([own, ast.Name(local(number_of(variable)), ast.Store())], ast.Store())
+            inner = replace(self, fields={**self.fields, variable: leaf.field})
+            return pair, code.call(each_repetition, segments, constant(leaf.field)), inner
+        if isinstance(leaf, ElementPath | Item):
+            return own, code.call(each_element, *_about(leaf)), self
+        return own, self.value(leaf, code), self
+
+    def fact(self, leaf: Fact, code: Code) -> ast.expr:
+        """A fact: of the request, of the resource, or the subject of the resource."""
+        if leaf.name == PATIENT:
+            return ast.Name(local(PATIENT), ast.Load())
+        if leaf.name in OF_RESOURCE:
+            return code.call(OF_RESOURCE[leaf.name], _resource())
+        return attribute(context(), *PATHS[leaf.name])
+
+    def part(self, leaf: Part, code: Code) -> ast.expr:
+        """A part of a repetition."""
+        del code
+        if leaf.subcomponent in {None, 1} and leaf.variable in self.parts:
+            return _component(ast.Name(self.parts[leaf.variable], ast.Load()), leaf.component)
+        segment, number = self._variable(leaf)
+        position = (self.fields[leaf.variable], leaf.component or 1, leaf.subcomponent or 1)
+        return _or_none(_method(segment, "text", *map(constant, position), number))
+
+    def field_present(self, leaf: Field, code: Code) -> ast.expr | None:
+        """Whether a field was sent, where its first text doesn't tell it."""
+        if leaf.of is not None:
+            return code.call(own_populated, ast.Name(local(leaf.of), ast.Load()), *map(constant, _position(leaf)))
+        if leaf.type.composite or leaf.type.many:
+            return _call(code, populated, leaf, leaf.component, leaf.subcomponent)
+        return None
+
+    def part_present(self, leaf: Part, code: Code) -> ast.expr | None:
+        """Whether a part was sent, where its first text doesn't tell it."""
+        if not leaf.type.composite:
+            return None
+        segment, number = self._variable(leaf)
+        position = (self.fields[leaf.variable], leaf.component, leaf.subcomponent)
+        return code.call(populated_part, segment, number, *map(constant, position))
 
     def found(self, name: str) -> list[ast.stmt]:
         """Statements that fill the locals of a segment: all of its name, and the first of them or None."""
@@ -230,7 +163,8 @@ class RuleReader:
     def _all(self, name: str) -> ast.expr:
         return _method(attribute(context(), "message"), "all", constant(name))
 
-    def _field(self, leaf: Field, code: Code) -> ast.expr:
+    def field(self, leaf: Field, code: Code) -> ast.expr:
+        """A field of the message, or of the segment that a loop is in."""
         if leaf.of is not None:
             return _own(leaf, leaf.of, code)
         if leaf.type.many:
@@ -303,6 +237,59 @@ def _call(
 def _resource() -> ast.expr:
     return ast.Name(local(RESOURCE), ast.Load())
 
+
+def _tuple(value: ast.expr) -> ast.expr:
+    return ast.Tuple([value], ast.Load())
+
+
+def _root(leaf: ElementPath | Item) -> ast.expr:
+    """The local that a path starts from."""
+    return ast.Name(local(leaf.of if isinstance(leaf, ElementPath) else leaf.variable), ast.Load())
+
+
+def _about(leaf: ElementPath | Item) -> tuple[ast.expr, ...]:
+    """What the functions that read elements take."""
+    return _root(leaf), constant(leaf.steps), constant(leaf.type.kind), constant(leaf.system)
+
+
+def _element(_reader: RuleReader, leaf: ElementPath, code: Code) -> ast.expr:
+    return code.call(several if leaf.type.many else one, *_about(leaf))
+
+
+def _item(_reader: RuleReader, leaf: Item, code: Code) -> ast.expr:
+    # what the loop gives is typed already
+    return code.call(several if leaf.type.many else one, *_about(leaf)) if leaf.steps else _root(leaf)
+
+
+def _column(_reader: RuleReader, leaf: Column, _code: Code) -> ast.expr:
+    return ast.Subscript(attribute(context(), "row"), constant(leaf.name), ast.Load())
+
+
+def _has(_reader: RuleReader, leaf: ElementPath | Item, code: Code) -> ast.expr | None:
+    return code.call(has, _root(leaf), constant(leaf.steps)) if leaf.steps else None
+
+
+def _by_value(_reader: RuleReader, _leaf: Leaf, _code: Code) -> None:
+    return None
+
+
+VALUES: Mapping[type, Callable[[RuleReader, Any, Code], ast.expr]] = {
+    Fact: RuleReader.fact,
+    Field: RuleReader.field,
+    Part: RuleReader.part,
+    ElementPath: _element,
+    Column: _column,
+    Item: _item,
+}
+
+PRESENT: Mapping[type, Callable[[RuleReader, Any, Code], ast.expr | None]] = {
+    Fact: _by_value,
+    Field: RuleReader.field_present,
+    Part: RuleReader.part_present,
+    ElementPath: _has,
+    Column: _by_value,
+    Item: _has,
+}
 
 READER = RuleReader()
 """Reads whole messages, facts and resources."""

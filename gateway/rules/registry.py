@@ -1,29 +1,47 @@
-"""Statements of the registry, checked: organisations, roles, purposes, targets, agreements, principals."""
+"""Statements of the registry, checked: organisations, roles, purposes, targets, agreements, lists, principals."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
 from typing import TypeVar
 
 from gateway.language import messages
 from gateway.language.nodes import Word
-from gateway.rules.clauses import Report, choose, day, declared, every, words
+from gateway.rules import lists
+from gateway.rules import messages as own
+from gateway.rules.clauses import Report, choose, day, declared, every, said, words
 from gateway.rules.declared import Agreement, Named, Organisation, PrincipalDeclaration, Registry, Target
-from gateway.rules.nodes import Said, SendsCategory, Statement
+from gateway.rules.nodes import Limit, Said, SendsCategory, Statement
 
 TAKES = ("Fhir", "Hl7v2", "Csv")
 
-KINDS = frozenset({"organisation", "role", "purpose", "target", "agreement", "principal"})
+KINDS = frozenset({"organisation", "role", "purpose", "target", "agreement", "list", "codes", "principal"})
 """Statements of the registry; they may stand in any file."""
+
+_COUNT = re.compile(r"[1-9]\d{0,6}")
 
 D = TypeVar("D")
 
 
-def build(statements: Iterable[Statement], domains: Mapping[str, frozenset[str]], report: Report) -> Registry:
-    """The registry of all files.
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What the registry stands on beside its statements.
 
-    Shape: `domains` are the message types that each domain accepts, for `sends category`.
+    Shape: `domains` are the message types that each domain accepts, for `sends category`; `is_resource` tells the
+    resource types, for limits; `read` gives the files of lists; with `today` (Europe/London) stale ones are warned of.
     """
+
+    domains: Mapping[str, frozenset[str]]
+    is_resource: Callable[[Word, Report], bool]
+    read: lists.Read
+    today: date | None = None
+
+
+def build(statements: Iterable[Statement], beside: Beside, report: Report) -> Registry:
+    """The registry of all files."""
     by_kind: dict[str, dict[str, Statement]] = {kind: {} for kind in KINDS}
     for statement in statements:
         known = by_kind[statement.kind]
@@ -41,8 +59,10 @@ def build(statements: Iterable[Statement], domains: Mapping[str, frozenset[str]]
     targets = _kept({n: _target(s, report) for n, s in by_kind["target"].items()})
     agreements = _kept({n: _agreement(s, purposes, report) for n, s in by_kind["agreement"].items()})
     found = Registry(organisations, roles, purposes, targets, agreements)
-    principals = {n: _principal(s, found, domains, report) for n, s in by_kind["principal"].items()}
-    return Registry(organisations, roles, purposes, targets, agreements, principals)
+    principals = {n: _principal(s, found, beside, report) for n, s in by_kind["principal"].items()}
+    listed = _kept({n: lists.values(s, beside.read, beside.today, report) for n, s in by_kind["list"].items()})
+    codes = _kept({n: lists.codings(s, beside.read, report) for n, s in by_kind["codes"].items()})
+    return Registry(organisations, roles, purposes, targets, agreements, principals, listed, codes)
 
 
 def _kept(found: Mapping[str, D | None]) -> dict[str, D]:
@@ -104,9 +124,7 @@ def _declared(named: Iterable[Word], known: Iterable[str], kind: str, report: Re
     return tuple(name for word in named if (name := declared(word, names, kind, report)) is not None)
 
 
-def _principal(
-    statement: Statement, registry: Registry, domains: Mapping[str, frozenset[str]], report: Report
-) -> PrincipalDeclaration:
+def _principal(statement: Statement, registry: Registry, beside: Beside, report: Report) -> PrincipalDeclaration:
     def names(clause: str, known: Iterable[str], kind: str) -> tuple[str, ...]:
         return _declared(words(statement, clause, report), known, kind, report)
 
@@ -115,11 +133,47 @@ def _principal(
         statement.title,
         names("connects as", registry.organisations, "organisation"),
         names("sends as", registry.organisations, "organisation"),
-        _categories(statement, domains, report),
+        _categories(statement, beside.domains, report),
         names("roles", registry.roles, "role"),
         names("may assert", registry.purposes, "purpose"),
         statement.span,
+        may_break_glass=said(statement, "may break glass", report) is not None,
+        per_second=_per_second(statement, report),
+        per_day=_per_day(statement, beside, report),
     )
+
+
+def _per_second(statement: Statement, report: Report) -> int | None:
+    """How many requests a second."""
+    found: int | None = None
+    for clause in every(statement, Limit):
+        if clause.type is None and choose(clause.unit, ("second",), "time of a limit on requests", report) is not None:
+            if found is not None:
+                report.say(messages.TWICE.at(clause.span, word="limit per second"))
+            found = found or _count(clause.count, report)
+    return found
+
+
+def _per_day(statement: Statement, beside: Beside, report: Report) -> dict[str, int]:
+    """How many resources of a type a day."""
+    found: dict[str, int] = {}
+    for clause in every(statement, Limit):
+        if clause.type is None:
+            continue
+        day_said = choose(clause.unit, ("day",), "time of a limit on resources", report) is not None
+        count = _count(clause.count, report)
+        if clause.type.text in found:
+            report.say(messages.TWICE.at(clause.span, word=f"limit {clause.type.text}"))
+        elif beside.is_resource(clause.type, report) and day_said and count is not None:
+            found[clause.type.text] = count
+    return found
+
+
+def _count(word: Word, report: Report) -> int | None:
+    if _COUNT.fullmatch(word.text) is None:
+        report.say(own.BAD_COUNT.at(word.span, word=word.text))
+        return None
+    return int(word.text)
 
 
 def _categories(

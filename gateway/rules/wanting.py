@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import overload
 
 from gateway.finding import Finding
 from gateway.language.compile import compile_test, compile_value
 from gateway.language.functions import ERRORS
-from gateway.language.nodes import Chain, Column, Element, Equal, Fact, Field, Literal, Part, Phrased, Test, leaves
+from gateway.language.nodes import Chain, Column, Element, Equal, Fact, Field, Literal, Part, Phrased, Test
 from gateway.rules.compile import Granting
 from gateway.rules.facts import Facts
 from gateway.rules.queries import asked, foreign
 from gateway.rules.reading import READER
+from gateway.rules.stored import reads_row
 
 _MISSING = {
     "connects as": "the principal does not connect as {0}",
@@ -32,6 +34,59 @@ def plain(text: str) -> str:
     Source: the design's page on the HTTP interface, MSA-3.
     """
     return re.sub(r"\s+", " ", re.sub(r'["\\]', "", re.sub(r"[|^~&]", " ", text))).strip()
+
+
+class Lacks(Sequence[Finding]):
+    """What a denied caller lacks, worked out when it is read: many who are denied are only counted.
+
+    Shape: as `nearest_lacks` gives it; where no permit is near, that there is none.
+    """
+
+    __slots__ = ("_facts", "_found", "_permits")
+
+    def __init__(self, permits: Sequence[Granting], facts: Facts) -> None:
+        """Work nothing out yet."""
+        self._permits = permits
+        self._facts = facts
+        self._found: tuple[Finding, ...] | None = None
+
+    def found(self) -> tuple[Finding, ...]:
+        """The findings; at least one."""
+        if self._found is None:
+            self._found = nearest_lacks(self._permits, self._facts) or (_nobody(self._facts),)
+        return self._found
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.found())
+
+    @overload
+    def __getitem__(self, at: int) -> Finding: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[Finding, ...]: ...
+    def __getitem__(self, at: int | slice) -> Finding | tuple[Finding, ...]:
+        """One of them, or some."""
+        return self.found()[at]
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the same is lacked."""
+        return self.found() == (other.found() if isinstance(other, Lacks) else other)
+
+    def __hash__(self) -> int:
+        """As that of what is lacked."""
+        return hash(self.found())
+
+    def __repr__(self) -> str:
+        """What is lacked."""
+        return repr(self.found())
+
+
+def _nobody(facts: Facts) -> Finding:
+    if facts.action == "ingest":
+        words = "no rule of the domain lets anyone send this"
+    else:
+        words = f"no rule lets anyone {facts.action} {facts.type}"
+    return Finding("error", "forbidden", words)
 
 
 def nearest_lacks(permits: Iterable[Granting], facts: Facts) -> tuple[Finding, ...]:
@@ -71,7 +126,7 @@ def _gate(granting: Granting, facts: Facts) -> Iterable[Finding]:
 
 def _conditions(granting: Granting, facts: Facts) -> Iterable[Finding]:
     for part in _parts(granting.permit.when):
-        if any(isinstance(leaf, Element) for leaf in leaves(part)) or _true(part, facts):
+        if reads_row(part) or _true(part, facts):
             continue
         match part:
             case Phrased():

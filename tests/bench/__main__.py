@@ -23,6 +23,7 @@ import uvloop
 from gateway import assemble, hl7v2
 from gateway.rules import Facts, RuleSet
 from tests.bench import conversion, csv_file
+from tests.bench import decisions as beside
 from tests.bench import search as by_kind
 from tests.bench.connection import connected
 from tests.bench.machine import machine
@@ -229,6 +230,7 @@ SECTIONS: Mapping[str, Callable[[Path, argparse.Namespace], list[str]]] = {
     "ingest": lambda folder, options: measure(folder, options.seconds, options.rounds),
     "conversion": lambda _, options: conversion.section(conversion.measured(min(0.5, options.seconds))),
     "search": lambda folder, options: by_kind.table(by_kind.measure(folder, options.sizes)),
+    "decisions": lambda folder, _: beside.measure(folder),
     "csv": lambda folder, options: csv_file.section(csv_file.measured(folder, options.lengths)),
 }
 """What is measured, in the order of the file; each section is lines of Markdown."""

@@ -15,7 +15,22 @@ import pytest
 
 # Units (a module or a package right below gateway/) by layer. A unit imports from lower layers only.
 LAYERS: Mapping[int, tuple[str, ...]] = {
-    6: ("cli", "app", "assemble", "serve", "demo", "kept", "offline", "playing", "samples", "sending", "__main__"),
+    6: (
+        "cli",
+        "app",
+        "assemble",
+        "explaining",
+        "serve",
+        "demo",
+        "editor",
+        "kept",
+        "offline",
+        "playing",
+        "samples",
+        "sending",
+        "trials",
+        "__main__",
+    ),
     5: ("interactions",),
     4: ("identity", "journal", "upstream", "documents", "client", "sampling"),
     3: ("rules", "mapping"),
@@ -35,6 +50,13 @@ SIDEWAYS: Mapping[tuple[str, str], str] = {
     ("cli", "offline"): "each command is thin, what it does stands beside it",
     ("cli", "samples"): "each command is thin, what it does stands beside it",
     ("cli", "sending"): "each command is thin, what it does stands beside it",
+    ("cli", "trials"): "each command is thin, what it does stands beside it",
+    ("cli", "explaining"): "each command is thin, what it does stands beside it",
+    ("cli", "editor"): "each command is thin, what it does stands beside it",
+    ("editor", "trials"): "editors are told what `rules check` says, samples that are missing with it",
+    ("explaining", "assemble"): "decisions are explained by what the gateway loads",
+    ("explaining", "trials"): "what is sent is read and converted as by tests",
+    ("trials", "assemble"): "tests of rules run against what the gateway loads",
     ("samples", "assemble"): "samples are judged by what the gateway loads",
     ("cli", "playing"): "each command is thin, what it does stands beside it",
     ("playing", "assemble"): "the demo's samples are judged by what the gateway loads",
@@ -49,7 +71,13 @@ _ABOVE = tuple(f"gateway.{unit}" for layer in (5, 6) for unit in LAYERS[layer])
 _HTTP = ("gateway.upstream", "gateway.identity", "gateway.client")
 _JOSE = ("gateway.identity", "gateway.client")
 LIBRARIES: Mapping[str, tuple[str, ...]] = {
-    "lark": ("gateway.language", "gateway.rules", "gateway.mapping", "gateway.fhir.fhirpath"),
+    "lark": (
+        "gateway.language",
+        "gateway.rules",
+        "gateway.mapping",
+        "gateway.fhir.fhirpath",
+        "gateway.editor.complete",
+    ),
     "hl7apy": ("gateway.hl7v2.dictionary",),
     "fhir": ("gateway.fhir",),
     "fhir_core": ("gateway.fhir",),  # what fhir.resources is built on
@@ -58,6 +86,8 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "aiohttp": _HTTP,
     "authlib": _JOSE,
     "joserfc": _JOSE,
+    "pygls": ("gateway.editor",),
+    "lsprotocol": ("gateway.editor",),  # what pygls speaks
     "starlette": ("gateway.upstream.store", *_ABOVE),
     "simplejson": ("gateway.fhir", "gateway.upstream.store", *_ABOVE),
 }

@@ -5,6 +5,7 @@ Source: https://hl7.org/fhir/R4/search.html#modifyingresults; `http-interface.md
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,9 @@ PATIENT = f"/Patient?_id={NHS_NUMBER}"
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("results")
-    (folder / "rules").mkdir()
-    for file in (repository / "rules").rglob("*.rules"):
+    for beside in ("lists", "codes"):
+        shutil.copytree(repository / "rules" / beside, folder / "rules" / beside)
+    for file in (one for one in (repository / "rules").glob("*.rules") if not one.name.endswith(".test.rules")):
         text = file.read_text("utf-8")
         if file.name == "shared-record.rules":
             text = text.replace(*SORTABLE) + COUNTER

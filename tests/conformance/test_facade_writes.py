@@ -184,7 +184,8 @@ def test_what_a_client_says_of_meta_is_the_gateways_to_say(shared_one: Running) 
 
 
 def test_a_label_that_a_client_leaves_out_stays(shared_one: Running) -> None:
-    label = {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R"}
+    # not R, which is shown to who breaks glass alone
+    label = {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "N"}
     id_ = stored(shared_one, flag(meta={"security": [label]}))
     assert ask(shared_one, "PUT", f"/Flag/{id_}", flag(id=id_)).json()["meta"]["security"] == [label]
 

@@ -521,7 +521,11 @@ def test_a_sender_cannot_write_the_gateways_marks(fresh: Running) -> None:
     forged = {
         "versionId": "77",
         "source": "urn:x:somebody",
-        "tag": [{"system": ORGANISATION_TAG, "code": "RDZ"}, {"system": "urn:x", "code": "own"}],
+        "tag": [
+            {"system": ORGANISATION_TAG, "code": "RDZ"},
+            {"system": "urn:x/CodeSystem/contributing-organisation", "code": "RDZ"},  # rules know it by its end
+            {"system": "urn:x", "code": "own"},
+        ],
         "extension": [{"url": TOLD, "valueInstant": "2099-01-01T00:00:00Z"}],
         "security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R"}],
     }

@@ -36,7 +36,7 @@ LATER = "20261122111500"
 @pytest.fixture(scope="module")
 def decisions(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> assemble.Decisions:
     folder = tmp_path_factory.mktemp("rules")
-    for file in (repository / "rules").rglob("*.rules"):
+    for file in (one for one in (repository / "rules").glob("*.rules") if not one.name.endswith(".test.rules")):
         words = file.read_text("utf-8")
         (folder / file.name).write_text(words + (ENGINE if file.name == "registry.rules" else ""), "utf-8")
     return assemble.decisions(folder, repository / "specs")

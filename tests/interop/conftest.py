@@ -10,6 +10,7 @@ from typing import NoReturn
 
 import pytest
 
+from tests.interop.browser import Seen, browsing
 from tests.records import Pool
 from tests.traffic import Server, start_gateway
 
@@ -35,6 +36,13 @@ def needs(*names: str) -> str:
 def chromium() -> str:
     """The browser."""
     return needs("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture
+def seen(chromium: str) -> Iterator[Seen]:
+    """A page in the browser."""
+    with browsing(chromium) as one:
+        yield one
 
 
 @pytest.fixture(scope="session")

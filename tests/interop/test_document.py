@@ -138,7 +138,8 @@ def principal_of(operation: str) -> str | None:
     item = next(
         each for item in DOCUMENT["paths"].values() for each in item.values() if each["operationId"] == operation
     )
-    if "security" in item:
+    security = item.get("security")
+    if security is not None and (not security or {} in security):
         return None
     if operation in {"ingest", "receipt"}:
         return ENGINE

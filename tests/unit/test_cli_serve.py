@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from gateway import assemble, cli
+from gateway import assemble
+from gateway.cli import serving
 from gateway.config import FILE, ConfigError, Settings, load
 from gateway.identity import Credentials
 
@@ -54,7 +55,7 @@ def test_no_demo_secret_is_made_for_a_host_that_others_reach(
     (tmp_path / FILE).write_text(TLS, "utf-8")
     host = way(tmp_path, monkeypatch)
     with pytest.raises(ConfigError, match=f"the demo runs on loopback alone, not on {ELSEWHERE}"):
-        cli.serve_command(tmp_path, host, None, with_demo=True)
+        serving.serve_command(tmp_path, host, None, with_demo=True)
     assert not (tmp_path / assemble.CLIENTS).exists()
     assert Credentials(tmp_path / assemble.CREDENTIALS).list() == ()
 
@@ -64,7 +65,7 @@ def test_settings_that_do_not_fit_are_told_before_anything_is_made(
 ) -> None:
     monkeypatch.setenv("GATEWAY_HOST", ELSEWHERE)
     with pytest.raises(ConfigError, match="plain HTTP"):
-        cli.serve_command(tmp_path / "data", None, None, with_demo=True)
+        serving.serve_command(tmp_path / "data", None, None, with_demo=True)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -75,9 +76,9 @@ def test_what_the_demo_writes_into_the_file_is_served(tmp_path: Path, monkeypatc
         found.append(load(**flags))
         return found[-1]
 
-    monkeypatch.setattr(cli, "load", seen)
+    monkeypatch.setattr(serving, "load", seen)
     with pytest.raises(Stopped):
-        cli.serve_command(tmp_path / "data", None, 8123, with_demo=True)
+        serving.serve_command(tmp_path / "data", None, 8123, with_demo=True)
     last = found[-1]
     assert (last.client_secrets, last.environment, last.port) == (True, "demo", 8123)
     assert last.targets
@@ -86,4 +87,4 @@ def test_what_the_demo_writes_into_the_file_is_served(tmp_path: Path, monkeypatc
 def test_rules_of_the_environment_have_their_own_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWAY_RULES", str(tmp_path))
     with pytest.raises(ConfigError, match=r"demo\.toml can't be read as the demo's script"):
-        cli.serve_command(tmp_path / "data", None, None, with_demo=True)
+        serving.serve_command(tmp_path / "data", None, None, with_demo=True)

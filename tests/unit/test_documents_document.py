@@ -10,7 +10,7 @@ from gateway import specs
 from gateway.documents import Offer, Published
 from gateway.documents.capability import statement
 from gateway.documents.examples import Example
-from gateway.documents.offer import Accepted, SendingDomain, ServedType, Statement, View
+from gateway.documents.offer import Accepted, SendingDomain, ServedType, Statement, Use, View
 from gateway.documents.openapi import document
 
 Json = dict[str, Any]
@@ -34,7 +34,8 @@ def offer(*data_types: str, types: tuple[ServedType, ...] = ()) -> Offer:
 def served(*actions: str) -> ServedType:
     parameter = TABLES.search_parameters["Patient", "organization"]
     view = View("V-P1", "Viewers", frozenset(actions), "", "organization", "", ("Patient.name",))
-    return ServedType("Patient", frozenset(actions), (parameter,), (view,))
+    use = Use(parameter, ("V-P1",), (), required=True, modifiers=())
+    return ServedType("Patient", frozenset(actions), (use,), (view,))
 
 
 def valid(made: Json) -> Json:

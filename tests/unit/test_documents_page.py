@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.documents import page
+from gateway.documents.rules_page import STYLE
 
 
 def test_every_file_that_the_page_loads_is_served() -> None:
@@ -21,7 +22,8 @@ def test_every_file_that_the_page_loads_is_served() -> None:
 
 def test_nothing_is_served_that_the_page_does_not_load() -> None:
     html = page.assets()["index.html"].path.read_text("utf-8")
-    assert set(page.assets()) == set(re.findall(r'(?:src|href)="([^"]+)"', html)) - {page.DOCUMENT} | {"index.html"}
+    loaded = set(re.findall(r'(?:src|href)="([^"]+)"', html)) - {page.DOCUMENT}
+    assert set(page.assets()) == loaded | {"index.html", Path(STYLE).name}
 
 
 def test_the_page_has_no_inline_script_or_style() -> None:

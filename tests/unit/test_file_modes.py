@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway import cli, specs
+from gateway import specs
+from gateway.cli import store
 from gateway.upstream.folder import FolderTarget
 from gateway.upstream.store import schema
 
@@ -56,5 +57,5 @@ def test_what_a_crash_left_in_a_folder_target_lends_no_mode(tmp_path: Path) -> N
 def test_the_folder_of_a_store_that_is_served_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.serve.run", lambda *_arguments, **_named: True)
     monkeypatch.setattr("gateway.serve.log_as_json", lambda: None)
-    cli.serve_store(8090, tmp_path / "store")
+    store.serve_store(8090, tmp_path / "store")
     assert mode(tmp_path / "store") == 0o700

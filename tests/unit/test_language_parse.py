@@ -2,12 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 from lark import Lark, Token, Tree
 
-from gateway.language import parse
-from gateway.language.nodes import Chain, Member, Named, Not, Ordered, Phrased, Present, Test, Text, Word, leaves, parts
+from gateway.language import check, nodes, parse, presence
+from gateway.language import compile as compiling
+from gateway.language.nodes import (
+    Amount,
+    BreaksGlass,
+    Chain,
+    Conforms,
+    Duration,
+    Equal,
+    HasAge,
+    HasCode,
+    HasListedCode,
+    Lacks,
+    Listed,
+    Matches,
+    Member,
+    Moved,
+    Named,
+    Not,
+    Ordered,
+    Phrased,
+    Present,
+    Quantified,
+    Starts,
+    Test,
+    Text,
+    Within,
+    Word,
+    leaves,
+    parts,
+)
 from gateway.rules import parse as rules_parse
+from gateway.rules import reading
 from gateway.source import Diagnostic, Source, Span
 
 ALONE = "start: condition\n"
@@ -148,12 +180,19 @@ def test_phrases_over_any_blanks(phrase: str) -> None:
         ('a is "b', "R003", '"b'),
         ('a is "b\n and c', "R003", '"b'),
         ("a is $b", "R004", "$"),
-        ("a has code b", "R007", "has code"),
         ("a in b or c", "R006", "or"),
-        ("patient has\n age under 16 years", "R007", "has\n age"),
-        ("caller breaks glass", "R007", "breaks glass"),
-        ("caller.organisations lacks rdz", "R007", "lacks"),
-        ("every id in PID-3", "R007", "every"),
+        ("a has code", "R002", "e"),
+        ('a has code "b"', "R002", '"'),
+        ("patient has age under 16", "R001", "16"),
+        ("patient has age 16 years", "R002", "s"),
+        ("a within 12", "R001", "12"),
+        ("a within 12 month-ends", "R001", "12"),
+        ("a starts with b", "R001", "b"),
+        ("a matches b", "R001", "b"),
+        ("any id in PID-3", "R002", "3"),
+        ("every id in PID-3 satisfies a is b and c or d", "R005", "or"),
+        ("every id in PID-3 satisfies (a is b and c or d)", "R005", "or"),
+        ("a is today - 16", "R001", "16"),
     ],
 )
 def test_what_is_wrong_and_where(text: str, code: str, word: str) -> None:
@@ -165,6 +204,84 @@ def test_what_could_stand_there_is_listed() -> None:
     assert wrong("a is b )").help == "expected `and`, `or` or the end of the statement"
     assert wrong("a iss b").help == "did you mean `is`?"
     assert wrong("(a is b").help == "expected `)`, `and` or `or`"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("caller.organisations lacks rdz", Lacks),
+        ('a starts with "b"', Starts),
+        ('a matches "b+"', Matches),
+        ("a within 12 months", Within),
+        ('a has code "b" in "c"', HasCode),
+        ("a has code b", HasListedCode),
+        ("patient has\n age under 16 years", HasAge),
+        ("patient has age 1 year or over", HasAge),
+        ("patient listed in ndoo", Listed),
+        ("caller breaks glass", BreaksGlass),
+        ("resource conforms", Conforms),
+        ("any id in PID-3 satisfies id.1 is present", Quantified),
+        ('every id in PID-3 "Patient Identifier List" where id.5 is "NH" satisfies (a or b)', Quantified),
+    ],
+)
+def test_conditions_in_words(text: str, kind: type) -> None:
+    found = good(text)
+    assert isinstance(found, kind)
+    assert found.span.text == text
+    # beside others, and one a line
+    chain = good(f"x and {text} and y")
+    assert isinstance(chain, Chain)
+    assert [type(part) for part in chain.parts] == [Named, kind, Named]
+    block = good(f"all of:\n x\n {text}\n y")
+    assert isinstance(block, Chain)
+    assert [type(part) for part in block.parts] == [Named, kind, Named]
+
+
+def test_ages_have_two_forms() -> None:
+    under, over = good("patient has age under 16 years"), good("patient has age 18 months or over")
+    assert isinstance(under, HasAge)
+    assert isinstance(over, HasAge)
+    assert (under.under, under.length.count, under.length.unit) == (True, 16, "year")
+    assert (over.under, over.length.count, over.length.unit) == (False, 18, "month")
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ('a is 5 "mg"', Amount),
+        ('a is 5.5 "mg/dL"', Amount),
+        ("a < 72 hours", Duration),
+        ("a < today - 16 years", Moved),
+        ("a > now + 1 day", Moved),
+        ('a is PV1-2 "Patient Class"', Word),
+        ("a is 16", Word),
+        ("a is years", Word),
+    ],
+)
+def test_what_may_stand_on_the_right(text: str, right: type) -> None:
+    found = good(text)
+    assert isinstance(found, Equal | Ordered)
+    assert type(found.right) is right
+
+
+@pytest.mark.parametrize("word", ["lacks", "starts", "matches", "within", "listed", "satisfies", "conforms", "under"])
+def test_words_of_conditions_are_names_elsewhere(word: str) -> None:
+    found = good(f"{word} is {word}")
+    assert isinstance(found, Equal)
+    assert isinstance(found.left, Word)
+    assert isinstance(found.right, Word)
+
+
+@pytest.mark.parametrize(
+    "table", [nodes.OPERANDS, {**check.MADE, **check.COMPARED}, compiling.TESTS], ids=["operands", "check", "compile"]
+)
+def test_every_condition_is_in_every_table(table: Mapping[type, object]) -> None:
+    assert set(table) == set(nodes.TESTS)
+
+
+@pytest.mark.parametrize("table", [presence.KEYS, reading.VALUES, reading.PRESENT], ids=["keys", "values", "present"])
+def test_every_leaf_is_in_every_table(table: Mapping[type, object]) -> None:
+    assert set(table) == set(nodes.LEAVES)
 
 
 def test_tokens_as_words_and_texts() -> None:

@@ -37,6 +37,13 @@ WRONG: list[tuple[str, str, dict[str, Any]]] = [
     ("caller has role gp-viewer", "PV1|1|E", {"caller": None}),
     ("message.received < now", "PV1|1|E", {"received": "today"}),
     ("message.received < now", "PV1|1|E", {"received": None}),
+    ("PV1-44.1 is present and PV1-44.1 within 12 months", "PV1|1|E" + "|" * 42 + "soon", {}),
+    ("PV1-44.1 is present and PV1-44.1 within 12 months", "PV1|1|E" + "|" * 42 + "2025", {}),
+    ("PV1-44.1 is present and PV1-44.1 > today - 1 day", "PV1|1|E" + "|" * 42 + "2025", {}),
+    ("PID-7.1 is present and PID-7.1 has age under 16 years", "PID|1||||||201005", {}),
+    ("PV1-44.1 is present and not PV1-44.1 within 12 months", "PV1|1|E" + "|" * 42 + "soon", {}),
+    ("message.received within 72 hours", "PV1|1|E", {"now": None}),
+    ("any o in caller.organisations satisfies o is r0d", "PV1|1|E", {"caller": None}),
     ("message.type in ADT^A01 and now > 2026-01-01", "PV1|1|E", {"now": "soon"}),
 ]
 

@@ -84,7 +84,7 @@ def _to(caller: Caller | None, sent: Message) -> Facts:
 def test_the_example_of_the_readme_loads(tmp_path: Path) -> None:
     folder = copied(tmp_path)
     readme = (ROOT / "rules" / "README.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"```\n(.*?)```", readme, re.DOTALL)
+    blocks = [text for kind, text in re.findall(r"^```(\w*)\n(.*?)^```$", readme, re.DOTALL | re.MULTILINE) if not kind]
     domain = next(block for block in blocks if block.startswith("language 1"))
     (folder / "walk-in.rules").write_text(domain, encoding="utf-8")
     principal = next(block for block in blocks if block.startswith("principal "))

@@ -15,6 +15,8 @@ from gateway.fhir.elements import Elements
 from gateway.hl7v2 import dictionary
 from gateway.language import messages
 from gateway.rules import Vocabulary, load_sources
+from gateway.rules.lint import lint
+from gateway.rules.trial.gaps import unsampled
 from gateway.source import Diagnostic, Message, Source
 
 HERE = Path(__file__).parent
@@ -23,6 +25,15 @@ EXPECTED = re.compile(r"# (error|warning)\[(R\d{3})\]: (.*?)(?: = help: (.*))?$"
 
 # faults of a whole file, which no case can hold: tests/unit/test_rules_load.py
 ELSEWHERE = {messages.UNREADABLE_FILE.code, messages.NO_FILES.code}
+# what takes a file of megabytes: tests/unit/test_rules_hostile.py
+ELSEWHERE |= {
+    messages.LONG_STATEMENT.code,
+    messages.LONG_FILE.code,
+    messages.LARGE_FILE.code,
+    messages.MANY_FAULTS.code,
+}
+# what maps alone can say: tests/unit/test_language_words.py
+ELSEWHERE |= {messages.NO_CLOCK.code}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +115,26 @@ def diagnose(case: Case, vocabulary: Vocabulary) -> tuple[Diagnostic, ...]:
     sources = [Source("registry.rules", (HERE / "registry.rules").read_text(encoding="utf-8"))]
     if not re.search(r"^domain here", case.source.text, re.MULTILINE):
         sources.append(Source("here.rules", (HERE / "prelude.rules").read_text(encoding="utf-8") + SERVES_PATIENTS))
-    return load_sources([*sources, case.source], vocabulary, today=TODAY).diagnostics
+    loaded = load_sources([*sources, case.source], vocabulary, today=TODAY, read=BESIDE.get)
+    # what loading doesn't look for is looked for in its own cases alone: all others leave much unused
+    looked_for = lint(loaded.rules, loaded.trials) if loaded.rules and case.name.startswith("lint: ") else ()
+    return (*loaded.diagnostics, *looked_for, *unsampled(loaded.trials, {case.source.name: SAMPLES}))
+
+
+# the samples of tests in the language
+SAMPLES = frozenset({"samples/a01.hl7", "samples/p.json"})
+
+# the files of lists and code lists
+BESIDE = {
+    "lists/good.csv": b"# as of 2026-05-10\nnhs-number\n9990000018\n999 000 0026\n",
+    "lists/undated.csv": b"nhs-number\n9990000018\n",
+    "lists/bad.csv": b"nhs-number\n9990000018\n9990000019\n",
+    "lists/latin.csv": b"nhs-number\n\xe9\n",
+    "lists/old.csv": b"# as of 2026-05-01\nnhs-number\n9990000018\n",
+    "codes/fine.csv": b"system,code,display\nhttp://snomed.info/sct,29857009,Chest pain\n",
+    "codes/empty.csv": b"system,code\n",
+    "codes/halves.csv": b"system,code\nhttp://snomed.info/sct,\n",
+}
 
 
 # so that a second domain's grants meet those of the first

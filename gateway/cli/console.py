@@ -1,0 +1,31 @@
+"""What every command shares: where it prints, how it ends, and the options that several of them take."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from gateway.source import Diagnostic, render
+
+out = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
+err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
+
+Data = Annotated[Path, typer.Option(envvar="GATEWAY_DATA", help="The data folder.")]
+Url = Annotated[str, typer.Option(envvar="GATEWAY_URL", help="The gateway's address.")]
+DATA, URL = Path("data"), "http://localhost:8000"
+
+
+def stop(words: str) -> NoReturn:
+    """End the command with exit status 1 and words for what went wrong."""
+    err.print(f"gateway: {words}")
+    sys.exit(1)
+
+
+def show(diagnostics: tuple[Diagnostic, ...]) -> None:
+    """Print diagnostics to standard error, with their lines and carets."""
+    for diagnostic in diagnostics:
+        err.print(render(diagnostic) + "\n")

@@ -1,0 +1,142 @@
+"""What rules read beside the resource that is judged: its patients, and what it is linked with.
+
+Rules look nothing up. They say what they want, whoever asks them fetches it, and what was not found makes the rule
+that reads it err.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from gateway.fhir import fhirpath
+from gateway.fhir.elements import Elements
+from gateway.specs import FhirTables
+
+Resource = Mapping[str, Any]
+
+PATIENT = "Patient"
+
+
+class Reading(NamedTuple):
+    """One resource, by type and id."""
+
+    type: str
+    id: str
+
+
+class Referring(NamedTuple):
+    """All resources of a type that refer to one by a search parameter. Shape: `to` is `Patient/123`."""
+
+    type: str
+    parameter: str
+    to: str
+
+
+Want = Reading | Referring
+Around = Mapping[Want, tuple[Resource, ...] | None]
+"""What was found of what rules want; None, as what is not there at all, could not be found."""
+
+NOTHING: Around = {}
+
+_TYPED = re.compile(r"(?:^|/)([A-Z][A-Za-z]+)/[A-Za-z0-9.-]{1,64}(?:/_history/[^/]+)?$")
+
+Subjects = Callable[[Resource], tuple[Reading | None, ...]]
+"""The patients that a resource of one type is about; None stands for one that can't be told."""
+
+
+def subjects(resource_type: str, elements: Elements, tables: FhirTables) -> Subjects | None:
+    """What tells the patients of a type's resources; None for a type outside the Patient compartment.
+
+    Source: https://hl7.org/fhir/R4/compartmentdefinition-patient.html
+    """
+    if resource_type == PATIENT:
+        return _itself
+    if not elements.in_patient_compartment(resource_type):
+        return None
+    read = [
+        (
+            fhirpath.compile(path, context=resource_type, tables=tables),
+            path.endswith(_SUBJECTS)
+            or (_OF_PATIENTS not in parameter.fhirpath and _PATIENTS.issuperset(parameter.targets)),
+        )
+        for name in elements.compartment_parameters(resource_type)
+        for parameter in (tables.search_parameters[resource_type, name],)
+        for path in _paths(parameter.fhirpath, resource_type)
+    ]
+    numbers = frozenset(one.system for one in tables.identities.get(PATIENT, ()) if one.system)
+
+    def found(resource: Resource) -> tuple[Reading | None, ...]:
+        named: dict[Reading | None, None] = {}
+        for one, of_patients in read:
+            for value in one(dict(resource)):
+                if _patient(value, resource, numbers, of_patients=of_patients):
+                    named[_named(value)] = None
+        # of a resource that names nobody it is not known that it is nobody's
+        return tuple(named) or (None,)
+
+    return found
+
+
+_OF_PATIENTS = ".where(resolve() is Patient)"
+_SUBJECTS = (".subject", ".patient")
+_PATIENTS = frozenset({PATIENT, "Group"})
+
+
+def _paths(expression: str, resource_type: str) -> list[str]:
+    """The parts of a parameter's expression that read one type.
+
+    Shape: they read every reference, those too of which nothing tells whether they are of a patient.
+    """
+    own = (part for part in map(str.strip, expression.split("|")) if part.startswith(f"{resource_type}."))
+    return [part.removesuffix(_OF_PATIENTS) for part in own]
+
+
+def _itself(resource: Resource) -> tuple[Reading | None, ...]:
+    return (Reading(PATIENT, str(resource.get("id"))),)
+
+
+def _patient(value: Any, resource: Resource, numbers: frozenset[str], *, of_patients: bool) -> bool:
+    """Whether a reference may be one to a patient.
+
+    Shape: `of_patients` says that the element is there to name patients; in others, what tells no type is one to a
+    patient where it has a patient's number.
+    """
+    if not isinstance(value, dict):
+        return of_patients
+    kind = _kind(value, resource)
+    if kind is not None:
+        return kind == PATIENT
+    identifier = value.get("identifier")
+    numbered = isinstance(identifier, dict) and identifier.get("system") in numbers
+    return of_patients or numbered or "reference" in value
+
+
+def _kind(value: Mapping[str, Any], resource: Resource) -> str | None:
+    """The type of what a reference names; None where nothing tells it.
+
+    Source: https://hl7.org/fhir/R4/references.html#Reference
+    """
+    reference, kind = value.get("reference"), value.get("type")
+    if isinstance(reference, str):
+        if reference.startswith("#"):
+            within = (one for one in resource.get("contained", ()) if one.get("id") == reference[1:])
+            return next((str(one.get("resourceType")) for one in within), None)
+        typed = _TYPED.search(reference)
+        if typed is not None:
+            return typed[1]
+    return kind.rpartition("/")[2] if isinstance(kind, str) else None
+
+
+def _named(value: Mapping[str, Any]) -> Reading | None:
+    """The patient that a reference names; None for one that is not known by a type and an id here."""
+    return reading(value.get("reference"), (PATIENT,))
+
+
+def reading(reference: object, types: Iterable[str]) -> Reading | None:
+    """The resource that a relative reference names, if it is of one of these types."""
+    parts = reference.split("/") if isinstance(reference, str) else []
+    if len(parts) not in {2, 4} or parts[0] not in set(types) or not parts[1]:
+        return None
+    return Reading(parts[0], parts[1])

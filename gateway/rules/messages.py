@@ -1,0 +1,48 @@
+"""Messages to authors that speak of statements alone, in the one registry of all messages.
+
+Codes R140 to R159; those of expressions and of the first statements stand in `gateway/language/messages.py`.
+"""
+
+from __future__ import annotations
+
+from gateway.language.messages import REGISTRY
+
+_message = REGISTRY.add
+
+# --- lists and code lists ------------------------------------------------------------------------------------------
+LIST_FILE = _message(
+    "R140", "{kind} `{word}` can't be used: {why}", "rules that name it err until its file is right", "warning"
+)
+LIST_PLACE = _message(
+    "R141", "`{word}` is no file beside the rules", "name a CSV file below this rule file's own folder, without `..`"
+)
+LIST_STALE = _message(
+    "R142", "list `{word}` is of {day}, and so is stale", "rules that name it err until it is fetched anew", "warning"
+)
+
+# --- masks ---------------------------------------------------------------------------------------------------------
+NOT_MASKED = _message(
+    "R143",
+    "a mask hides what is shown, and `{word}` shows nothing",
+    "a mask is `to search`, `count`, `read` or `history`",
+)
+
+# --- rows ... linked by --------------------------------------------------------------------------------------------
+NOT_LINKED = _message("R144", "`{word}` links `{type}` with no other resource")
+NOT_FOUND_BY = _message(
+    "R145",
+    "what refers to a `{type}` by `{word}` can't be looked up",
+    "R4 has no search parameter for it; link by an element that has one",
+)
+
+# --- patients, glass, limits ---------------------------------------------------------------------------------------
+NO_PATIENT = _message(
+    "R146",
+    "`{word}` is in no patient's compartment, so what this rule says of `patient` never matches there",
+    "write a rule of its own for it",
+    "warning",
+)
+GLASS_INGEST = _message(
+    "R147", "nobody breaks glass to send something", "leave `breaks glass` out of rules `to ingest`"
+)
+BAD_COUNT = _message("R148", "`{word}` is no number for a limit", "write a whole number, from 1 to 9999999")

@@ -1,0 +1,69 @@
+"""A record that drops search parameters it does not know, as FHIR lets it: what it finds then links nothing.
+
+Source: `rules-language.md` meaning 11; https://hl7.org/fhir/R4/search.html#errors
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway import assemble
+from tests.conformance.test_facade_masks import rules
+from tests.running import running
+
+OWN, OTHER = "9990000018", "9990000026"
+
+
+@contextmanager
+def record(visitor: str) -> Iterator[str]:
+    """A FHIR server that finds one patient, and one visit here, whatever is asked. Shape: `visitor` is whose it is."""
+    patient = {"resourceType": "Patient", "id": OWN}
+    visit = {
+        "resourceType": "Encounter", "id": "e", "status": "finished", "subject": {"reference": f"Patient/{visitor}"},
+        "class": {"code": "EMER"}, "serviceProvider": {"reference": "Organization/R0D"},
+    }  # fmt: skip
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            found = visit if "/Encounter" in self.path else patient
+            body = json.dumps({"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": found}]}).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/fhir+json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.do_GET()
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/fhir"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.parametrize(("visitor", "shown"), [(OWN, 1), (OTHER, 0)])
+def test_visits_of_somebody_else_show_no_patient(tmp_path: Path, repository: Path, visitor: str, shown: int) -> None:
+    loaded = assemble.decisions(rules(tmp_path / "rules", repository), repository / "specs")
+    with record(visitor) as address, running(tmp_path / "data", loaded, targets={"record": address}) as one:
+        asked = one.search(f"/Patient?_id={OWN}", principal="other-engine")
+        assert asked.status_code == 200, asked.text
+        assert asked.json()["total"] == shown
+        assert len(asked.json().get("entry", [])) == shown
