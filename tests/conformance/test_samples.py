@@ -174,7 +174,7 @@ def test_several_resources_are_a_line_each() -> None:
     ("domain", "kind", "words"),
     [
         ("emergency-car", "ADT^A01", "did you mean emergency-care"),
-        ("emergency-care", "ADT^A40", "did you mean ADT^A08"),
+        ("emergency-care", "ADT^A40", "did you mean ADT^A04"),  # two digits swapped
         ("reference-data", "x", "it accepts ods-organisations"),
     ],
 )
