@@ -52,7 +52,7 @@ SIDEWAYS: Mapping[tuple[str, str], str] = {
     ("cli", "sending"): "each command is thin, what it does stands beside it",
     ("cli", "trials"): "each command is thin, what it does stands beside it",
     ("cli", "explaining"): "each command is thin, what it does stands beside it",
-    ("cli", "editor"): "each command is thin, what it does stands beside it",
+    ("editor", "assemble"): "its vocabulary is the one that the gateway judges by",
     ("editor", "trials"): "editors are told what `rules check` says, samples that are missing with it",
     ("explaining", "assemble"): "decisions are explained by what the gateway loads",
     ("explaining", "trials"): "what is sent is read and converted as by tests",
