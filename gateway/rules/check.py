@@ -15,7 +15,7 @@ from gateway.rules.clauses import Report
 from gateway.rules.declared import Check, Domain, Forbid, Mask, Permit, Registry, Route
 from gateway.rules.ground import Ground, Vocabulary, resource_type, written
 from gateway.rules.lists import Read
-from gateway.rules.nodes import Statement
+from gateway.rules.nodes import On, Statement, To
 from gateway.rules.trial import check as tests
 from gateway.rules.trial.declared import Trial
 from gateway.source import Diagnostic, Source, Span
@@ -76,7 +76,23 @@ def check(
         _soon(found, built.values(), today, report)
     every = [statement for file in files for statement in file.statements]
     trials = tests.trials(every, tests.known(every, found, built, vocabulary), report)
-    return Checked(found, built, served, tuple(report.diagnostics), trials)
+    return Checked(found, built, served, tuple(_causes(every, report.diagnostics)), trials)
+
+
+def _causes(statements: Iterable[Statement], said: Sequence[Diagnostic]) -> Iterable[Diagnostic]:
+    """What is said, but for what can't be read only because a statement's `on` or `to` is wrong itself."""
+    errors = [d for d in said if d.severity == "error" and d.code != messages.NOT_READABLE.code]
+    wrong = [
+        statement.span
+        for statement in statements
+        for clause in statement.clauses
+        if isinstance(clause, On | To) and any(_within(d.span, clause.span) for d in errors)
+    ]
+    return (d for d in said if d.code != messages.NOT_READABLE.code or not any(_within(d.span, span) for span in wrong))
+
+
+def _within(inner: Span, outer: Span) -> bool:
+    return inner.source is outer.source and outer.start <= inner.start and inner.end <= outer.end
 
 
 def _heading(file: File, report: Report) -> Statement | None:

@@ -29,7 +29,7 @@ from gateway.rules.program import Applying, Judged, Program, program, settle
 from gateway.rules.release import Querying, rows_of
 from gateway.rules.stored import Each, split
 from gateway.rules.trial.declared import Trial
-from gateway.source import Diagnostic, Keep, Source, Span, in_order, made_anew
+from gateway.source import Diagnostic, Keep, Source, Span, in_order, made_anew, nearest
 
 SUFFIX = ".rules"
 
@@ -161,8 +161,8 @@ def _loaded(
     parsed = keep("rules", texts, lambda: [(source, parse.read(source)) for source in texts])
     broken = [diagnostic for _, found in parsed for diagnostic in found.diagnostics]
     checked = check([File(source, found.statements) for source, found in parsed], vocabulary, today, read)
-    # what a broken statement would have declared is missing everywhere: that is no error of the places that use it
-    said = [d for d in checked.diagnostics if not (broken and d.code in _FOLLOWS)]
+    missing = [one for source, found in parsed for one in _unread(source, found)]
+    said = [d for d in checked.diagnostics if not _follows(d, missing)]
     diagnostics = in_order((*broken, *said))
     if any(d.severity == "error" for d in diagnostics):
         return Loaded(None, diagnostics)
@@ -171,9 +171,38 @@ def _loaded(
     return Loaded(_compile(checked, texts, vocabulary, files), diagnostics, checked.trials)
 
 
-_FOLLOWS = frozenset(
-    {messages.UNDECLARED.code, messages.NO_DOMAIN.code, messages.NOT_ACCEPTED.code, messages.ROUTE_GAP.code}
-)
+_FOLLOWS: Mapping[str, str] = {
+    messages.NO_DOMAIN.code: "domain",
+    messages.NOT_ACCEPTED.code: "accept",
+    messages.ROUTE_GAP.code: "route",
+}
+"""What is said where nothing of a kind is declared, by the first word of what would declare it."""
+
+
+def _unread(source: Source, found: parse.Parsed) -> list[str]:
+    """The texts of the statements that could not be read; where nothing of a file was, all of it."""
+    if found.diagnostics and not found.statements:
+        return [source.text]
+    cuts = list(parse.cut(source)) if found.diagnostics else []
+    return [span.text for d in found.diagnostics for span in cuts if span.start <= d.span.start <= span.end]
+
+
+def _follows(diagnostic: Diagnostic, missing: Sequence[str]) -> bool:
+    """Whether what is said may be said only because a statement could not be read.
+
+    What a broken statement would have declared is missing everywhere: that is no error of the places that use it.
+    """
+    kinds = {_kind(text) for text in missing}
+    if diagnostic.span.text in {name for text in missing for name in text.split(maxsplit=2)[1:2]}:
+        return True
+    kind = "domain" if diagnostic.code == messages.UNDECLARED.code else _FOLLOWS.get(diagnostic.code)
+    return kind is not None and not kinds.isdisjoint({kind, "domain"})
+
+
+def _kind(text: str) -> str:
+    """The first word of a statement as it was probably meant."""
+    first = text.split(maxsplit=1)[0]
+    return first if first in parse.KINDS else nearest(first, parse.KINDS) or "domain"
 
 
 def place(span: Span) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.hl7v2 import Message
 from gateway.rules import Caller, Facts, load
-from gateway.rules.load import digest
+from gateway.rules.load import digest, load_sources
 from gateway.source import Source, render
 from tests.conformance.rules.support import INGEST, NOW, ROOT, message, read, ruled, submission, vocabulary
 
@@ -132,6 +132,35 @@ def test_one_broken_statement_is_one_error() -> None:
 def test_a_broken_domain_statement_is_one_error() -> None:
     found = read(INGEST, 'language 1\ndomain other "Other\npermit O "x"\n  to ingest\n')
     assert [d.code for d in found.diagnostics] == ["R003"]
+
+
+SLIPS = (
+    ("set training-modes = ", "set training-modes "),  # what it declares is missing then, which is no mistake of EC-F1
+    ("caller sends category message.type", "caller sends category mesage.type"),
+    ("environment is", "environmnt is"),
+    ("for each id in PID-3 where", "for each id in PID-3 wher"),
+    ("when discharged", "when dischargd"),
+    ("on Hl7v2 admissions", "on Hl7v2 admisions"),
+    ('"Patient Class" is present', '"Patient Clas" is present'),
+    ("on result Encounter", "on result Encountr"),
+    ("  to record\n  and to bed-board", "  to recrd\n  and to bed-board"),
+    ("  and to bed-board", "  and to bed-bord"),
+)
+
+
+def test_ten_mistakes_are_ten_in_order_whatever_can_not_be_read() -> None:
+    texts = {path.name: path.read_text("utf-8") for path in (ROOT / "rules").glob("*.rules")}
+    right = wrong = texts.pop("emergency-care.rules")
+    for meant, slip in SLIPS:
+        assert meant in wrong
+        wrong = wrong.replace(meant, slip, 1)
+    others = [Source(f"rules/{name}", text) for name, text in texts.items() if not name.endswith(".test.rules")]
+    found = load_sources([*others, Source("rules/emergency-care.rules", wrong)], vocabulary())
+    told = [d for d in found.diagnostics if d.severity == "error"]
+    pairs = zip(right.splitlines(), wrong.splitlines(), strict=True)
+    lines = [number for number, (one, other) in enumerate(pairs, 1) if one != other]
+    assert len(lines) == len(SLIPS)
+    assert [d.span.line for d in told] == lines, "".join(render(d) for d in told)
 
 
 def test_carriage_returns_and_a_missing_last_line_end() -> None:
