@@ -103,7 +103,8 @@ def run(
 ) -> bool:
     """Serve until a signal ends it.
 
-    Shape: whether it ever served; `started` is called once it answers, `hangup` at each SIGHUP from then on.
+    Shape: whether it ever served; `started` is called once it answers, `hangup` at each SIGHUP from then on. At a
+    terminal SIGHUP ends the server, as it ends all that was started there: the terminal was closed.
     Units: a stopping server gives requests in hand 20 s.
     """
     certificate, key = tls or (None, None)
@@ -112,6 +113,8 @@ def run(
         server_header=False, proxy_headers=False, timeout_graceful_shutdown=GRACE, backlog=2048, ws="none",
         ssl_certfile=certificate, ssl_keyfile=key,
     )  # fmt: skip
+    if sys.stdin is not None and sys.stdin.isatty():
+        hangup = None
     if hangup is not None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one that comes while it starts has nothing to read again
     server = _Server(config, started, hangup)

@@ -86,8 +86,13 @@ class Server:
         return AsyncGatewayClient(self.url, principal, load_credential(self.data / CLIENTS / f"{principal}.json"))
 
 
-def start(*arguments: str, port: int, data: Path, ready: str = "/_health/live", log: Path | None = None) -> Server:
+def start(
+    *arguments: str, port: int, data: Path, ready: str = "/_health/live", log: Path | None = None,
+    stdin: int = subprocess.DEVNULL,
+) -> Server:  # fmt: skip
     """Start a command that serves, and wait until it answers.
+
+    Shape: `stdin` is a file's number, such as that of a terminal.
 
     Errors: RuntimeError with what it printed where it doesn't.
     """
@@ -96,7 +101,7 @@ def start(*arguments: str, port: int, data: Path, ready: str = "/_health/live", 
     place.parent.mkdir(parents=True, exist_ok=True)
     with place.open("ab") as sink:
         process = subprocess.Popen(
-            [sys.executable, "-m", *arguments], stdout=sink, stderr=sink, cwd=ROOT, env=environment
+            [sys.executable, "-m", *arguments], stdin=stdin, stdout=sink, stderr=sink, cwd=ROOT, env=environment
         )
     server = Server(process, f"http://localhost:{port}", data)
     until = time.monotonic() + READY_WITHIN

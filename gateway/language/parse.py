@@ -30,6 +30,9 @@ EXPRESSIONS = Path(__file__).with_name("grammar.lark")
 # what the design has and this version has not; the words are looked for where reading stopped
 NOT_YET: tuple[str, ...] = ()
 
+_CURLY = "\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb"
+"""Quotes as word processors make them."""
+
 
 def parser(statements: str, start: tuple[str, ...], *, strict: bool = False) -> Lark:
     """A parser of statements that hold expressions.
@@ -109,7 +112,9 @@ def _explain(grammar: Lark, span: Span, start: str, error: UnexpectedInput, not_
         at = cast("int", error.pos_in_stream)
         if source.text[at] == '"':
             return messages.NO_QUOTE.at(Span(source, at, _line_end(source, at, span.end)))
-        return _later(source, at, span, not_yet) or messages.STRANGE.at(Span(source, at, at + 1), word=source.text[at])
+        hint = 'a text stands in straight quotes: "..."' if source.text[at] in _CURLY else None
+        strange = messages.STRANGE.at(Span(source, at, at + 1), hint, word=source.text[at])
+        return _later(source, at, span, not_yet) or strange
     if not isinstance(error, UnexpectedToken):  # pragma: no cover - the LALR parser raises no other kind
         raise error
     if error.token.type == "$END":

@@ -151,6 +151,8 @@ def _values(table: _Table, form: str) -> frozenset[str]:
         if len(cells) != 1 or not PREDICATES[form](cells[0]):
             raise _Unusable(f"line {number} holds what is no {form}")
         found.add(spelled(form, cells[0]))
+    if not found:  # a file that was cut off looks the same, and would let everybody through
+        raise _Unusable("it lists nobody")
     return frozenset(found)
 
 

@@ -125,7 +125,7 @@ def _gate(granting: Granting, facts: Facts) -> Iterable[Finding]:
 
 
 def _conditions(granting: Granting, facts: Facts) -> Iterable[Finding]:
-    for part in _parts(granting.permit.when):
+    for part in conjuncts(granting.permit.when):
         if reads_row(part) or _true(part, facts):
             continue
         match part:
@@ -138,7 +138,8 @@ def _conditions(granting: Granting, facts: Facts) -> Iterable[Finding]:
                 yield _lack(granting, f"this does not hold: {part.span.text}")
 
 
-def _parts(test: Test | None) -> tuple[Test, ...]:
+def conjuncts(test: Test | None) -> tuple[Test, ...]:
+    """The conditions that all have to hold."""
     if test is None:
         return ()
     return test.parts if isinstance(test, Chain) and test.word == "and" else (test,)
@@ -168,10 +169,11 @@ def _parameters(granting: Granting, facts: Facts) -> Iterable[Finding]:
     for name in foreign(granting, facts):
         yield _lack(granting, f"{name} is not among the parameters that this rule allows", name)
     if granting.permit.asking and not asked(granting, facts):
-        yield _lack(granting, f"a search of {facts.type} must carry {_spoken(granting, facts.type or '')}")
+        yield _lack(granting, f"a search of {facts.type} must carry {spoken(granting, facts.type or '')}")
 
 
-def _spoken(granting: Granting, resource: str) -> str:
+def spoken(granting: Granting, resource: str) -> str:
+    """The parameters that a search of a type has to carry, in words."""
     return " or ".join(" with ".join(names) for names in granting.asking.get(resource, ()))
 
 
@@ -180,7 +182,7 @@ def example(granting: Granting, facts: Facts) -> str:
     name = facts.type or ""
     purposes = granting.gate.purposes or {
         str(part.right.value)
-        for part in _parts(granting.permit.when)
+        for part in conjuncts(granting.permit.when)
         if isinstance(part, Equal) and isinstance(part.left, Fact) and part.left.name == "purpose"
         if isinstance(part.right, Literal) and not part.negated
     }

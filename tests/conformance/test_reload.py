@@ -6,6 +6,8 @@ Source: `rules-language.md` of the design, meaning 3 and "How it runs"; `http-in
 from __future__ import annotations
 
 import asyncio
+import os
+import pty
 import shutil
 import signal
 import threading
@@ -21,7 +23,7 @@ from gateway import assemble
 from gateway.interactions.gateway import Gateway
 from gateway.interactions.reload import Reload
 from tests.running import NHS_NUMBER, Running, acknowledged, issues, message, running
-from tests.traffic import start_gateway
+from tests.traffic import free_port, start, start_gateway
 
 MATERNITY = """language 1
 
@@ -266,6 +268,22 @@ def test_a_process_reads_its_rules_again_at_a_hangup(
         assert server.process.poll() is None
     finally:
         server.stop()
+
+
+def test_a_gateway_at_a_terminal_ends_with_it(tmp_path: Path) -> None:
+    terminal, its = pty.openpty()
+    port = free_port()
+    server = start(
+        "gateway", "serve", "--demo", "--data", str(tmp_path / "data"), "--port", str(port), port=port,
+        data=tmp_path / "data", stdin=its,
+    )  # fmt: skip
+    try:
+        server.process.send_signal(signal.SIGHUP)
+        assert server.process.wait(timeout=30) == -signal.SIGHUP
+    finally:
+        server.process.kill()
+        os.close(terminal)
+        os.close(its)
 
 
 def test_a_hangup_asks_for_it(one: Running, folder: Path) -> None:

@@ -211,6 +211,7 @@ LISTED = '\nforbid F "x"\n  to read Condition\n  when patient listed in optout\n
         (FILES, date(2026, 5, 21), False),  # stale
         ({}, TODAY, False),  # missing
         ({**FILES, "lists/optout.csv": b"# as of 2026-05-10\nnhs-number\n999\n"}, TODAY, False),
+        ({**FILES, "lists/optout.csv": b"# as of 2026-05-10\nnhs-number\n"}, TODAY, False),  # cut off
     ],
 )
 def test_a_list_that_is_missing_or_stale_makes_the_rule_err(

@@ -11,6 +11,7 @@ from gateway.rules.account.walk import Seen
 from gateway.rules.compile import Granting
 from gateway.rules.facts import Facts
 from gateway.rules.queries import asked, foreign
+from gateway.rules.wanting import spoken
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,7 @@ def _lacking(granting: Granting, judged: Judged, facts: Facts) -> Nearest:
     if facts.action in {"search", "count"}:
         lacks += [f"{name} is not among the parameters that it allows" for name in foreign(granting, facts)]
         if granting.permit.asking and not asked(granting, facts):
-            alternatives = granting.asking.get(facts.type or "", ())
-            lacks.append(f"the search must carry {' or '.join(' with '.join(names) for names in alternatives)}")
+            lacks.append(f"the search must carry {spoken(granting, facts.type or '')}")
     return Nearest(judged, failed, tuple(lacks))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gateway.language.nodes import BreaksGlass, Chain, Named, Not, Phrased, Test, leaves
+from gateway.language.nodes import BreaksGlass, Named, Not, Phrased, Test, leaves
 from gateway.rules.account.sight import Sight
 from gateway.rules.account.walk import walk
 from gateway.rules.around import PATIENT, Around, Reading
@@ -15,6 +15,7 @@ from gateway.rules.facts import Facts
 from gateway.rules.queries import asked, foreign
 from gateway.rules.reading import reads
 from gateway.rules.trial.declared import SEARCHED
+from gateway.rules.wanting import conjuncts
 
 _PHRASED: Mapping[str, str] = {
     "connects as": "connects",
@@ -32,7 +33,7 @@ def lacks(granting: Granting, facts: Facts) -> frozenset[str]:
         found.add("agreement")
     if gate.purposes and facts.purpose not in gate.purposes:
         found.add("purpose")
-    parts = [part for part in parts_of(granting.permit.when) if not reads(part)]
+    parts = [part for part in conjuncts(granting.permit.when) if not reads(part)]
     found |= {_named(part) for part in parts if not _holds(part, Sight(facts))}
     if facts.action in SEARCHED:
         found |= {"allowing"} if foreign(granting, facts) else set()
@@ -48,7 +49,7 @@ def withheld(
     for view in decision.views:
         permit = rules.granting[view.permit].permit
         seen = sights(facts, resource, around)
-        parts = [part for part in parts_of(permit.when) if reads(part)]
+        parts = [part for part in conjuncts(permit.when) if reads(part)]
         wants = {_named(part) for part in parts if not all(_holds(part, sight) for sight in seen)}
         found[permit.id] = frozenset(wants or {"rows"})
     return found
@@ -65,13 +66,6 @@ def sights(facts: Facts, resource: Resource, around: Around) -> tuple[Sight, ...
         if one not in own
     ]
     return tuple(Sight(facts, resource, patient) for patient in (*own, *others)) or (Sight(facts, resource),)
-
-
-def parts_of(test: Test | None) -> tuple[Test, ...]:
-    """The conditions that all have to hold."""
-    if test is None:
-        return ()
-    return test.parts if isinstance(test, Chain) and test.word == "and" else (test,)
 
 
 def _holds(part: Test, sight: Sight) -> bool:
