@@ -49,9 +49,21 @@ class NotLoaded(Exception):  # noqa: N818 - says what happened; the diagnostics 
         self.diagnostics = diagnostics
 
 
+_Files = tuple[tuple[str, int, int], ...]
+"""Names, sizes and times of change of files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """The files as they were just before they were read, so that whatever changes from then on is seen."""
+
+    rules: _Files
+    specs: _Files
+
+
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """What decides and converts, loaded from `rules/` and `specs/`."""
+    """What decides and converts, loaded from `rules/` and `specs/`. Shape: `looked` where folders were read."""
 
     rules: RuleSet
     maps: Maps
@@ -60,6 +72,7 @@ class Decisions:
     elements: fhir.Elements
     warnings: tuple[Diagnostic, ...]
     trials: tuple[Trial, ...] = ()
+    looked: Looked | None = None
 
 
 def vocabulary(root: Path) -> Vocabulary:
@@ -91,8 +104,9 @@ def decisions(rules_folder: Path, specs_folder: Path, keep: Keep = made_anew) ->
     Shape: `keep` holds what their files were parsed to.
     Errors: NotLoaded with every diagnostic; SpecsError.
     """
+    looked = Looked(_files(rules_folder), _files(specs_folder))
     names = vocabulary(specs_folder)
-    return decided(rules.load(rules_folder, names, keep=keep), names, specs_folder, keep)
+    return replace(decided(rules.load(rules_folder, names, keep=keep), names, specs_folder, keep), looked=looked)
 
 
 def decided(read: rules.Loaded, names: Vocabulary, specs_folder: Path, keep: Keep = made_anew) -> Decisions:
@@ -177,12 +191,13 @@ class Connections:
 class FilesAgain:
     """Reads the rules' files again, and all that stands on them: maps, layouts, tables, documents."""
 
-    def __init__(self, settings: Settings, connections: Connections, keep: Keep) -> None:
-        """Read nothing yet."""
+    def __init__(self, settings: Settings, connections: Connections, keep: Keep, looked: Looked | None) -> None:
+        """Read nothing yet. Shape: `looked` is what the files were when they were read for the first time."""
         self._settings = settings
         self._connections = connections
         self._keep = keep
-        self._specs = _files(settings.specs)
+        self._specs = _files(settings.specs) if looked is None else looked.specs
+        self.began: Hashable = None if looked is None else looked.rules
         self.every = settings.rules_watched or None
 
     async def look(self) -> Hashable:
@@ -242,7 +257,7 @@ def _versions(ruleset: RuleSet, names: Vocabulary) -> frozenset[str]:
     return frozenset(accepted(ruleset, names).dictionaries)
 
 
-def _files(folder: Path) -> tuple[tuple[str, int, int], ...]:
+def _files(folder: Path) -> _Files:
     found = []
     for path in sorted(folder.rglob("*")):
         with suppress(OSError):  # one that goes meanwhile is seen as gone
@@ -307,7 +322,7 @@ async def opened(
             unchanged=Unchanged(),
             secret=kept_secret(keys / "hash.key"),
             clock=now,
-            rereading=FilesAgain(settings, connections, keep),
+            rereading=FilesAgain(settings, connections, keep, loaded.looked),
         )
 
 

@@ -51,6 +51,8 @@ class Rereading(Protocol):
 
     every: float | None
     """How often to look whether a file changed; None for never. Units: seconds."""
+    began: Hashable
+    """What `look` told just before the files were read that are served first; None where nobody looked."""
 
     async def look(self) -> Hashable:
         """What tells the files as they are now from any others."""

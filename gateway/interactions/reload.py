@@ -77,7 +77,8 @@ class Reload:
         rereading = self.gateway.rereading
         if rereading is None:
             return
-        read = seen = await rereading.look()
+        # not what they are by now: a start takes seconds, and what changed meanwhile is not served
+        read, seen = rereading.began, await rereading.look()
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._asked.wait(), rereading.every)

@@ -23,7 +23,7 @@ from gateway import assemble
 from gateway.interactions.gateway import Gateway
 from gateway.interactions.reload import Reload
 from tests.running import NHS_NUMBER, Running, acknowledged, issues, message, running
-from tests.traffic import free_port, start, start_gateway
+from tests.traffic import ROOT, free_port, start, start_gateway
 
 MATERNITY = """language 1
 
@@ -231,16 +231,30 @@ def test_a_changed_file_is_seen_once_it_rests(one: Running, folder: Path) -> Non
     assert portal.call(rereading.look) != first
 
 
+def test_what_changed_while_the_gateway_started_is_read(tmp_path: Path, folder: Path) -> None:
+    before = assemble.decisions(folder, ROOT / "specs")
+    (folder / "maternity.rules").write_text(MATERNITY, "utf-8")
+    with running(tmp_path / "data", before, rules=folder, rules_watched=0.05) as one:
+        assert tells(one, "maternity")
+
+
+def tells(one: Running, word: str) -> bool:
+    """Whether the document tells of something in the end."""
+    seen = threading.Event()
+    for _ in range(300):
+        if word in one.http.get("/openapi.json").text:
+            return True
+        seen.wait(0.1)
+    return False
+
+
 def test_files_are_watched_where_the_settings_say_so(tmp_path: Path, folder: Path, loaded: assemble.Decisions) -> None:
     with running(tmp_path / "data", loaded, rules=folder, rules_watched=0.05) as one:
         (folder / "maternity.rules").write_text(MATERNITY, "utf-8")
-        seen = threading.Event()
-        for _ in range(300):
-            if "maternity" in one.http.get("/openapi.json").text:
-                break
-            seen.wait(0.1)
+        assert tells(one, "maternity")
         assert one.send(message(name="OKAFOR^ADA"), source_domain="maternity").status_code == 200
         (folder / "maternity.rules").write_text("language 1\nnonsense\n", "utf-8")
+        seen = threading.Event()
         for _ in range(300):
             if "rulesNotLoaded" in ready(one):
                 break
@@ -291,9 +305,4 @@ def test_a_hangup_asks_for_it(one: Running, folder: Path) -> None:
     portal = one.http.portal
     assert portal is not None
     portal.call(reload_of(one).ask)
-    seen = threading.Event()
-    for _ in range(300):
-        if "maternity" in one.http.get("/openapi.json").text:
-            break
-        seen.wait(0.1)
-    assert "maternity" in one.http.get("/openapi.json").text
+    assert tells(one, "maternity")
