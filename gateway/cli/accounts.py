@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from datetime import datetime
+from html import escape
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -134,10 +135,13 @@ def _as_json(found: Sequence[Explained], rule_set: RuleSet) -> None:
 
 def _as_html(found: Sequence[Explained], rule_set: RuleSet) -> None:
     del rule_set
+    body: list[str] = []
     for one in found:
-        if one.account is None:
-            stop("\n".join(map(_words, one.wrong)))
-        sys.stdout.write(page.account(one.account, one.released))
+        heading = one.name if one.account is None else page.title(one.account)
+        body += [f"<h1>{escape(heading)}</h1>", *page.faults(map(_words, one.wrong))]
+        if one.account is not None:
+            body += page.account(one.account, one.released)
+    sys.stdout.write(page.page(", ".join(dict.fromkeys(one.name for one in found)), body))
 
 
 PRINTED = {"text": _as_text, "json": _as_json, "html": _as_html}

@@ -67,6 +67,8 @@ def test_of_a_file_with_several_the_first_refused_is_told_and_all_on_demand(comm
     told = command("explain", FILE)
     assert (told.out.splitlines()[0], "2 in" in told.err) == ("line 3", True)
     assert command("explain", FILE, "--all").out.count("uhd-mirth: ingest ed-attendances") == 2
+    page = command("explain", FILE, "--all", "--format", "html").out
+    assert [page.count(mark) for mark in ("<!doctype", "<h1>", "</html>")] == [1, 2, 1]
 
 
 def test_a_search_is_explained_as_text_json_and_page(command: Command) -> None:

@@ -155,7 +155,7 @@ class Links(HTMLParser):
 
 
 def test_the_page_links_to_the_rule_and_shows_what_was_sent_as_text() -> None:
-    found = page.account(account("PID|1||<script>alert(1)</script>^^^NHS^NH", "PV1|1|E"))
+    found = page.page("x", page.account(account("PID|1||<script>alert(1)</script>^^^NHS^NH", "PV1|1|E")))
     links = Links()
     links.feed(found)
     assert "/rules#EC-C1" in links.addresses

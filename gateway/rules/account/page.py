@@ -27,14 +27,14 @@ text-align: left; vertical-align: top; } th { background: #f6f8fa; position: sti
 """
 
 
-def page(title: str, body: Iterable[str]) -> str:
-    """A page. Shape: `body` is HTML, the title is text."""
+def page(name: str, body: Iterable[str]) -> str:
+    """A page. Shape: `body` is HTML with headings of its own, the name is text."""
     head = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>"
+        f"<title>{escape(name)}</title><style>{_STYLE}</style></head><body>"
     )
-    return "\n".join((head, f"<h1>{escape(title)}</h1>", *body, "</body></html>\n"))
+    return "\n".join((head, *body, "</body></html>\n"))
 
 
 def link(rule: str, rules: str = RULES) -> str:
@@ -45,8 +45,19 @@ def link(rule: str, rules: str = RULES) -> str:
 # --- accounts ------------------------------------------------------------------------------------------------------
 
 
-def account(found: Account, released: Iterable[Released] = (), rules: str = RULES) -> str:
-    """An account as a page.
+def title(found: Account) -> str:
+    """What an account is of, in a line."""
+    facts = found.facts
+    return f"{found.effect}: {facts.caller.name}, {facts.action} {facts.type or ''}"
+
+
+def faults(said: Iterable[str]) -> list[str]:
+    """What was wrong with what was sent, for the body of a page."""
+    return [f'<p class="bad">{escape(words)}</p>' for words in said]
+
+
+def account(found: Account, released: Iterable[Released] = (), rules: str = RULES) -> list[str]:
+    """An account, for the body of a page.
 
     Shape: it holds what was sent, so it is for whoever asked; `released` are resources that came back; `rules` is the
     address of the rules' page.
@@ -70,8 +81,7 @@ def account(found: Account, released: Iterable[Released] = (), rules: str = RULE
         words = "Released by" if one.released else "Kept back by"
         by = f"<p>{words} {', '.join(link(rule, rules) for rule in one.by)}</p>" if one.by else ""
         body += [f"<h2>{escape(one.name)}</h2>", by, _block(told.release(one))]
-    facts = found.facts
-    return page(f"{found.effect}: {facts.caller.name}, {facts.action} {facts.type or ''}", body)
+    return body
 
 
 def _rule(judged: Judged, lines: Iterable[Line], rules: str) -> list[str]:
@@ -97,12 +107,13 @@ def _line(line: Line) -> str:
 
 def table(rows: Sequence[show.Row], rules: str = RULES) -> str:
     """Who can send or see what, as a page."""
-    heads = "".join(f"<th>{escape(heading)}</th>" for heading in show.HEADINGS)
+    heading = "Who can send or see what"
+    heads = "".join(f"<th>{escape(column)}</th>" for column in show.HEADINGS)
     body = [f"<table><thead><tr>{heads}</tr></thead><tbody>"]
     for row in rows:
         cells = [
-            link(cell, rules) if heading == "by rule" else escape(cell)
-            for heading, cell in zip(show.HEADINGS, show.cells(row), strict=True)
+            link(cell, rules) if column == "by rule" else escape(cell)
+            for column, cell in zip(show.HEADINGS, show.cells(row), strict=True)
         ]
         body.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
-    return page("Who can send or see what", [*body, "</tbody></table>"])
+    return page(heading, [f"<h1>{heading}</h1>", *body, "</tbody></table>"])
