@@ -65,7 +65,7 @@ bench: setup ## measure, and write tests/bench/results.md
 	$(BIN)/python -m tests.bench
 
 misspelt: setup ## misspell every word of the shipped rules, not a sample alone (some minutes)
-	GATEWAY_MISSPELT=all $(BIN)/python -m pytest tests/conformance/rules/test_misspelt.py
+	GATEWAY_MISSPELT=all $(BIN)/python -m pytest --timeout=3600 tests/conformance/rules/test_misspelt.py
 
 corpus: setup ## send every file of the shared corpus, and write tests/conformance/results.md
 	$(BIN)/python -W ignore -m tests.conformance.corpus

@@ -201,7 +201,7 @@ def _follows(diagnostic: Diagnostic, missing: Sequence[str]) -> bool:
 
 def _kind(text: str) -> str:
     """The first word of a statement as it was probably meant."""
-    first = text.split(maxsplit=1)[0]
+    first = next(iter(text.split(maxsplit=1)), "")
     return first if first in parse.KINDS else nearest(first, parse.KINDS) or "domain"
 
 

@@ -134,6 +134,12 @@ def test_a_broken_domain_statement_is_one_error() -> None:
     assert [d.code for d in found.diagnostics] == ["R003"]
 
 
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", "\n\n"])
+def test_a_file_without_a_statement_is_one_error(text: str) -> None:
+    found = load_sources([Source("rules/empty.rules", text)], vocabulary())
+    assert [d.code for d in found.diagnostics] == ["R008"]
+
+
 SLIPS = (
     ("set training-modes = ", "set training-modes "),  # what it declares is missing then, which is no mistake of EC-F1
     ("caller sends category message.type", "caller sends category mesage.type"),
