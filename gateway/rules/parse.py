@@ -142,11 +142,22 @@ def _statement(span: Span) -> Statement | Diagnostic:
         return limit
     first = Span(span.source, span.start, _first_word(span))
     if first.text not in KINDS:
-        near = nearest(first.text, KINDS)
+        near = _kind_meant(first, span)
         hint = f"did you mean `{near}`?" if near else "a statement starts with " + ", ".join(f"`{k}`" for k in KINDS)
         return messages.UNEXPECTED.at(first, hint, word=first.text)
     tree = parse.read(grammar(), span, "statement", _NOT_YET)
     return tree if isinstance(tree, Diagnostic) else _build(tree, span)
+
+
+def _kind_meant(first: Span, span: Span) -> str | None:
+    """The first word that was probably meant: of several that are one slip away, the one that the rest fits to."""
+    slips = sorted((rank, kind) for kind in KINDS if (rank := slip(first.text.casefold(), kind)) is not None)
+    for _, kind in slips if len(slips) > 1 else ():
+        text = kind + span.text[len(first.text) :]
+        whole = Span(Source(span.source.name, text), 0, len(text))
+        if not isinstance(parse.read(grammar(), whole, "statement", _NOT_YET), Diagnostic):
+            return kind
+    return nearest(first.text, KINDS)
 
 
 def _build(tree: Tree[Token], span: Span) -> Statement | Diagnostic:
