@@ -38,10 +38,14 @@ async def gather(
     for first in range(0, len(reads), AT_ONCE):
         await _read(call, server, reads[first : first + AT_ONCE])
     turns = asyncio.Semaphore(IN_FLIGHT)
-    async with asyncio.TaskGroup() as group:
-        for want in missing:
-            if isinstance(want, Referring):
-                group.create_task(_search(call, server, want, turns))
+    searches = [
+        asyncio.create_task(_search(call, server, want, turns)) for want in missing if isinstance(want, Referring)
+    ]
+    try:
+        await asyncio.gather(*searches)
+    finally:
+        for search in searches:
+            search.cancel()  # where one failed, nobody waits for the others
 
 
 async def _read(call: Call, server: FhirServer, wants: Sequence[Reading]) -> None:

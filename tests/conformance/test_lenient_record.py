@@ -23,8 +23,11 @@ OWN, OTHER = "9990000018", "9990000026"
 
 
 @contextmanager
-def record(visitor: str) -> Iterator[str]:
-    """A FHIR server that finds one patient, and one visit here, whatever is asked. Shape: `visitor` is whose it is."""
+def record(visitor: str, *, without: str = "nothing") -> Iterator[str]:
+    """A FHIR server that finds one patient, and one visit here, whatever is asked.
+
+    Shape: `visitor` is whose it is; for searches of the type `without` it hangs up.
+    """
     patient = {"resourceType": "Patient", "id": OWN}
     visit = {
         "resourceType": "Encounter", "id": "e", "status": "finished", "subject": {"reference": f"Patient/{visitor}"},
@@ -33,6 +36,9 @@ def record(visitor: str) -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            if f"/{without}" in self.path:
+                self.close_connection = True
+                return
             found = visit if "/Encounter" in self.path else patient
             body = json.dumps({"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": found}]}).encode()
             self.send_response(200)
@@ -67,3 +73,14 @@ def test_visits_of_somebody_else_show_no_patient(tmp_path: Path, repository: Pat
         assert asked.status_code == 200, asked.text
         assert asked.json()["total"] == shown
         assert len(asked.json().get("entry", [])) == shown
+
+
+def test_a_record_that_hangs_up_when_it_is_asked_for_links_is_down(tmp_path: Path, repository: Path) -> None:
+    loaded = assemble.decisions(rules(tmp_path / "rules", repository), repository / "specs")
+    with (
+        record(OWN, without="Encounter") as address,
+        running(tmp_path / "data", loaded, targets={"record": address}) as one,
+    ):
+        asked = one.search(f"/Patient?_id={OWN}", principal="other-engine")
+        assert asked.status_code == 503, asked.text
+        assert asked.json()["resourceType"] == "OperationOutcome"
