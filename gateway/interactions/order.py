@@ -43,21 +43,19 @@ class Turns:
 
     async def __aenter__(self) -> None:
         """Take them."""
+        if not self._locks:
+            return
         try:
-            for lock in self._locks:
-                if lock.locked():
-                    async with asyncio.timeout_at(self._deadline):
-                        await lock.acquire()
-                else:
+            async with asyncio.timeout_at(self._deadline):
+                for lock in self._locks:
                     await lock.acquire()
-                self._held.append(lock)
-        except TimeoutError as late:
+                    self._held.append(lock)
+        except BaseException as fault:
             self._release()
+            if not isinstance(fault, TimeoutError):
+                raise
             words = "messages with the same order key are still in hand; send the message again later"
-            raise Refused("busy", error("lock-error", words)) from late
-        except BaseException:
-            self._release()
-            raise
+            raise Refused("busy", error("lock-error", words)) from fault
 
     async def __aexit__(
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None

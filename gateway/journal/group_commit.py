@@ -23,16 +23,18 @@ _Job: TypeAlias = tuple[Operation[Any], "asyncio.Future[Any]"]
 
 # Past this a batch takes no more: bounds how long other requests wait for its statements, not its speed.
 _LARGE_BATCH = 64
+# How long another process may have the file, and how often that is looked at. Seconds.
+_PATIENCE = 5.0
+_PAUSE = 0.005
 
 
 def together(connection: sqlite3.Connection, operations: Sequence[Operation[Any]]) -> list[Result]:
-    """Run operations in one transaction, which is left open for the commit; one that raises is undone alone.
+    """Run operations in the open transaction, which stays open for the commit; one that raises is undone alone.
 
     Shape: a result for each, in order. An operation may be run twice, its first effects undone, so it touches nothing
     but the connection.
     Errors: sqlite3.Error where the storage itself fails: then none of them is stored.
     """
-    connection.execute("BEGIN IMMEDIATE")
     results = [tried(connection, operation) for operation in operations]
     if any(error is not None for _, error in results):
         # Rare enough that the others needn't pay for a savepoint each time.
@@ -111,6 +113,7 @@ class GroupCommit:
         try:
             if self._connection is None:
                 self._connection = await in_thread(thread, self._connect)
+            await _begin(self._connection)
             results = together(self._connection, operations)
             await in_thread(thread, self._connection.commit)
         except FAILURES as error:
@@ -121,6 +124,21 @@ class GroupCommit:
                     connection.close()
             return [(None, unavailable(error)) for _ in operations]
         return results
+
+
+async def _begin(connection: sqlite3.Connection) -> None:
+    """Take the file for writing; wait, without holding up the loop, while another process has it (a backup, a tool)."""
+    waited = 0.0
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or waited >= _PATIENCE:
+                raise
+            waited += _PAUSE
+            await asyncio.sleep(_PAUSE)
+        else:
+            return
 
 
 def _tell(batch: Sequence[_Job], results: Sequence[Result]) -> None:

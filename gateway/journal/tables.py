@@ -160,6 +160,7 @@ def connect(path: Path) -> sqlite3.Connection:
         for pragma in ("busy_timeout=5000", "journal_mode=WAL", "synchronous=FULL", "cache_size=-32000"):
             connection.execute(f"PRAGMA {pragma}").fetchall()
         migrate(connection)
+        connection.execute("PRAGMA busy_timeout=0")  # from here on whoever waits for the file waits in the event loop
     except BaseException:
         connection.close()
         raise

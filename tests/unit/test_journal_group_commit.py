@@ -59,6 +59,7 @@ def played(group: GroupCommit, play: Callable[[], Coroutine[Any, Any, None]]) ->
 def test_one_failing_operation_does_not_fail_those_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "t.db"
     connection = connect(path)
+    connection.execute("BEGIN IMMEDIATE")
     results = together(connection, [
         partial(put, n=1), partial(put_and_fail, n=2), partial(put, n=1), partial(put, n=3),
     ])  # fmt: skip
@@ -113,6 +114,27 @@ def test_a_commit_that_fails_is_told_to_all_of_its_batch(tmp_path: Path) -> None
 
     played(group, play)
     assert stored(path) == [7]
+
+
+def test_a_file_that_another_process_has_is_waited_for_while_the_loop_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "t.db"
+    connection = connect(path)
+    connection.execute("PRAGMA busy_timeout=0")
+    group = GroupCommit(lambda: connection)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    async def play() -> None:
+        stored_later = group.submit(partial(put, n=1))
+        for _ in range(20):
+            await asyncio.sleep(0.01)  # returns, though the file can't be had
+        assert not stored_later.done()
+        other.execute("COMMIT")
+        assert await stored_later == 1
+
+    played(group, play)
+    other.close()
+    assert stored(path) == [1]
 
 
 def test_what_waits_together_shares_a_transaction(tmp_path: Path) -> None:
