@@ -10,7 +10,10 @@ GATEWAY := $(BIN)/gateway
 CARD := rules/REFERENCE.md
 TEXTMATE := gateway/editor/syntaxes/rules.tmLanguage.json
 
-.PHONY: help setup run demo test check fmt lint types rules openapi-check bench misspelt corpus faults interop coverage lock clean
+# without the bytecode that Python keeps, each command would compile 360 modules first: half a second
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help setup run demo test check fmt lint types rules openapi-check bench misspelt corpus faults leaks interop coverage lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -73,11 +76,15 @@ corpus: setup ## send every file of the shared corpus, and write tests/conforman
 faults: setup ## kill -9 under load (N= for more cycles), and write tests/fault/results.md
 	$(BIN)/python -m tests.fault $(if $(N),--cycles $(N))
 
+leaks: setup ## the leak suite, and N pairs of stores that differ in what is hidden alone (N=10000 takes some minutes)
+	GATEWAY_PAIRS=$(or $(N),1000) $(BIN)/python -m pytest tests/conformance/test_leaks.py tests/property/test_two_worlds.py $(ARGS)
+
 interop: export GATEWAY_INTEROP = required
 interop: export GATEWAY_ARTIFACTS ?= $(CURDIR)/build/screenshots
-interop: setup ## tests with real peers (Chromium, Java, HAPI), each must be there; pictures go to build/screenshots
+interop: setup ## tests with real peers (Chromium, Java, HAPI, Medplum), each must be there; pictures go to build/screenshots
 	$(BIN)/python -m pytest tests/interop tests/conformance -m "interop or any_record" --record=hapi $(ARGS)
-	$(BIN)/python -m pytest tests/conformance -m any_record --record=store $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup tests/conformance -m any_record --record=store $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup tests/conformance -m any_record --record=medplum $(ARGS)
 
 coverage: ## what the runs with ARGS=--cov covered of gateway/, held at 95% of branches
 	$(BIN)/python -m coverage report --skip-covered --fail-under=95

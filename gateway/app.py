@@ -21,12 +21,15 @@ from gateway.interactions import body, respond
 from gateway.interactions.access_log import AccessLog
 from gateway.interactions.bundle import bundle
 from gateway.interactions.documents import openapi, page, rules
+from gateway.interactions.everything import everything
+from gateway.interactions.export import cancel, export, file, status
 from gateway.interactions.faults import trace
 from gateway.interactions.gateway import Gateway, of
 from gateway.interactions.health import live, ready
 from gateway.interactions.history import history
 from gateway.interactions.ingest import ingest
 from gateway.interactions.metadata import metadata
+from gateway.interactions.operation import unknown
 from gateway.interactions.queue import work_off
 from gateway.interactions.read import read
 from gateway.interactions.receipt import receipt
@@ -34,8 +37,10 @@ from gateway.interactions.refused import Refused, error
 from gateway.interactions.reload import Reload
 from gateway.interactions.resume import resume
 from gateway.interactions.search import search
+from gateway.interactions.sent import PATCHES
 from gateway.interactions.token import jwks, token
-from gateway.interactions.write import create, update, update_where
+from gateway.interactions.validate import validate
+from gateway.interactions.write import create, delete, delete_where, patch, patch_where, update, update_where
 from gateway.journal import JournalUnavailable
 from gateway.upstream import TargetDown
 
@@ -77,6 +82,10 @@ ROUTES = [
     Route("/", bundle, methods=["POST"]),
     Route("/$ingest", ingest, methods=["POST"]),
     Route("/$ingest/auth", token, methods=["POST"]),
+    Route("/$export", export, methods=["GET"]),
+    Route("/$export/{job:resource_id}", cancel, methods=["DELETE"]),
+    Route("/$export/{job:resource_id}", status, methods=["GET"]),
+    Route("/$export/{job:resource_id}/{name}", file, methods=["GET"]),
     Route("/$ingest/receipts/{id:resource_id}", receipt, methods=["GET"]),
     Route("/.well-known/jwks.json", jwks, methods=["GET"]),
     Route("/_health/live", live, methods=["GET"]),
@@ -89,9 +98,17 @@ ROUTES = [
     Route("/{type:resource_type}", search, methods=["GET"]),
     Route("/{type:resource_type}", create, methods=["POST"]),
     Route("/{type:resource_type}", update_where, methods=["PUT"]),
+    Route("/{type:resource_type}", patch_where, methods=["PATCH"]),
+    Route("/{type:resource_type}", delete_where, methods=["DELETE"]),
+    Route("/{type:resource_type}/$export", export, methods=["GET"]),
+    Route("/{type:resource_type}/$validate", validate, methods=["POST"]),
     Route("/{type:resource_type}/_search", search, methods=["POST"]),
     Route("/{type:resource_type}/{id:resource_id}", read, methods=["GET"]),
     Route("/{type:resource_type}/{id:resource_id}", update, methods=["PUT"]),
+    Route("/{type:resource_type}/{id:resource_id}", patch, methods=["PATCH"]),
+    Route("/{type:resource_type}/{id:resource_id}", delete, methods=["DELETE"]),
+    Route("/{type:resource_type}/{id:resource_id}/$everything", everything, methods=["GET"]),
+    Route("/{type:resource_type}/{id:resource_id}/$validate", validate, methods=["POST"]),
     Route("/{type:resource_type}/{id:resource_id}/_history", history, methods=["GET"]),
     Route("/{type:resource_type}/{id:resource_id}/_history/{version:resource_id}", read, methods=["GET"]),
 ]
@@ -173,8 +190,12 @@ async def _journal(request: Request, fault: JournalUnavailable) -> Response:
 
 
 async def _http(request: Request, fault: HTTPException) -> Response:
+    if fault.status_code == 405 and request.method == "OPTIONS":  # noqa: PLR2004 - HTTP's Method Not Allowed
+        return _options(request)
+    path = request.scope["path"]
+    nowhere = f"{unknown(path)}; see /swagger/index.html" if "/$" in path else ""
     words = {
-        404: "there is no such address here; see /swagger/index.html",
+        404: nowhere or "there is no such address here; see /swagger/index.html",
         405: f"{request.method} is not taken here; see /swagger/index.html",
     }.get(fault.status_code, fault.detail)
     code = "not-found" if fault.status_code == 404 else "not-supported"  # noqa: PLR2004 - HTTP's Not Found
@@ -182,6 +203,13 @@ async def _http(request: Request, fault: HTTPException) -> Response:
     if "Allow" in headers:
         headers["Allow"] = _allowed(request)
     return await _told(request, (error(code, words),), fault.status_code, headers)
+
+
+def _options(request: Request) -> Response:
+    """What an address takes, whoever asks. Source: RFC 9110 section 9.3.7; RFC 5789 section 3.1."""
+    allowed = _allowed(request)
+    patches = PATCHES if "PATCH" in allowed else {}
+    return Response(None, 204, {**respond.NO_STORE, "Allow": f"{allowed}, OPTIONS", **patches})
 
 
 def _allowed(request: Request) -> str:

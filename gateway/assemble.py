@@ -21,6 +21,7 @@ from gateway.config import ConfigError, Settings
 from gateway.hl7v2 import dictionary
 from gateway.identity import Credentials, Issuer, Verifier, built_in, signing_keys
 from gateway.identity.private_file import create_private, make_folder
+from gateway.interactions.exports import Exports
 from gateway.interactions.files import Files
 from gateway.interactions.gateway import Gateway, NotReread, Target
 from gateway.interactions.order import Order
@@ -36,7 +37,7 @@ from gateway.source import Diagnostic, Keep, in_order, made_anew, render
 from gateway.specs import FhirTables
 from gateway.tabular import Layout
 
-KEYS, CREDENTIALS, CLIENTS, FILES = "keys", "credentials", "clients", "files"
+KEYS, CREDENTIALS, CLIENTS, FILES, EXPORTS = "keys", "credentials", "clients", "files", "exports"
 EMBEDDED = "embedded"
 
 
@@ -98,15 +99,27 @@ def layouts(root: Path, code_maps: Mapping[str, CodeMap]) -> Mapping[str, Layout
     return read.layouts
 
 
-def decisions(rules_folder: Path, specs_folder: Path, keep: Keep = made_anew) -> Decisions:
+def decisions(
+    rules_folder: Path, specs_folder: Path, keep: Keep = made_anew, standing: Decisions | None = None
+) -> Decisions:
     """Load rules and maps.
 
-    Shape: `keep` holds what their files were parsed to.
+    Shape: `keep` holds what their files were parsed to; of `standing`, which was loaded before, the maps stay where
+    nothing that they stand on is another: they take longest.
     Errors: NotLoaded with every diagnostic; SpecsError.
     """
     looked = Looked(_files(rules_folder), _files(specs_folder))
     names = vocabulary(specs_folder)
-    return replace(decided(rules.load(rules_folder, names, keep=keep), names, specs_folder, keep), looked=looked)
+    read = rules.load(rules_folder, names, keep=keep)
+    if read.rules is None or standing is None or not _stays(standing, looked, read.rules, names):
+        return replace(decided(read, names, specs_folder, keep), looked=looked)
+    return replace(standing, rules=read.rules, warnings=read.diagnostics, trials=read.trials, looked=looked)
+
+
+def _stays(standing: Decisions, looked: Looked, ruleset: RuleSet, names: Vocabulary) -> bool:
+    """Whether the files that maps are made of are those of before, and the versions of HL7 that rules accept."""
+    same = standing.looked is not None and standing.looked.specs == looked.specs
+    return same and _versions(standing.rules, names) == _versions(ruleset, names)
 
 
 def decided(read: rules.Loaded, names: Vocabulary, specs_folder: Path, keep: Keep = made_anew) -> Decisions:
@@ -182,7 +195,14 @@ class Connections:
     def _one(self, name: str, address: str) -> Target:
         known = self._known.get((name, address))
         if known is None:
-            known = upstream.connect(name, address, data=self._settings.data, own_writer=self._own_writer)
+            known = upstream.connect(
+                name,
+                address,
+                data=self._settings.data,
+                own_writer=self._own_writer,
+                public=self._settings.public_url,
+                credentials=self._settings.credentials.get(name),
+            )
             self._stack.push_async_callback(known.aclose)
             self._known[name, address] = known
         return known
@@ -191,13 +211,13 @@ class Connections:
 class FilesAgain:
     """Reads the rules' files again, and all that stands on them: maps, layouts, tables, documents."""
 
-    def __init__(self, settings: Settings, connections: Connections, keep: Keep, looked: Looked | None) -> None:
-        """Read nothing yet. Shape: `looked` is what the files were when they were read for the first time."""
+    def __init__(self, settings: Settings, connections: Connections, keep: Keep, loaded: Decisions) -> None:
+        """Read nothing yet. Shape: `loaded` is what the files gave the first time."""
         self._settings = settings
         self._connections = connections
         self._keep = keep
-        self._specs = _files(settings.specs) if looked is None else looked.specs
-        self.began: Hashable = None if looked is None else looked.rules
+        self._loaded = loaded
+        self.began: Hashable = None if loaded.looked is None else loaded.looked.rules
         self.every = settings.rules_watched or None
 
     async def look(self) -> Hashable:
@@ -220,7 +240,8 @@ class FilesAgain:
             raise NotReread(1, "the settings or the files; the log says what is wrong", (str(fault),)) from fault
 
     def _renewed(self, gateway: Gateway) -> Gateway:
-        loaded = self._loaded(gateway)
+        chosen = self._settings
+        loaded = self._loaded = decisions(chosen.rules, chosen.specs, self._keep, self._loaded)
         return replace(
             gateway,
             rules=loaded.rules,
@@ -229,27 +250,8 @@ class FilesAgain:
             tables=loaded.tables,
             elements=loaded.elements,
             merging=fhir.Merging(loaded.elements),
-            documents=library(self._settings, loaded, gateway.clock().date()),
+            documents=library(chosen, loaded, gateway.clock().date()),
             targets=self._connections.of(loaded.rules),
-        )
-
-    def _loaded(self, gateway: Gateway) -> Decisions:
-        """What the files hold. Maps, which take longest, stay where nothing that they stand on is another.
-
-        Errors: NotLoaded, SpecsError.
-        """
-        chosen, specs_now = self._settings, _files(self._settings.specs)
-        names = vocabulary(chosen.specs)
-        read = rules.load(chosen.rules, names, keep=self._keep)
-        stay = read.rules is not None and (specs_now, _versions(read.rules, names)) == (
-            self._specs, _versions(gateway.rules, names)
-        )  # fmt: skip
-        if read.rules is None or not stay:
-            loaded = decided(read, names, chosen.specs, self._keep)
-            self._specs = specs_now
-            return loaded
-        return Decisions(
-            read.rules, gateway.maps, gateway.row_maps, gateway.tables, gateway.elements, read.diagnostics, read.trials
         )
 
 
@@ -302,6 +304,8 @@ async def opened(
         )  # fmt: skip
         files = Files(settings.data / FILES)
         stack.push_async_callback(files.stop)
+        exports = Exports(settings.data / EXPORTS)
+        stack.push_async_callback(exports.stop)
         yield Gateway(
             settings=settings,
             rules=loaded.rules,
@@ -322,7 +326,8 @@ async def opened(
             unchanged=Unchanged(),
             secret=kept_secret(keys / "hash.key"),
             clock=now,
-            rereading=FilesAgain(settings, connections, keep, loaded.looked),
+            rereading=FilesAgain(settings, connections, keep, loaded),
+            exports=exports,
         )
 
 
@@ -332,12 +337,13 @@ def addresses(settings: Settings, ruleset: RuleSet) -> dict[str, str]:
     Errors: ConfigError for an address configured for a target that no rule file declares.
     """
     declared = ruleset.registry.targets
-    strangers = sorted(set(settings.targets) - set(declared))
-    if strangers:
-        raise ConfigError(
-            f"setting `targets` names {', '.join(strangers)}, which no rule file declares; declared targets: "
-            f"{', '.join(sorted(declared)) or 'none'}"
-        )
+    for setting, named in (("targets", settings.targets), ("credentials", settings.credentials)):
+        strangers = sorted(set(named) - set(declared))
+        if strangers:
+            raise ConfigError(
+                f"setting `{setting}` names {', '.join(strangers)}, which no rule file declares; declared targets: "
+                f"{', '.join(sorted(declared)) or 'none'}"
+            )
     embedded = {name: EMBEDDED for name, target in declared.items() if target.takes == "Fhir"}
     given = {
         name: f"hl7v2+{address}" if declared[name].takes == "Hl7v2" and address.startswith("http") else address

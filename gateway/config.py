@@ -1,19 +1,20 @@
 """Settings: what a site decides outside of the rules.
 
 A setting comes, in this order, from a command-line flag, an environment variable `GATEWAY_NAME`, the file
-`gateway.toml` in the data folder, or its default here; `targets` does so target by target. Rules never read
-configuration but for `environment`, and configuration never says who may do what.
+`gateway.toml` in the data folder, or its default here; `targets` and `credentials` do so target by target. Rules never
+read configuration but for `environment`, and configuration never says who may do what.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict, SettingsError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -44,6 +45,49 @@ def _address(text: str) -> str:
     return text.rstrip("/")
 
 
+_ITS_OWN = frozenset(
+    {"host", "connection", "content-length", "content-type", "transfer-encoding", "accept", "if-match"}
+)
+"""Headers of a request to a target that no secret takes the place of."""
+_HEADER = re.compile(r"[A-Za-z][A-Za-z0-9\-]*")
+
+
+class TargetCredentials(BaseModel):
+    """What the gateway shows to one target. Secrets stand in files of their own, relative to the data folder.
+
+    Shape: a token by client credentials (`token_url`, `client_id`, `client_secret_file`, maybe `scope`), or a header
+    (`header_file`, `header`); and, beside either or alone, a client certificate with its key, and the authority that
+    the target's own certificate is checked by.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    token_url: Annotated[str, AfterValidator(_address)] | None = None
+    client_id: str = ""
+    client_secret_file: Path | None = None
+    scope: str = ""
+    header: str = "Authorization"
+    header_file: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    authority: Path | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        told = [bool(self.token_url), bool(self.client_id), self.client_secret_file is not None]
+        if any(told) and not all(told):
+            raise ValueError("token_url, client_id and client_secret_file go together")
+        if all(told) and self.header_file is not None:
+            raise ValueError("a target gets a token or a header from header_file, not both")
+        if bool(self.certificate) != bool(self.key):
+            raise ValueError("certificate and key go together")
+        if not _HEADER.fullmatch(self.header) or self.header.lower() in _ITS_OWN:
+            raise ValueError("header takes the name of a header that the gateway does not set itself")
+        if self.header_file is None and "header" in self.model_fields_set:
+            raise ValueError("header needs header_file, which holds its value")
+        return self
+
+
 class Settings(BaseSettings):
     """Everything that is configured.
 
@@ -66,6 +110,7 @@ class Settings(BaseSettings):
     application: str = "DEX"
     facility: str = "QVV"
     targets: dict[str, str] = Field(default_factory=dict)
+    credentials: dict[str, TargetCredentials] = Field(default_factory=dict)
     client_secrets: bool = False
     body_limit: int = Field(default=10 * 1024 * 1024, ge=1024)
     file_limit: int = Field(default=1024 * 1024 * 1024, ge=1024)
@@ -98,7 +143,7 @@ def load(**flags: Any) -> Settings:
     stored = _stored(file)
     above = {**spoken, **given}
     try:
-        settings = Settings(**{**stored, **above, **_targets(stored, above), "data": data})
+        settings = Settings(**{**stored, **above, **_by_target(stored, above), "data": data})
     except ValidationError as error:
         raise ConfigError(_words(error, file, stored, above)) from error
     if "public_url" not in settings.model_fields_set:
@@ -141,13 +186,17 @@ def _stored(file: Path) -> dict[str, Any]:
         raise ConfigError(f"{file} can't be read as TOML: {error}") from error
 
 
-def _targets(stored: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """The setting `targets`, target by target: what stands above the file takes the place of the file's.
+def _by_target(stored: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """The tables by target, target by target: what stands above the file takes the place of the file's.
 
     Shape: nothing where either isn't a table; then what is higher says all of it.
     """
-    low, high = stored.get("targets"), above.get("targets")
-    return {"targets": {**low, **high}} if isinstance(low, dict) and isinstance(high, dict) else {}
+    tables = {name: (stored.get(name), above.get(name)) for name in ("targets", "credentials")}
+    return {
+        name: {**low, **high}
+        for name, (low, high) in tables.items()
+        if isinstance(low, dict) and isinstance(high, dict)
+    }
 
 
 def _has(values: Any, place: tuple[int | str, ...]) -> bool:

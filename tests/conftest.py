@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 
 from gateway import assemble
-from tests.interop.hapi.differences import facade_differences
+from tests import loading
+from tests.interop.differences import facade_differences
 from tests.interop.hapi.launch import start_hapi
-from tests.records import KINDS, RECORDS, Pool
+from tests.interop.medplum.launch import start_medplum
+from tests.records import KINDS, REAL, RECORDS, Pool, fresh_hapi, fresh_medplum
 from tests.running import Running, running
 
 ROOT = Path(__file__).resolve().parent.parent
 STARTED_WITHIN = 1300
-"""For a test that starts another HAPI server. Units: seconds."""
+"""For a test that builds and starts another server. Units: seconds."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -25,10 +27,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Expect of HAPI what is known of it: a test that fails unexpectedly, or no longer, fails the run."""
-    if config.getoption("--record") != "hapi":
+    """Expect of a real server what is known of it: a test that fails unexpectedly, or no longer, fails the run."""
+    kind = config.getoption("--record")
+    if kind not in REAL:
         return
-    known = facade_differences()
+    known = facade_differences(kind)
     for item in items:
         if item.get_closest_marker("any_record") is None:
             continue
@@ -41,7 +44,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def hapi_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
     """HAPI FHIR servers, started as they are asked for."""
-    pool = Pool(lambda: start_hapi(tmp_path_factory.mktemp("hapi")))
+    pool = Pool(lambda: start_hapi(tmp_path_factory.mktemp("hapi")), fresh_hapi)
+    yield pool
+    pool.stop()
+
+
+@pytest.fixture(scope="session")
+def medplum_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
+    """Medplum servers, started as they are asked for."""
+    pool = Pool(lambda: start_medplum(tmp_path_factory.mktemp("medplum")), fresh_medplum)
     yield pool
     pool.stop()
 
@@ -51,7 +62,7 @@ def record(request: pytest.FixtureRequest) -> Iterator[None]:
     """The kind of record that a module's tests have: the chosen one where they hold for any."""
     marked = request.node.get_closest_marker("any_record") is not None
     RECORDS.kind = request.config.getoption("--record") if marked else KINDS[0]
-    RECORDS.pool = request.getfixturevalue("hapi_servers") if RECORDS.kind == "hapi" else None
+    RECORDS.pool = request.getfixturevalue(f"{RECORDS.kind}_servers") if RECORDS.kind in REAL else None
     yield
     RECORDS.kind, RECORDS.pool = KINDS[0], None
 
@@ -74,7 +85,7 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def decisions() -> assemble.Decisions:
     """The shipped rules and maps, loaded once."""
-    return assemble.decisions(ROOT / "rules", ROOT / "specs")
+    return loading.decisions(ROOT / "rules", ROOT / "specs")
 
 
 @pytest.fixture

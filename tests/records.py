@@ -1,7 +1,7 @@
 """The FHIR server that is a test's record: the store embedded in the gateway, or one elsewhere whose address it has.
 
-`pytest --record=store` (or `hapi`) runs the tests marked `any_record` with a record behind HTTP. Each data folder has a
-record of its own, which keeps what it holds where a gateway is started on the same folder again.
+`pytest --record=store` (or `hapi`, `medplum`) runs the tests marked `any_record` with a record behind HTTP. Each data
+folder has a record of its own, which keeps what it holds where a gateway is started on the same folder again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ import uvicorn
 from gateway.upstream import store
 from tests.traffic import READY_WITHIN, Server, free_port
 
-KINDS = ("embedded", "store", "hapi")
+REAL = ("hapi", "medplum")
+"""Servers that others wrote; the folder of each in `interop/` says how it differs."""
+KINDS = ("embedded", "store", *REAL)
 ELSEWHERE = "store.db"
 ORGANISATIONS = ("RDZ", "R0D", "QVV")
 EVERYTHING = {"resourceType": "Parameters", "parameter": [{"name": "expungeEverything", "valueBoolean": True}]}
@@ -30,6 +32,7 @@ class Pool:
     """Servers that are emptied for another data folder; one more is started where all are in use."""
 
     start: Callable[[], Server]
+    clear: Callable[[str], None]
     servers: list[Server] = field(default_factory=list)
     idle: dict[str, Path | None] = field(default_factory=dict)
 
@@ -41,10 +44,9 @@ class Pool:
         if url is None:
             self.servers.append(self.start())
             url = self.servers[-1].url
-            hold_organisations(url)
+            self.clear(url)
         elif self.idle[url] != data:
-            empty(url)
-            hold_organisations(url)
+            self.clear(url)
         self.idle.pop(url, None)
         try:
             yield url
@@ -71,7 +73,7 @@ class Records:
             case "store":
                 with served(data / ELSEWHERE) as url:
                     yield {"record": url}
-            case "hapi" if self.pool is not None:
+            case "hapi" | "medplum" if self.pool is not None:
                 with self.pool.lend(data) as url:
                     yield {"record": url}
             case _:
@@ -79,6 +81,17 @@ class Records:
 
 
 RECORDS = Records()
+
+
+def fresh_hapi(url: str) -> None:
+    """Let a HAPI server hold the organisations alone."""
+    empty(url)
+    hold_organisations(url)
+
+
+def fresh_medplum(url: str) -> None:
+    """Let a Medplum server hold nothing."""
+    httpx.post(f"{url}/$clear", trust_env=False, timeout=60).raise_for_status()
 
 
 def empty(url: str) -> None:

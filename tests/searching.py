@@ -3,18 +3,23 @@
 `tests/conformance/search/README.md` tells the notation. The server is whatever an httpx client is given as its base
 address: the embedded store in this process, or a real one elsewhere.
 
+`python -m tests.searching http://localhost:8080/fhir` stores them on a server that holds nothing else and prints what
+it answers otherwise.
+
 Source: https://hl7.org/fhir/R4/search.html
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
+import sys
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import httpx
 
@@ -27,12 +32,13 @@ MOST_PAGES = 20
 class Case:
     """One search.
 
-    Shape: `search` is `Type?parameters`; `pages` the ids on each page, one page where they aren't followed; `included`
-    has `Type/id` in any order; `members` are those of the first resource; `refused` are words of a refusal. What is
-    None is not looked at.
+    Shape: `clause` is the one of FHIR R4 that it follows, `3.1.1.4.7 search.html#date`; `search` is `Type?parameters`;
+    `pages` the ids on each page, one page where they aren't followed; `included` has `Type/id` in any order; `members`
+    are those of the first resource; `refused` are words of a refusal. What is None is not looked at.
     """
 
     name: str
+    clause: str
     search: str
     pages: tuple[tuple[str, ...], ...] = ()
     included: frozenset[str] | None = None
@@ -47,20 +53,21 @@ class Case:
 
 
 def cases() -> list[Case]:
-    """Every case, in the order of the files. Its name begins with the clause that it follows."""
+    """Every case, in the order of the files. Its name begins with that of its group."""
     found = []
     for path in sorted(FOLDER.glob("*.toml")):
         for group in tomllib.loads(path.read_text("utf-8"))["group"]:
-            found += [_case(group["clause"], *row) for row in group["cases"]]
+            found += [_case(group["name"], group["clause"], *row) for row in group["cases"]]
     return found
 
 
-def _case(clause: str, name: str, search: str, expected: str | Mapping[str, Any]) -> Case:
+def _case(group: str, clause: str, name: str, search: str, expected: str | Mapping[str, Any]) -> Case:
     told = {"found": expected} if isinstance(expected, str) else dict(expected)
     pages = told.pop("pages", None) or ([told.pop("found")] if "found" in told else [])
     included, members = told.pop("included", None), told.pop("members", None)
     return Case(
-        f"{clause}: {name}",
+        f"{group}: {name}",
+        clause,
         search,
         tuple(tuple(page.split()) for page in pages),
         None if included is None else frozenset(included.split()),
@@ -102,7 +109,7 @@ async def differences(client: httpx.AsyncClient, case: Case, *, strict: bool) ->
 
 
 def _compared(case: Case, bundles: Sequence[Mapping[str, Any]], *, strict: bool) -> Sequence[str]:
-    told = []
+    told = _not_told(case.search, bundles[0])
     pages = tuple(tuple(each["id"] for each in _resources(bundle, "match")) for bundle in bundles)
     if strict or case.ordered:
         alike = pages == case.pages
@@ -122,6 +129,17 @@ def _compared(case: Case, bundles: Sequence[Mapping[str, Any]], *, strict: bool)
         if members != case.members:
             told.append(f"members {sorted(members)}, not {sorted(case.members)}")
     return told
+
+
+def _not_told(search: str, bundle: Mapping[str, Any]) -> list[str]:
+    """Parameters that the address of the answer itself must have, and has not.
+
+    Source: https://hl7.org/fhir/R4/search.html#conformance, 3.1.1.6
+    """
+    own = next((str(link["url"]) for link in bundle.get("link", ()) if link["relation"] == "self"), "")
+    used = {name for name, _ in parse_qsl(urlsplit(own).query, keep_blank_values=True)}
+    asked = {name for name, _ in parse_qsl(search.partition("?")[2])}
+    return [f"the self link leaves {name} out: {own}" for name in sorted(asked - used)]
 
 
 def _refusal(words: str, answer: httpx.Response, *, strict: bool) -> list[str]:
@@ -147,3 +165,19 @@ def _next(bundle: Mapping[str, Any]) -> str | None:
 def _resources(bundle: Mapping[str, Any], mode: str) -> list[dict[str, Any]]:
     entries = bundle.get("entry", ())
     return [entry["resource"] for entry in entries if entry.get("search", {}).get("mode", "match") == mode]
+
+
+async def _run(base: str) -> int:
+    """Store the resources on a server, ask every case, and print what differs; how many do."""
+    count = 0
+    async with httpx.AsyncClient(base_url=base, trust_env=False, timeout=60) as client:
+        await fill(client)
+        for case in cases():
+            if told := await differences(client, case, strict=False):
+                count += 1
+                print(f"{case.name} ({case.clause})\n  {case.search}\n  {'; '.join(told)}")  # noqa: T201 - what the command is for
+    return count
+
+
+if __name__ == "__main__":
+    sys.exit(min(asyncio.run(_run(sys.argv[1])), 1))

@@ -8,8 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.documents.components import FHIR_JSON, TOKEN_PATH
-from gateway.documents.offer import SEARCHING, Offer, Published, ServedType
+from gateway.documents.offer import SEARCHING, VALIDATE, Offer, Published, ServedType
 from gateway.documents.offering import offered
+from gateway.documents.operation_paths import DEFINITIONS, SYSTEM_EXPORT, exported
+from gateway.documents.write_paths import JSON_PATCH
 from gateway.rules import RuleSet
 from gateway.specs import FhirTables, SearchParameter
 
@@ -23,6 +25,8 @@ INTERACTIONS = {
     "read": "read",
     "vread": "history",
     "update": "update",
+    "patch": "patch",
+    "delete": "delete",
     "history-instance": "history",
     "create": "create",
     "search-type": "search",
@@ -53,6 +57,8 @@ def statement(offer: Offer, published: Published, *, date: str) -> Json:
     if offer.types:
         rest["resource"] = [_resource(served, published) for served in offer.types]
         rest["interaction"] = [{"code": code} for code in ("transaction", "batch")]
+    if exported(offer):
+        rest["operation"] = [dict(zip(("name", "definition"), SYSTEM_EXPORT, strict=True))]
     return {
         "resourceType": "CapabilityStatement",
         "url": f"{published.public_url}/metadata",
@@ -66,8 +72,14 @@ def statement(offer: Offer, published: Published, *, date: str) -> Json:
         "implementation": {"description": "Healthcare exchange gateway", "url": published.public_url},
         "fhirVersion": FHIR_VERSION,
         "format": [FHIR_JSON, "json"],
+        **_patching(offer),
         "rest": [rest],
     }
+
+
+def _patching(offer: Offer) -> Json:
+    """Forms of a patch, where some type may be patched."""
+    return {"patchFormat": [JSON_PATCH]} if any("patch" in served.actions for served in offer.types) else {}
 
 
 def _security(published: Published) -> Json:
@@ -93,7 +105,15 @@ def _resource(served: ServedType, published: Published) -> Json:
     }
     if SEARCHING & actions and served.parameters:
         entry["searchParam"] = [_search_parameter(parameter) for parameter in served.parameters]
-    return entry
+    for name, values in (("searchInclude", served.includes), ("searchRevInclude", served.revincludes)):
+        if values:
+            entry[name] = list(values)
+    operations = [
+        {"name": name, "definition": definition}
+        for action, (name, definition) in DEFINITIONS.items()
+        if action in actions and (served.name == "Patient" or action == VALIDATE)
+    ]
+    return {**entry, **({"operation": operations} if operations else {})}
 
 
 def _writing(served: ServedType, published: Published) -> Json:
@@ -106,6 +126,8 @@ def _writing(served: ServedType, published: Published) -> Json:
         told |= {"updateCreate": "create" in served.actions, "conditionalUpdate": searched}
     if "create" in served.actions:
         told["conditionalCreate"] = searched
+    if "delete" in served.actions:
+        told["conditionalDelete"] = "single" if searched else "not-supported"
     return told
 
 

@@ -98,6 +98,7 @@ FAULTS = {
     405: "An entry of a transaction asks for what is not offered.",
     406: "Only JSON is offered.",
     409: "Something stands under this id already, or others changed the same resource again and again.",
+    410: "It was deleted, and this caller could see it before.",
     412: "A condition is not met: another version stands, or a search finds more than one or asks nothing.",
     413: "The body is larger than the limit.",
     415: "Content-Type is missing or not the one that this address takes.",
@@ -188,7 +189,7 @@ def _requests() -> Json:
         "type": "object",
         "required": ["method", "url"],
         "properties": {
-            "method": {"enum": ["GET", "POST", "PUT"]},
+            "method": {"enum": ["GET", "POST", "PUT", "PATCH", "DELETE"]},
             "url": text | {"description": "`Type`, `Type/id`, `Type?search` or `Type/id/_history`."},
             **dict.fromkeys(("ifMatch", "ifNoneMatch", "ifModifiedSince", "ifNoneExist"), text),
         },
@@ -200,7 +201,8 @@ def _requests() -> Json:
     }
     return {
         "type": "object",
-        "description": "Several requests in one. References to another entry's fullUrl are kept.",
+        "description": "Several requests in one. References to another entry's fullUrl are kept. A PATCH has a Binary "
+        "of contentType application/json-patch+json.",
         "required": ["resourceType", "type"],
         "properties": {
             "resourceType": {"const": "Bundle"},

@@ -147,10 +147,45 @@ def _search(offer: Offer, served: ServedType) -> Json:
         "tags": [served.name],
         "summary": f"Search {served.name}",
         "description": views_of(served, "search"),
-        "parameters": [*search_parameters(served), *_result_parameters(served), *headers_of(offer)],
+        "parameters": [
+            *search_parameters(served), *_linking(served), *_result_parameters(served), *headers_of(offer)
+        ],
         "responses": _found() | faults((400, 401, 403, 406, 429, 503)),
         **said_of(served, *SEARCHING),
-    }
+        **_has(served),
+    }  # fmt: skip
+
+
+INCLUDING = {
+    "_include": "What comes along: what the matches refer to there, as far as the caller may read it. "
+    "`:iterate` behind the name goes on from what came.",
+    "_revinclude": "What comes along: what refers to the matches there, as far as the caller may see it. "
+    "`:iterate` behind the name goes on from what came.",
+}
+
+
+def _linking(served: ServedType) -> list[Json]:
+    """Query parameters that bring along resources of other types."""
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "description": INCLUDING[name],
+            "style": "form",
+            "explode": True,
+            "schema": {"type": "array", "items": {"type": "string", "enum": list(values)}},
+        }
+        for name, values in (("_include", served.includes), ("_revinclude", served.revincludes))
+        if values
+    ]
+
+
+def _has(served: ServedType) -> Json:
+    """What may be asked of resources that refer to these: OpenAPI has no words for such names.
+
+    Source: https://hl7.org/fhir/R4/search.html#has
+    """
+    return {"x-has": list(served.has)} if served.has else {}
 
 
 def _search_by_post(offer: Offer, served: ServedType) -> Json:
@@ -158,6 +193,7 @@ def _search_by_post(offer: Offer, served: ServedType) -> Json:
         use.parameter.code: _schema(use.parameter) | {"description": _words(served, use), "x-fhir": _fhir(use)}
         for use in served.uses
     }
+    fields |= {each["name"]: each["schema"] | {"description": each["description"]} for each in _linking(served)}
     required = [use.parameter.code for use in served.uses if use.required]
     fields |= {name: schema | {"description": words} for name, (schema, words) in RESULT_PARAMETERS.items()}
     if "search" not in served.actions:
@@ -178,6 +214,7 @@ def _search_by_post(offer: Offer, served: ServedType) -> Json:
         },
         "responses": _found() | faults((400, 401, 403, 406, 413, 415, 429, 503)),
         **said_of(served, *SEARCHING),
+        **_has(served),
     }
 
 
@@ -237,7 +274,7 @@ def _read(offer: Offer, served: ServedType, tables: FhirTables, *, version: bool
                 "content": {FHIR_JSON: {"schema": ref("schemas", served.name)}},
             },
             "304": {"description": "The version that the client named is still the current one."},
-            **faults((400, 401, 403, 404, 406, 429, 503)),
+            **faults((400, 401, 403, 404, *(() if version else (410,)), 406, 429, 503)),
         },
         **said_of(served, "history" if version else "read"),
     }
@@ -290,14 +327,14 @@ def _parameter(served: ServedType, use: Use, *, required: bool) -> Json:
 
 
 def _fhir(use: Use) -> Json:
-    """What OpenAPI has no words for: FHIR's type, modifiers and prefixes that are taken; chains, which none are."""
+    """What OpenAPI has no words for: FHIR's type, modifiers, prefixes and chains that are taken."""
     parameter = use.parameter
     return {
         "type": parameter.type,
         "definition": parameter.url,
         "modifiers": list(use.modifiers),
         "prefixes": list(parameter.comparators),
-        "chains": [],
+        "chains": list(use.chains),
         **({"targets": list(parameter.targets)} if parameter.targets else {}),
     }
 

@@ -16,7 +16,11 @@ MEDIA_TYPES = {
 }
 """Content types of a submission by data type, the preferred one first; requests are held to them too."""
 
-FACADE = frozenset({"search", "count", "read", "history", "create", "update"})
+VALIDATE, EVERYTHING, EXPORT = "operation validate", "operation everything", "operation export"
+
+FACADE = frozenset({
+    "search", "count", "read", "history", "create", "update", "patch", "delete", VALIDATE, EVERYTHING, EXPORT
+})  # fmt: skip
 """Actions on stored resources that the facade serves."""
 
 SEARCHING = frozenset({"search", "count"})
@@ -149,7 +153,7 @@ class Use:
     """A search parameter as views of one type have it.
 
     Shape: `asked` and `allowed` are the permits that ask for it and allow it; `required` says that no view takes a
-    search without it; `modifiers` are those that it may carry.
+    search without it; `modifiers` are those that it may carry, `chains` what it may lead to (`patient:Patient._id`).
     """
 
     parameter: SearchParameter
@@ -157,6 +161,7 @@ class Use:
     allowed: tuple[str, ...]
     required: bool
     modifiers: tuple[str, ...]
+    chains: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +169,8 @@ class ServedType:
     """A resource type that some permit grants.
 
     Shape: `actions` those granted; `uses` the search parameters that some view asks or allows, by code; `against` the
-    forbids and masks on it; `hidden` the paths that nobody is shown.
+    forbids and masks on it; `hidden` the paths that nobody is shown; `includes` and `revincludes` what may come along
+    (`Encounter:patient`), `has` what may be asked of what refers to it (`_has:Encounter:patient:_id`).
     """
 
     name: str
@@ -173,6 +179,9 @@ class ServedType:
     views: tuple[View, ...]
     against: tuple[Against, ...] = ()
     hidden: tuple[str, ...] = ()
+    includes: tuple[str, ...] = ()
+    revincludes: tuple[str, ...] = ()
+    has: tuple[str, ...] = ()
 
     @property
     def parameters(self) -> tuple[SearchParameter, ...]:

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from gateway import query
 from gateway.documents import words
+from gateway.documents.linking import linked
 from gateway.documents.offer import (
     FACADE,
     MEDIA_TYPES,
@@ -27,7 +28,7 @@ from gateway.documents.offer import (
 from gateway.documents.share import Share
 from gateway.fhir import Elements
 from gateway.language.nodes import Column, Element, Fact, Field, Item, Leaf, Part
-from gateway.query.offer import MODIFIERS_OFFERED, NEEDING_MORE
+from gateway.query.offer import NEEDING_MORE
 from gateway.rules import RuleSet
 from gateway.rules.account.words import Titles, titles
 from gateway.rules.declared import Accept, Applies, Check, Domain, Forbid, Mask, Permit, Route, RouteTarget, Rows
@@ -54,7 +55,7 @@ def offered(rules: RuleSet, tables: FhirTables, share: Share | None = None) -> O
         organisations=tuple((code, registry.organisations[code].title) for code in sorted(organisations)),
         purposes=tuple((code, registry.purposes[code].title) for code in sorted(purposes)),
         data_types=tuple(name for name in MEDIA_TYPES if name in accepted),
-        types=_served(rules, tables, share),
+        types=linked(_served(rules, tables, share), tables),
         glass=share.glass if share is not None else any(one.may_break_glass for one in registry.principals.values()),
     )
 
@@ -225,7 +226,7 @@ def _hidden(views: Sequence[View], against: Iterable[Against]) -> tuple[str, ...
 
 def _uses(name: str, permits: Sequence[Permit], tables: FhirTables) -> tuple[Use, ...]:
     """Parameters of a type. One counts for the granted types that have it, so one that this type lacks is left out."""
-    codes = query.names(name, tables)
+    codes = query.names(name, tables, query.FACADE)
     views = [(permit, _alternatives(name, permit, tables)) for permit in permits]
     found: list[Use] = []
     for code in codes:
@@ -247,7 +248,9 @@ TEXTUAL = frozenset({"CodeableConcept", "Coding", "Identifier", "Reference"})
 def _modifiers(name: str, parameter: SearchParameter, elements: Elements) -> Iterator[str]:
     """Modifiers that a parameter of a type may carry where no view asks for it."""
     for modifier in parameter.modifiers:
-        if modifier not in MODIFIERS_OFFERED or (parameter.type, modifier) in NEEDING_MORE:
+        if modifier not in query.FACADE.modifiers or (parameter.type, modifier) in NEEDING_MORE:
+            continue
+        if modifier == "of-type" and not query.of_identifiers(parameter, elements.tables):
             continue
         if modifier != "text" or _textual(name, parameter, elements):
             yield modifier

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from gateway.documents import components, facade_paths, ingest_paths, public_paths, write_paths
+from gateway.documents import components, facade_paths, ingest_paths, operation_paths, public_paths, write_paths
 from gateway.documents.examples import Example, examples
 from gateway.documents.offer import Offer, Published
 from gateway.documents.offering import offered
@@ -60,6 +60,7 @@ def document(offer: Offer, published: Published, tables: FhirTables, shown: Iter
         "tags": _tags(offer),
         "paths": ingest_paths.paths(offer, published, shown)
         | _merged(facade_paths.paths(offer, tables), write_paths.paths(offer, tables))
+        | operation_paths.paths(offer, tables)
         | public_paths.paths(),
         "components": {
             "schemas": components.schemas(offer, tables),
@@ -87,6 +88,7 @@ def _tags(offer: Offer) -> list[Json]:
         {"name": "Authorisation", "description": "Get an access token."},
         *served,
         *([{"name": "Bundles", "description": "Several requests in one."}] if served else []),
+        *([{"name": "Export", "description": "Much at once, as files."}] if operation_paths.exported(offer) else []),
         {"name": "Documents", "description": "What the gateway offers."},
         {"name": "Operations", "description": "Whether the gateway is well."},
     ]

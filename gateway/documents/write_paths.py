@@ -1,6 +1,7 @@
-"""The writing side of the facade in the OpenAPI document: create and update by type, and Bundles of requests.
+"""The writing side of the facade in the OpenAPI document: create, update, patch and delete by type, and Bundles.
 
-Source: https://hl7.org/fhir/R4/http.html#create, #update, #transaction; `http-interface.md` of the design.
+Source: https://hl7.org/fhir/R4/http.html#create, #update, #patch, #delete, #transaction; `http-interface.md` of the
+design.
 """
 
 from __future__ import annotations
@@ -29,7 +30,15 @@ the client leaves them out."""
 UNSEEN = """
 A write to an id that stands, and that the caller may not see, answers 404: the one place where what is hidden shows."""
 ON_CREATE = (400, 401, 403, 406, 409, 412, 413, 415, 422, 429, 503, 504)
+PATCHED = """
+The patch is applied to what stands, for those who see all of that, and what comes of it is judged as an update is. A \
+narrative that the patch leaves as it is goes: nobody looked whether it still says what the rest does."""
+DELETED = """
+Only what the caller sees whole is deleted. What was deleted already answers 204 to those who could see it, and 404 to \
+all others, as what never was."""
 ON_UPDATE = (400, 401, 403, 404, 406, 409, 412, 413, 415, 422, 428, 429, 503, 504)
+ON_DELETE = (400, 401, 403, 404, 406, 409, 412, 422, 429, 503, 504)
+JSON_PATCH = "application/json-patch+json"
 
 
 def paths(offer: Offer, tables: FhirTables) -> dict[str, Json]:
@@ -39,8 +48,14 @@ def paths(offer: Offer, tables: FhirTables) -> dict[str, Json]:
         if "create" in served.actions:
             items.setdefault(f"/{served.name}", {})["post"] = _create(offer, served)
         if "update" in served.actions:
-            items[f"/{served.name}/{{id}}"] = {"put": _update(offer, served, tables)}
+            items.setdefault(f"/{served.name}/{{id}}", {})["put"] = _update(offer, served, tables)
             items.setdefault(f"/{served.name}", {})["put"] = _update_where(offer, served)
+        if "patch" in served.actions:
+            items.setdefault(f"/{served.name}/{{id}}", {})["patch"] = _patch(offer, served, tables)
+            items.setdefault(f"/{served.name}", {})["patch"] = _patch(offer, served)
+        if "delete" in served.actions:
+            items.setdefault(f"/{served.name}/{{id}}", {})["delete"] = _delete(offer, served, tables)
+            items.setdefault(f"/{served.name}", {})["delete"] = _delete(offer, served)
     if offer.types:
         items["/"] = {"post": _bundle(offer)}
     return items
@@ -97,6 +112,73 @@ def _update_where(offer: Offer, served: ServedType) -> Json:
         "responses": _updated(served),
         **said_of(served, "update"),
     }
+
+
+def _patch(offer: Offer, served: ServedType, tables: FhirTables | None = None) -> Json:
+    """Of an id, or without tables of what a search finds."""
+    operations = {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "required": ["op", "path"],
+            "properties": {
+                "op": {"enum": ["add", "remove", "replace", "move", "copy", "test"]},
+                "path": {"type": "string"},
+                "from": {"type": "string"},
+                "value": {},
+            },
+        },
+    }
+    return {
+        "operationId": f"patch{served.name}{'' if tables else 'Where'}",
+        "tags": [served.name],
+        "summary": f"Change {_which(served, tables)} by JSON Patch (RFC 6902)",
+        "description": views_of(served, "patch") + "\n" + KEPT + "\n" + PATCHED,
+        "parameters": [
+            *_where(served, tables),
+            *_parameters("If-Match", "Prefer", "organisation-code"),
+            *_shape(),
+            *headers_of(offer),
+        ],
+        "requestBody": {"required": True, "content": {JSON_PATCH: {"schema": operations}}},
+        "responses": {"200": _stored(served, "Stored as a new version."), **faults(ON_UPDATE)},
+        **said_of(served, "patch"),
+    }
+
+
+def _delete(offer: Offer, served: ServedType, tables: FhirTables | None = None) -> Json:
+    """Of an id, or without tables of what a search finds."""
+    told = {
+        "description": "What was done, where `Prefer: return=OperationOutcome` asks for it.",
+        "headers": {"Cache-Control": ref("headers", "Cache-Control")},
+        "content": {FHIR_JSON: {"schema": ref("schemas", "OperationOutcome")}},
+    }
+    nothing = {"description": "Deleted." if tables else "Deleted, or nothing fits that this caller may see."}
+    return {
+        "operationId": f"delete{served.name}{'' if tables else 'Where'}",
+        "tags": [served.name],
+        "summary": f"Delete {_which(served, tables)}",
+        "description": views_of(served, "delete") + "\n" + DELETED,
+        "parameters": [
+            *_where(served, tables),
+            *_parameters("If-Match", "Prefer"),
+            *_shape(),
+            *headers_of(offer),
+        ],
+        "responses": {"200": told, "204": nothing, **faults(ON_DELETE)},
+        **said_of(served, "delete"),
+    }
+
+
+def _which(served: ServedType, tables: FhirTables | None) -> str:
+    return f"a {served.name}" if tables else f"the one {served.name} that a search finds"
+
+
+def _where(served: ServedType, tables: FhirTables | None) -> list[Json]:
+    """Parameters that say which resource a change is for."""
+    if tables is not None:
+        return [in_path("id", "The logical id.", tables)]
+    return search_parameters(served, condition=True) if SEARCHING & served.actions else []
 
 
 def _bundle(offer: Offer) -> Json:

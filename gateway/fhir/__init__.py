@@ -3,7 +3,8 @@
 The names that other parts use are here; `gateway.fhir.build` writes the tables, `gateway.fhir.fhirpath` has paths.
 """
 
-from gateway.fhir.bundle import batch, entry_get, entry_put, searchset, transaction
+from gateway.fhir.bundle import batch, entry_delete, entry_get, entry_put, searchset, transaction
+from gateway.fhir.displays import Telling, telling, untelling
 from gateway.fhir.elements import Elements, Member
 from gateway.fhir.entries import REQUESTED, Entry, Taken, placed, taken
 from gateway.fhir.identified import Identified, identified
@@ -15,11 +16,12 @@ from gateway.fhir.identity import (
     patient_id,
     valid_nhs_number,
 )
-from gateway.fhir.jsonformat import JsonError, Resource, canonical, dump, load, pretty
+from gateway.fhir.json_patch import PatchError, patched, read_patch
+from gateway.fhir.jsonformat import JsonError, Resource, canonical, dump, load, load_value, pretty
 from gateway.fhir.marks import Marks, contributed, contributors, told_at
 from gateway.fhir.merge import Draft, Merged, Merging, drafts_from_json, drafts_to_json
 from gateway.fhir.outcome import clean, operation_outcome
-from gateway.fhir.redact import SUBSETTED, held, redact
+from gateway.fhir.redact import SUBSETTED, held, redact, subsetted
 from gateway.fhir.subset import elements_of, summary
 from gateway.fhir.validate import validate
 from gateway.fhir.written import is_subset, marked, with_references
@@ -37,8 +39,10 @@ __all__ = [
     "Merged",
     "Merging",
     "Naming",
+    "PatchError",
     "Resource",
     "Taken",
+    "Telling",
     "batch",
     "canonical",
     "clean",
@@ -49,25 +53,32 @@ __all__ = [
     "drafts_to_json",
     "dump",
     "elements_of",
+    "entry_delete",
     "entry_get",
     "entry_put",
     "held",
     "identified",
     "is_subset",
     "load",
+    "load_value",
     "marked",
     "nhs_number_digits",
     "operation_outcome",
     "organization_id",
+    "patched",
     "patient_id",
     "placed",
     "pretty",
+    "read_patch",
     "redact",
     "searchset",
+    "subsetted",
     "summary",
     "taken",
+    "telling",
     "told_at",
     "transaction",
+    "untelling",
     "valid_nhs_number",
     "validate",
     "with_references",

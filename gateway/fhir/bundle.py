@@ -67,6 +67,14 @@ def entry_put(resource: Resource, if_match: str | None = None, *, only_new: bool
     return {"resource": resource, "request": request}
 
 
+def entry_delete(name: str, if_match: str | None = None) -> Resource:
+    """An entry that deletes: `Flag/1`. Shape: `if_match` as in `entry_put`."""
+    request = {"method": "DELETE", "url": name}
+    if if_match is not None:
+        request["ifMatch"] = f'W/"{if_match}"'
+    return {"request": request}
+
+
 def entry_get(url: str) -> Resource:
     """An entry that reads: `Patient/9990000018`."""
     return {"request": {"method": "GET", "url": url}}

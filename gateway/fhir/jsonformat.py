@@ -45,6 +45,17 @@ def load(raw: bytes) -> Resource:
     deeper than 100, a number longer than 60 characters or beyond 10^6144, half a surrogate pair, anything but a
     resource at the top.
     """
+    value = load_value(raw)
+    if not isinstance(value, dict) or not isinstance(value.get("resourceType"), str):
+        raise JsonError("the whole", "this is no FHIR resource: a JSON object with a resourceType is needed")
+    return value
+
+
+def load_value(raw: bytes) -> Any:
+    """Any JSON, read as strictly.
+
+    Errors: JsonError as `load`, whatever stands at the top.
+    """
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -62,8 +73,6 @@ def load(raw: bytes) -> Resource:
         )
     except simplejson.JSONDecodeError as error:
         raise JsonError(f"line {error.lineno} column {error.colno}", "this is not JSON") from error
-    if not isinstance(value, dict) or not isinstance(value.get("resourceType"), str):
-        raise JsonError("the whole", "this is no FHIR resource: a JSON object with a resourceType is needed")
     if b"\\u" in raw:
         _check_characters(value)
     return value
@@ -105,7 +114,7 @@ def _check_depth(raw: bytes) -> None:
             depth -= 1
 
 
-def _check_characters(value: Resource) -> None:
+def _check_characters(value: Any) -> None:
     try:
         dump(value)
     except orjson.JSONEncodeError as error:

@@ -6,10 +6,11 @@ Source: `facade.md` of the design, "Narrow, then check again"; https://hl7.org/f
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
-from gateway.fhir.elements import means
+from gateway.fhir.elements import Elements, means
 
 _WHOLE = frozenset({"text", "_text", "contained"})
 """Members that may tell what is hidden elsewhere: the narrative, and resources that nobody has judged.
@@ -18,23 +19,55 @@ A reference to a contained resource (`#1`) stays and leads nowhere, as one to a 
 """
 
 SUBSETTED = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
+MASKED: dict[str, Any] = {"extension": [{
+    "url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "masked",
+}]}  # fmt: skip
+"""What stands for an element that has to be there and is not shown.
+
+Source: http://hl7.org/fhir/R4/extension-data-absent-reason.html
+"""
+_CHOICE = "[x]"
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-def redact(resource: dict[str, Any], hide: Iterable[str]) -> dict[str, Any]:
+def redact(resource: dict[str, Any], hide: Iterable[str], elements: Elements | None = None) -> dict[str, Any]:
     """Copy of a resource without the hidden elements, its narrative and what it contains, tagged `SUBSETTED`.
 
     Shape: `hide` holds paths such as `Patient.telecom`, as rule files write them: `Patient.deceased[x]` hides whichever
-    choice there is, `Patient.deceasedBoolean` that one alone; paths of other types hide nothing here. The resource that
-    is handed in is left as it is.
+    choice there is, `Patient.deceasedBoolean` that one alone; paths of other types hide nothing here. By the table of
+    `elements`, what has to be there says that it is masked. The resource that is handed in is left as it is.
     """
     shown = {key: value for key, value in resource.items() if key not in _WHOLE}
-    for path in hide:
+    for path in sorted(hide):
         resource_type, _, rest = path.partition(".")
         if resource_type == resource["resourceType"]:
-            shown = _without(shown, rest.split("."))
-    meta = dict(shown.get("meta", {}))
+            shown = _without(shown, rest.split("."), {} if elements is None else _stands(path, elements))
+    return subsetted(shown)
+
+
+def _stands(path: str, elements: Elements) -> dict[str, Any]:
+    """What stands for an element that has to be there; nothing for any other.
+
+    Shape: of a choice of types the first, so that nothing tells which there was; a primitive says it beside its value.
+    """
+    definition = elements.resolve(path)
+    name = path.rpartition(".")[2]
+    if definition is None or definition.min == 0:
+        return {}
+    if name.endswith(_CHOICE):
+        first = definition.types[0].code
+        name = name.removesuffix(_CHOICE) + first[:1].upper() + first[1:]
+    elif definition.path.endswith(_CHOICE):
+        return {}  # one of several choices: another may be there
+    member = f"_{name}" if elements.is_primitive(definition.types[0].code) else name
+    return {member: MASKED if definition.max == 1 else [MASKED]}
+
+
+def subsetted(resource: dict[str, Any]) -> dict[str, Any]:
+    """Copy of a resource that says of itself that it is not the whole."""
+    meta = dict(resource.get("meta", {}))
     tags = [tag for tag in meta.get("tag", ()) if tag.get("code") != SUBSETTED["code"]]
-    return {**shown, "meta": {**meta, "tag": [*tags, SUBSETTED]}}
+    return {**resource, "meta": {**meta, "tag": [*tags, SUBSETTED]}}
 
 
 def held(resource: dict[str, Any], paths: Iterable[str]) -> tuple[str, ...]:
@@ -47,17 +80,17 @@ def held(resource: dict[str, Any], paths: Iterable[str]) -> tuple[str, ...]:
     )
 
 
-def _without(node: Any, steps: list[str]) -> Any:
-    """Copy of a JSON node without what stands at the end of the steps, in every repetition.
+def _without(node: Any, steps: list[str], stands: Mapping[str, Any] = _NOTHING) -> Any:
+    """Copy of a JSON node without what stands at the end of the steps, in every repetition, and with what does instead.
 
     A primitive's extensions (`_birthDate`) belong to the element as its value does.
     """
     if isinstance(node, list):
-        return [_without(item, steps) for item in node]
+        return [_without(item, steps, stands) for item in node]
     if not isinstance(node, dict):
         return node
     first, *rest = steps
     meant = {key for key in node if means(first, key.removeprefix("_"))}
     if not rest:
-        return {key: value for key, value in node.items() if key not in meant}
-    return {key: _without(value, rest) if key in meant else value for key, value in node.items()}
+        return {**{key: value for key, value in node.items() if key not in meant}, **stands}
+    return {key: _without(value, rest, stands) if key in meant else value for key, value in node.items()}

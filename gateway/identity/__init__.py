@@ -20,6 +20,8 @@ from gateway.identity.credentials import Credentials, CredentialsError, Enrolmen
 from gateway.identity.issuer import Issuer, TokenAnswer
 from gateway.identity.jwks import BadKeys
 from gateway.identity.keys import KeysError, SigningKeys, new_client_key, public_set, signing_keys
+from gateway.identity.scopes import Scope
+from gateway.identity.scopes import resources as scope_of
 from gateway.identity.secret import BadSecret, new_secret
 from gateway.identity.verify import Principal, TrustedIssuer, Unauthorised, Verifier, built_in
 
@@ -32,6 +34,7 @@ __all__ = [
     "Issuer",
     "KeysError",
     "Principal",
+    "Scope",
     "SigningKeys",
     "TokenAnswer",
     "TrustedIssuer",
@@ -41,5 +44,6 @@ __all__ = [
     "new_client_key",
     "new_secret",
     "public_set",
+    "scope_of",
     "signing_keys",
 ]

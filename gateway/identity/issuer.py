@@ -34,12 +34,19 @@ NO_STORE: Final = {"Content-Type": "application/json", "Cache-Control": "no-stor
 
 ERRORS: Final = {
     "invalid_client": "client authentication failed",
-    "invalid_scope": "a scope is unknown; ingest and system/TYPE.RIGHTS are known, and none means what the rules allow",
+    "invalid_scope": "a scope is unknown, or none of them is one that you could use; ingest, system/TYPE.RIGHTS and "
+    "user/TYPE.RIGHTS are known, and none means what the rules allow",
     "unsupported_grant_type": "grant_type must be client_credentials",
     "invalid_request": "the request is not a token request",
 }
 
 ClaimTokenId = Callable[[str, str, int], Awaitable[bool]]
+May = Callable[[str, str], bool]
+"""Whether a client, by its name, could use a scope."""
+
+
+def _anything(_client: str, _scope: str) -> bool:
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,18 +103,25 @@ class Issuer:
         OAuth2Request("POST", token_address)  # authlib's check of the address, now and not at the first client
 
     async def token(
-        self, body: bytes, *, content_type: Sequence[str], authorization: Sequence[str], query: str = ""
+        self,
+        body: bytes,
+        *,
+        content_type: Sequence[str],
+        authorization: Sequence[str],
+        query: str = "",
+        may: May = _anything,
     ) -> TokenAnswer:
         """Answer a token request.
 
-        Shape: all values of the two headers, and the query as it came.
+        Shape: all values of the two headers, and the query as it came. `may` says whether a client could use a scope
+        at all; it is asked in a thread, once the client is known.
         Errors: none of its own; what `claim_token_id` raises passes through, and no token is given then.
         """
         try:
             sent = form.read(body, content_type=content_type, authorization=authorization, query=query)
         except form.BadForm as bad:
             return TokenAnswer(400, _error("invalid_request", str(bad)), NO_STORE, reason=str(bad))
-        request = _Request(self._token_address, sent)
+        request = _Request(self._token_address, sent, may)
         loop = asyncio.get_running_loop()
         answer: TokenAnswer = await loop.run_in_executor(self._threads, self._server.create_token_response, request)
         # Claimed whatever became of the request: an assertion whose signature held is used up.
@@ -137,9 +151,10 @@ class Issuer:
 class _Request(OAuth2Request):  # type: ignore[misc]  # authlib ships no types
     """One token request on its way through authlib, and what came to light about it."""
 
-    def __init__(self, address: str, sent: TokenRequest) -> None:
+    def __init__(self, address: str, sent: TokenRequest, may: May) -> None:
         super().__init__("POST", address)
         self.sent = sent
+        self.may = may
         self.payload = BasicOAuth2Payload(dict(sent.fields))
         self.proof: Assertion | None = None
         self.reason: str | None = None
@@ -164,7 +179,12 @@ class _Grant(ClientCredentialsGrant):  # type: ignore[misc]  # authlib ships no 
     TOKEN_ENDPOINT_AUTH_METHODS = ("private_key_jwt", "client_secret_basic")
 
     def create_token_response(self) -> tuple[int, dict[str, Any], None]:
-        token = self.generate_token(scope=self.request.payload.scope, include_refresh_token=False)
+        request = self.request
+        try:
+            names = scopes.granted(request.payload.scope, lambda name: request.may(request.client.name, name))
+        except scopes.BadScope:
+            raise InvalidScopeError from None
+        token = self.generate_token(scope=" ".join(names), include_refresh_token=False)
         return 200, token, None
 
 

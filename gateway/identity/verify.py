@@ -24,6 +24,7 @@ CACHE: Final = 4096
 PURPOSE_LIMIT: Final = 64
 USER_LIMIT: Final = 256
 SCOPE_LIMIT: Final = 4096
+PATIENT_LIMIT: Final = 64
 TYPES: Final = frozenset({"at+jwt", "application/at+jwt"})
 
 # What senders put where the token should be, and what it tells about their settings.
@@ -51,14 +52,15 @@ class Unauthorised(Exception):  # noqa: N818 - an answer to a client, not an err
 class Principal:
     """Who is asking, as its token says; what it may do is for the rules.
 
-    Shape: `purpose` and `user` are the claims `purpose_of_use` and `on_behalf_of`; `scopes` is empty where the token
-    has none, which means the rules alone.
+    Shape: `purpose` and `user` are the claims `purpose_of_use` and `on_behalf_of`, `patient` the patient in context;
+    `scopes` is empty where the token has none, which means the rules alone.
     """
 
     name: str
     purpose: str | None = None
     user: str | None = None
     scopes: tuple[str, ...] = ()
+    patient: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +220,21 @@ def _judge_claims(claims: Mapping[str, Any], issuer: TrustedIssuer, now: float) 
         name=name,
         purpose=jose.text_claim(claims, "purpose_of_use", PURPOSE_LIMIT),
         user=jose.text_claim(claims, "on_behalf_of", USER_LIMIT),
-        scopes=tuple((jose.text_claim(claims, "scope", SCOPE_LIMIT) or "").split()),
+        scopes=_scopes(claims),
+        patient=jose.text_claim(claims, "patient", PATIENT_LIMIT),
     )
     return _Verified(principal, issued, expires)
+
+
+def _scopes(claims: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names in the claim `scope`; none where there is no such claim.
+
+    Errors: BadJws for a claim that names nothing: it would be taken for a token that the rules alone narrow.
+    """
+    text = jose.text_claim(claims, "scope", SCOPE_LIMIT)
+    if text is None:
+        return ()
+    names = tuple(text.split())
+    if not names:
+        raise BadJws("its scope names nothing")
+    return names

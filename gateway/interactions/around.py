@@ -7,12 +7,15 @@ Source: `rules-language.md` of the design, the fact `patient` and meaning 11
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from gateway.fhir import fhirpath
-from gateway.interactions.access import Call, Resource, loaded
+from gateway.identity import Scope
+from gateway.interactions.access import Call, Resource, loaded, readable, to_look_up
+from gateway.interactions.scoped import queries, terms
 from gateway.rules import Decision, Facts
 from gateway.rules.around import Reading, Referring, reading
+from gateway.specs import SearchParameter
 from gateway.upstream import FhirServer
 
 AT_ONCE = 100
@@ -27,11 +30,31 @@ CLIENT_ERROR = 400
 async def gather(
     call: Call, server: FhirServer, judgings: Iterable[tuple[Facts, Decision]], resources: Sequence[Resource]
 ) -> None:
-    """Fetch what the rules want of these resources into `call.around`.
+    """Fetch what the rules want of these resources into `call.around`, and what their references tell of.
 
     Errors: TargetDown.
     """
-    rules = call.gateway.rules
+    await _wanted(call, server, judgings, resources)
+    for kind, names in to_look_up(call, resources).items():
+        right = readable(call, kind)
+        if right is None:
+            continue
+        missing = [name for name in names if name not in call.around]
+        for first in range(0, len(missing), AT_ONCE):
+            await _read(call, right.server, missing[first : first + AT_ONCE])
+        targets = [dict(found[0]) for name in names if (found := call.around.get(name))]
+        await _wanted(call, right.server, [(right.facts, right.decision)], targets)
+
+
+async def _wanted(
+    call: Call, server: FhirServer, judgings: Iterable[tuple[Facts, Decision]], resources: Sequence[Resource]
+) -> None:
+    """Fetch what the rules want, and what the queries of the token's scopes show."""
+    rules, judgings = call.gateway.rules, [*judgings]
+    asked = queries(
+        call.asking, {facts.action for facts, _ in judgings}, {str(one.get("resourceType")) for one in resources}
+    )
+    judgings += [(call.narrowings[scope].facts, call.narrowings[scope].decision) for scope in asked]
     wanted = {want for facts, decision in judgings for want in rules.wants(facts, decision, resources)}
     missing = sorted(want for want in wanted if want not in call.around)
     reads = [want for want in missing if isinstance(want, Reading)]
@@ -46,6 +69,32 @@ async def gather(
     finally:
         for search in searches:
             search.cancel()  # where one failed, nobody waits for the others
+    for scope in asked:
+        await _narrow(call, server, scope, [one for one in resources if one.get("resourceType") == scope.type])
+
+
+async def _narrow(call: Call, server: FhirServer, scope: Scope, resources: Sequence[Resource]) -> None:
+    """Find out which resources the query of a scope shows; what the server does not find, it does not."""
+    narrowing = call.narrowings[scope]
+    may = {
+        str(one["id"])
+        for one in resources
+        if call.gateway.rules.release(narrowing.facts, narrowing.decision, one, call.around).released
+    }
+    ids = sorted(may)
+    for first in range(0, len(ids), AT_ONCE):
+        asked = ids[first : first + AT_ONCE]
+        answer = await server.search(scope.type, terms(narrowing, asked))
+        for _ in range(MOST_PAGES):
+            if answer.status >= CLIENT_ERROR:
+                break
+            bundle = loaded(server, answer)
+            found = (entry.get("resource", {}) for entry in bundle.get("entry", ()))
+            call.inside.update((scope, str(one.get("id"))) for one in found if one.get("id") in asked)
+            behind = next((str(one["url"]) for one in bundle.get("link", ()) if one.get("relation") == "next"), None)
+            if behind is None:
+                break
+            answer = await server.page(behind)
 
 
 async def _read(call: Call, server: FhirServer, wants: Sequence[Reading]) -> None:
@@ -60,18 +109,22 @@ async def _read(call: Call, server: FhirServer, wants: Sequence[Reading]) -> Non
                 continue  # what can't be read was not found
 
 
+def referred(call: Call, parameter: SearchParameter, resource: Resource) -> Iterator[Reading]:
+    """The resources of this record that a resource refers to where a reference parameter looks."""
+    tables, kind = call.gateway.tables, str(resource["resourceType"])
+    for value in fhirpath.compile(parameter.fhirpath, context=kind, tables=tables)(resource):
+        reference = value.get("reference") if isinstance(value, dict) else None
+        name = reading(reference, (reference.partition("/")[0],)) if isinstance(reference, str) else None
+        if name is not None and call.gateway.elements.is_resource(name.type):
+            yield name
+
+
 def _refers(call: Call, want: Referring, found: Resource) -> bool:
     """Whether what was found refers to what is asked for: a server that drops a parameter finds everything."""
     if found.get("resourceType") != want.type:
         return False
-    tables = call.gateway.tables
-    path = tables.search_parameters[want.type, want.parameter].fhirpath
-    kind, _, _ = want.to.partition("/")
-    for value in fhirpath.compile(path, context=want.type, tables=tables)(found):
-        name = reading(value.get("reference"), (kind,)) if isinstance(value, dict) else None
-        if name is not None and "/".join(name) == want.to:
-            return True
-    return False
+    parameter = call.gateway.tables.search_parameters[want.type, want.parameter]
+    return any("/".join(name) == want.to for name in referred(call, parameter, found))
 
 
 async def _search(call: Call, server: FhirServer, want: Referring, turns: asyncio.Semaphore) -> None:

@@ -25,17 +25,19 @@ from gateway.interactions.headers import ORGANISATION, once, shown
 from gateway.interactions.history import versions
 from gateway.interactions.read import fetched
 from gateway.interactions.refused import Refused, error
+from gateway.interactions.replied import preferred, replied
 from gateway.interactions.respond import Reply
 from gateway.interactions.search import pairs_of, searched
-from gateway.interactions.sent import Sent, entries_of, received
-from gateway.interactions.write import preferred, replied, written
+from gateway.interactions.sent import Action, Sent, entries_of, patch_of, received
+from gateway.interactions.write import written
 from gateway.journal import JournalUnavailable
 from gateway.source import nearest
 from gateway.upstream import TargetDown
 
 MOST_ENTRIES = 500
 KINDS = ("batch", "transaction")
-METHODS = ("GET", "POST", "PUT")
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+ACTIONS: Mapping[str, Action] = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _ID = r"[A-Za-z0-9\-.]{1,64}"
 _ADDRESS = re.compile(
     rf"(?P<type>[A-Z][A-Za-z]+)(?:/(?P<id>{_ID})(?P<history>/_history(?:/(?P<version>{_ID}))?)?)?(?:\?(?P<query>.*))?"
@@ -122,7 +124,7 @@ async def _batch(call: Call, entries: list[dict[str, Any]], wanted: str) -> list
     deadline = asyncio.get_running_loop().time() + call.gateway.settings.answer_within
     for number, entry in enumerate(entries):
         # the log line of the request tells of the whole; each entry has its own row in the audit
-        own = replace(call, seen={"request": call.seen["request"]}, around={})
+        own = replace(call, seen={"request": call.seen["request"]}, around={}, inside=set())
         try:
             _check_time(deadline)
             told = await _one(own, _read(call, entry, number), wanted)
@@ -206,9 +208,14 @@ def _read(call: Call, entry: dict[str, Any], number: int) -> Entry:
 def _check_write(entry: Entry) -> None:
     """Whether an entry that writes is addressed and filled. Errors: Refused (400)."""
     named, searched_for = entry.id is not None, bool(entry.query)
-    fits = named != searched_for if entry.method == "PUT" else not named and not searched_for
+    fits = not named and not searched_for if entry.method == "POST" else named != searched_for
     if entry.history or not fits:
-        raise _wrong(entry.place, "url", "PUT goes to Type/id or Type?search, POST to Type")
+        raise _wrong(entry.place, "url", "PUT, PATCH and DELETE go to Type/id or Type?search, POST to Type")
+    if entry.method == "DELETE":
+        if entry.resource is not None:
+            words = "an entry that deletes has no resource; leave it out, or say PUT"
+            raise Refused("unreadable", error("invalid", words, f"{entry.place}.resource", "HTTP-W29"))
+        return
     if not isinstance(entry.resource, dict):
         raise Refused("unreadable", error(
             "required", "an entry that writes has a resource", f"{entry.place}.resource", "HTTP-W29"
@@ -216,14 +223,13 @@ def _check_write(entry: Entry) -> None:
 
 
 def _sent(entry: Entry) -> Sent:
-    place = f"{entry.place}.resource"
-    if entry.method == "PUT":
-        return Sent(
-            "update", entry.type, entry.resource, entry.id, entry.query or None, entry.conditions, place, entry.full_url
-        )
+    action, place = ACTIONS[entry.method], f"{entry.place}.resource"
+    condition = entry.conditions.if_none_exist if action == "create" else entry.query or None
+    patch = patch_of(entry.resource, place) if action == "patch" else ()
+    resource = entry.resource if action in {"create", "update"} else {}
     return Sent(
-        "create", entry.type, entry.resource, None, entry.conditions.if_none_exist, entry.conditions, place,
-        entry.full_url,
+        action, entry.type, resource, entry.id, condition, entry.conditions, place if resource else entry.place,
+        entry.full_url, patch,
     )  # fmt: skip
 
 

@@ -43,10 +43,12 @@ async def viewing(request: Request, gateway: Gateway) -> documents.Viewer | None
     scopes = asking.scopes
 
     def covered(action: str, resource_type: str) -> bool:
-        return covers(scopes, action, resource_type) if action != INGEST else not scopes or INGEST in scopes
+        if action == INGEST:
+            return not scopes.names or INGEST in scopes.names
+        return covers(scopes, action, resource_type)
 
     today = gateway.clock().astimezone(LONDON).date()
-    return documents.Viewer(asking.caller.name, purposes, today, scopes, covered)
+    return documents.Viewer(asking.caller.name, purposes, today, scopes.key, covered)
 
 
 async def rules(request: Request) -> Response:

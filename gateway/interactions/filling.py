@@ -7,9 +7,10 @@ Source: `facade.md` of the design, "Narrow, then check again".
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlencode
 
 from gateway import query
 from gateway.interactions.access import Resource, loaded
@@ -20,7 +21,7 @@ from gateway.upstream import FhirServer
 MOST_FETCHES = 500
 """Upstream pages looked through for one page; one that ends early with more behind it tells of what is hidden."""
 MOST_COUNTED = 200
-"""Upstream pages of one count; what is judged resource by resource can't be counted by the upstream."""
+"""Upstream pages of one count, or of what a chain leads to: the upstream can't tell what a caller may see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,8 @@ async def filled(server: FhirServer, asked: query.Query, place: Place, releasing
         total = len(found)
     elif judged:
         total = await counted(server, asked, releasing, limit=limit) if asked.total == "accurate" else None
+    if following is not None:
+        following = replace(following, asked=len(urlencode(query.render(sent))))
     return Page(tuple(found), following, total)
 
 
@@ -102,16 +105,27 @@ async def counted(server: FhirServer, asked: query.Query, releasing: Releasing, 
             "total"
         )
         return total if isinstance(total, int) else None
-    sent, at, total = replace(asked, count=limit, sort=(), total="none", summary=None), START, 0
+    total = 0
+    async for page in pages(server, replace(asked, count=limit, sort=(), summary=None), releasing):
+        total += len(page)
+    return total
+
+
+async def pages(server: FhirServer, asked: query.Query, releasing: Releasing) -> AsyncIterator[list[Resource]]:
+    """What is released of each page of a search, to its end.
+
+    Errors: TargetDown; Refused (400) where the upstream doesn't take the search, or there is too much to look through.
+    """
+    sent, at = replace(asked, total="none"), START
     for _ in range(MOST_COUNTED):
         bundle = await _fetched(server, sent, at)
-        total += len(await releasing.shown(bundle))
+        yield await releasing.shown(bundle)
         behind = _next(bundle)
         if behind is None:
-            return total
+            return
         at = Place(behind)
-    words = "there is too much to count what of it you may see; ask for less"
-    raise Refused("unreadable", error("too-costly", words, "_total", "HTTP-F10"))
+    words = f"there is too much {asked.type} to see what of it you may see; ask for less"
+    raise Refused("unreadable", error("too-costly", words, None, "HTTP-F10"))
 
 
 async def _fetched(server: FhirServer, asked: query.Query, at: Place) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from gateway.config import Settings
 from gateway.documents import Library
 from gateway.fhir import Elements, Merging
 from gateway.identity import Issuer, Verifier
+from gateway.interactions.exports import Exports
 from gateway.interactions.files import Files
 from gateway.interactions.order import Order
 from gateway.interactions.paging import Paging
@@ -90,6 +91,7 @@ class Gateway:
     clock: Callable[[], datetime]
     rates: Rates = field(default_factory=Rates)
     rereading: Rereading | None = None
+    exports: Exports | None = None
 
 
 def of(request: Request) -> Gateway:

@@ -5,6 +5,7 @@ Source: https://hl7.org/fhir/R4/http.html#history; `facade.md` of the design, "N
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.requests import Request
@@ -12,7 +13,18 @@ from starlette.responses import Response
 
 from gateway import fhir
 from gateway.interactions import respond
-from gateway.interactions.access import Call, absent, called, loaded, permitted, record, refused, released, served
+from gateway.interactions.access import (
+    Call,
+    Resource,
+    absent,
+    called,
+    loaded,
+    permitted,
+    record,
+    refused,
+    released,
+    served,
+)
 from gateway.interactions.around import gather
 from gateway.interactions.limits import limited
 from gateway.interactions.refused import Refused, error
@@ -55,16 +67,14 @@ async def versions(call: Call, resource_type: str, resource_id: str, pairs: Pair
         await refused(call, "history", resource_type, refusal)
         raise
     by: set[str] = set()
-    # a deletion shows nothing by which it could be judged, so it is left out
     judged = [(entry, entry.get("resource")) for entry in entries]
     await gather(call, server, [(facts, decision)], [stored for _, stored in judged if stored is not None])
-    seen = [
-        (entry, shown)
+    seen = _seen([
+        (entry, None if stored is None else released(call, facts, decision, by, stored), stored is None)
         for entry, stored in judged
-        if stored is not None and (shown := released(call, facts, decision, by, stored)) is not None
-    ]
+    ])  # fmt: skip
     rules = tuple(sorted({*decision.by, *by}))
-    await limited(call, "history", resource_type, [shown for _, shown in seen], rules)
+    await limited(call, "history", resource_type, [shown for _, shown in seen if shown is not None], rules)
     outcome = "permit" if seen else "not-found"
     call.seen.update(rules=rules, outcome=outcome, resources=len(seen))
     await record(call, "history", resource_type, rules=rules, outcome=outcome, seen=(name,))
@@ -79,14 +89,32 @@ async def versions(call: Call, resource_type: str, resource_id: str, pairs: Pair
         "entry": [
             {
                 "fullUrl": f"{base}/{name}",
-                "resource": shaped(gateway, asked, shown),
-                "request": {"method": "PUT", "url": name},
+                **({} if shown is None else {"resource": shaped(gateway, asked, shown)}),
+                "request": {"method": "DELETE" if shown is None else "PUT", "url": name},
                 "response": _told(entry, shown),
             }
             for entry, shown in seen
         ],
     }
     return Reply(FOUND, fhir.dump(bundle), pretty=bool(asked.pretty))
+
+
+Seen = list[tuple[dict[str, Any], Resource | None]]
+
+
+def _seen(entries: Sequence[tuple[dict[str, Any], Resource | None, bool]]) -> Seen:
+    """The versions that are shown, None for a deletion.
+
+    Shape: `entries`, newest first, are with what is shown of each and whether it is a deletion, which shows nothing by
+    which it could be judged: it is told to those who see the version before it.
+    """
+    found: Seen = []
+    before = False
+    for entry, shown, deletion in reversed(entries):
+        before = before if deletion else shown is not None
+        if before:
+            found.append((entry, shown))
+    return found[::-1]
 
 
 async def _entries(server: FhirServer, resource_type: str, resource_id: str) -> list[dict[str, Any]]:
@@ -109,11 +137,11 @@ async def _entries(server: FhirServer, resource_type: str, resource_id: str) -> 
     raise Refused("unreadable", error("too-costly", words, None, "HTTP-F13"))
 
 
-def _told(entry: dict[str, Any], shown: dict[str, Any]) -> dict[str, Any]:
+def _told(entry: dict[str, Any], shown: dict[str, Any] | None) -> dict[str, Any]:
     """How a version came about, as far as the upstream says; its tag and time are in the version too."""
-    meta, response = shown.get("meta", {}), entry.get("response", {})
+    meta, response = (shown or {}).get("meta", {}), entry.get("response", {})
     told = {name: response[name] for name in TOLD if name in response}
-    own = {"status": "200 OK"}
+    own = {"status": "204 No Content" if shown is None else "200 OK"}
     if "versionId" in meta:
         own["etag"] = f'W/"{meta["versionId"]}"'
     if "lastUpdated" in meta:

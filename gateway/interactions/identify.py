@@ -11,6 +11,7 @@ from gateway.identity import Unauthorised
 from gateway.interactions.gateway import LONDON, Gateway
 from gateway.interactions.headers import listed, once, optional_faults, shown
 from gateway.interactions.refused import Refused, error
+from gateway.interactions.scopes import NONE, Held
 from gateway.rules import Caller, Facts
 
 USER_LENGTH = 256
@@ -28,7 +29,7 @@ class Asking:
     caller: Caller
     purpose: str | None
     user: str | None
-    scopes: tuple[str, ...] = ()
+    scopes: Held = NONE
     reason: str | None = None
 
     def facts(self, gateway: Gateway, action: str, **more: Any) -> Facts:
@@ -74,7 +75,8 @@ async def identify(request: Request, gateway: Gateway) -> Asking:
         raise Refused("unreadable", *faults)
     user = principal.user or once(request.headers, "on-behalf-of")[0]
     purpose = principal.purpose or _asserted(request, gateway, caller)
-    return Asking(caller, purpose or None, (user or "")[:USER_LENGTH] or None, principal.scopes)
+    held = Held(principal.scopes, bool(user), principal.patient)
+    return Asking(caller, purpose or None, (user or "")[:USER_LENGTH] or None, held)
 
 
 def reason_of(request: Request, caller: Caller) -> str | None:

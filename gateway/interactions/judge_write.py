@@ -10,16 +10,18 @@ from datetime import UTC
 
 from gateway import fhir
 from gateway.finding import Finding, refuses
-from gateway.interactions.access import Call, Resource, absent, permitted, served, shown_of
+from gateway.interactions.access import Call, Resource, absent, holds_whole, in_scope, permitted, served, untold
 from gateway.interactions.conditions import ANY
 from gateway.interactions.gateway import Gateway
 from gateway.interactions.headers import listed
 from gateway.interactions.refused import Refused, error
 from gateway.interactions.respond import instant
 from gateway.interactions.scopes import check_access
-from gateway.interactions.sent import Sent, check_fit
+from gateway.interactions.sent import Sent, check_conditions, check_fit
 from gateway.rules import Decision, Facts, Release
 from gateway.upstream import FhirServer, Standing, TargetDown
+
+DOING = {"create": "replace", "update": "replace", "patch": "change", "delete": "delete"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +40,20 @@ class View:
 class Authority:
     """A write that the caller may make, as far as the type says.
 
-    Shape: `create`, `update` and `read` are None where no rule permits them; `organisation` is whom it writes for.
+    Shape: `create`, `change` (what stands is updated, patched or deleted) and `read` are None where no rule permits
+    them; `organisation` is whom it writes for, empty for a delete, which leaves nothing that is anybody's.
     """
 
     sent: Sent
     server: FhirServer
     organisation: str
     create: View | None
-    update: View | None
+    change: View | None
     read: View | None
 
     def judgings(self) -> list[tuple[Facts, Decision]]:
         """What the rules are asked about its resources by."""
-        return [(view.facts, view.decision) for view in (self.create, self.update, self.read) if view is not None]
+        return [(view.facts, view.decision) for view in (self.create, self.change, self.read) if view is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +73,8 @@ class Located:
 class Change:
     """A write as it is to be made.
 
-    Shape: `resource` as it is stored, or as it stands where nothing is written; `etag` the version that must stand,
-    None where none may; `findings` are warnings of checks.
+    Shape: `resource` as it is stored, or as it stands where nothing is written or it is deleted; `etag` the version
+    that must stand, None where none may; `findings` are warnings of checks.
     """
 
     authority: Authority
@@ -80,6 +83,11 @@ class Change:
     write: bool
     rules: tuple[str, ...]
     findings: tuple[Finding, ...] = ()
+
+    @property
+    def delete(self) -> bool:
+        """Whether nothing is to stand."""
+        return self.authority.sent.action == "delete"
 
     @property
     def name(self) -> str:
@@ -93,23 +101,29 @@ def authorised(call: Call, sent: Sent) -> Authority:
     Errors: Refused: 403 with what is missing, 400 and 422 for the resource.
     """
     authority = may_write(call, sent)
-    check_fit(sent, call.gateway)
+    check_conditions(sent)
+    if sent.action in {"create", "update"}:
+        check_fit(sent, call.gateway)
     return authority
 
 
 def may_write(call: Call, sent: Sent) -> Authority:
     """What a caller may do with the type of a write, before the resource is looked at.
 
-    Shape: an update needs the right to read too: who may not see a resource may not replace it.
+    Shape: to change what stands needs the right to read too: who may not see a resource may not replace it. Only an
+    update makes what is not there, where creating is permitted.
     Errors: Refused (403).
     """
     server = served(call.gateway, sent.type)
-    check_access(call.asking.scopes, sent.action, sent.type)
+    for action in _needed(sent):
+        check_access(call.asking.scopes, action, sent.type)
     own = _view(call, sent.action, sent.type)
-    read = _view(call, "read", sent.type) if sent.action == "update" else _maybe(call, "read", sent.type)
-    create = own if sent.action == "create" else _maybe(call, "create", sent.type)
-    update = own if sent.action == "update" else None
-    return Authority(sent, server, _organisation(call), create, update, read)
+    if sent.action == "create":
+        return Authority(sent, server, _organisation(call), own, None, _maybe(call, "read", sent.type))
+    read = _view(call, "read", sent.type)
+    create = _maybe(call, "create", sent.type) if sent.action == "update" else None
+    organisation = "" if sent.action == "delete" else _organisation(call)
+    return Authority(sent, server, organisation, create, own, read)
 
 
 def _view(call: Call, action: str, resource_type: str) -> View:
@@ -154,8 +168,7 @@ def judged(call: Call, authority: Authority, where: Located, resource: Resource)
     elif where.needless:
         return Change(authority, stands, None, write=False, rules=_rules(authority.create))
     else:
-        view = _for_standing(call, authority, stands)
-        _check_match(gateway, authority.sent, where.standing)
+        view = standing_view(call, authority, where)
     domain = _domain(gateway, authority.sent.type, view)
     new = _marked(call, authority, domain, {**resource, "id": where.id}, stands)
     release = _checked_rows(call, authority, view, new)
@@ -163,6 +176,32 @@ def judged(call: Call, authority: Authority, where: Located, resource: Resource)
     findings = _checked(call, authority, view, domain, new)
     etag = None if where.standing is None else where.standing.etag
     return Change(authority, new, etag, write=True, rules=_rules(view, release), findings=findings)
+
+
+def standing_view(call: Call, authority: Authority, where: Located) -> View:
+    """The view that changes what stands, which is the version that the client means.
+
+    Errors: Refused: 404 for what the caller may not see, 403, 409, 412, 428.
+    """
+    if where.standing is None:
+        raise absent(authority.sent.type)
+    stands = resource_of(authority.server, where.standing)
+    view = _for_standing(call, authority, stands)
+    _check_match(call.gateway, authority.sent, where.standing)
+    return view
+
+
+def deleted(call: Call, authority: Authority, where: Located) -> Change:
+    """Judge a delete: of what the caller sees whole, for what it doesn't see would go with it.
+
+    Errors: Refused: 404 for what the caller may not see, 403, 412.
+    """
+    view = standing_view(call, authority, where)
+    if where.standing is None:  # said before; what is below needs it
+        raise absent(authority.sent.type)
+    stands = resource_of(authority.server, where.standing)
+    release = view.release(call, stands)
+    return Change(authority, stands, where.standing.etag, write=True, rules=_rules(view, release))
 
 
 def resource_of(server: FhirServer, standing: Standing) -> Resource:
@@ -192,9 +231,14 @@ def check_seen(call: Call, authority: Authority, standing: Standing) -> None:
 def _seen(call: Call, authority: Authority, stands: Resource) -> Release:
     """What the caller may see of what stands. Errors: Refused (404)."""
     seen = None if authority.read is None else authority.read.release(call, stands)
-    if seen is None or not seen.released:
+    if seen is None or not seen.released or not all(in_scope(call, one, stands) for one in _needed(authority.sent)):
         raise absent(authority.sent.type)
     return seen
+
+
+def _needed(sent: Sent) -> tuple[str, ...]:
+    """What a token's scopes have to cover for a write: a patch can ask what stands, by `test` alone."""
+    return (sent.action, "read") if sent.action == "patch" else (sent.action,)
 
 
 def _for_standing(call: Call, authority: Authority, stands: Resource) -> View:
@@ -203,20 +247,23 @@ def _for_standing(call: Call, authority: Authority, stands: Resource) -> View:
     Errors: Refused: 404 where the caller may not see it, 403 where it may not see all of it, or not change it; 412
     where a create asked for a new one.
     """
-    sent, update = authority.sent, authority.update
+    sent, change = authority.sent, authority.change
     seen = _seen(call, authority, stands)
-    if update is None:
+    if change is None:
         raise Refused("conflict", error("conflict", f"there is such a {sent.type} already", None, "HTTP-W12"))
-    if seen.hide:
-        hidden = ", ".join(sorted(seen.hide))
-        words = f"you do not see {hidden}, so you can not replace a {sent.type}: that would lose it"
+    may = change.release(call, stands)
+    if seen.hide or may.hide:
+        hidden = ", ".join(sorted(seen.hide | may.hide))
+        words = f"you do not see {hidden}, so you can not {DOING[sent.action]} a {sent.type}: that would lose it"
         raise Refused("denied", error("forbidden", words, None, "HTTP-W13"), rules=seen.by)
     _check_contained(call, stands)
-    may = update.release(call, stands)
+    if untold(call, stands):
+        words = f"you may not read what references of this {sent.type} tell of, so you can not {DOING[sent.action]} it"
+        raise Refused("denied", error("forbidden", words, None, "HTTP-W13"), rules=seen.by)
     if not may.released:
-        words = f"this {sent.type} is not among those that {', '.join(update.decision.by)} lets you update"
-        raise Refused("denied", error("forbidden", words, None, "HTTP-W14"), rules=may.by or update.decision.by)
-    return update
+        words = f"this {sent.type} is not among those that {', '.join(change.decision.by)} lets you {sent.action}"
+        raise Refused("denied", error("forbidden", words, None, "HTTP-W14"), rules=may.by or change.decision.by)
+    return change
 
 
 def _check_match(gateway: Gateway, sent: Sent, standing: Standing | None) -> None:
@@ -230,7 +277,7 @@ def _check_match(gateway: Gateway, sent: Sent, standing: Standing | None) -> Non
         words = f'If-None-Match is not met: version W/"{version}" stands'
         raise Refused("conflict", error("conflict", words, "If-None-Match", "HTTP-W15"), status=412)
     if conditions.if_match is None:
-        if gateway.settings.versioned_updates:
+        if gateway.settings.versioned_updates and sent.action != "delete":
             words = f'send If-Match with the version that you have changed; W/"{version}" stands'
             raise Refused("conflict", error("required", words, "If-Match", "HTTP-W16"), status=428)
     elif not conditions.if_match & {ANY, version}:
@@ -256,10 +303,13 @@ def _marked(call: Call, authority: Authority, domain: str, sent: Resource, stand
     return fhir.marked(sent, stands, by, told=told, marks=gateway.merging.marks)
 
 
-def relative(call: Call, resource: Resource) -> Resource:
-    """A resource whose references to the gateway's own address name what is behind it, as they are stored."""
+def relative(call: Call, server: FhirServer, resource: Resource) -> Resource:
+    """A resource whose references to the gateway's own address, or the upstream's, name what is there, as it is stored.
+
+    Shape: one to the upstream's own address would be judged as one to elsewhere, and lead there all the same.
+    """
     own = f"{call.gateway.settings.public_url}/"
-    return fhir.with_references(resource, lambda reference: reference.removeprefix(own))
+    return fhir.with_references(resource, lambda reference: server.relative(reference.removeprefix(own)))
 
 
 def _checked_rows(call: Call, authority: Authority, view: View, new: Resource) -> Release:
@@ -272,6 +322,9 @@ def _checked_rows(call: Call, authority: Authority, view: View, new: Resource) -
     if not may.released:
         words = f"this {sent.type} is not among those that {', '.join(view.decision.by)} lets you {sent.action}"
         raise Refused("denied", error("forbidden", words, None, "HTTP-W14"), rules=may.by or view.decision.by)
+    if not in_scope(call, sent.action, new):
+        words = f"the scopes of this token leave out this {sent.type}: it is not of the patient in context"
+        raise Refused("denied", error("forbidden", words, "Authorization", "HTTP-A05"))
     seen = None if authority.read is None else authority.read.release(call, new)
     hide = may.hide if seen is None or not seen.released else may.hide | seen.hide
     hidden = fhir.held(new, hide)
@@ -286,7 +339,7 @@ def _check_contained(call: Call, resource: Resource) -> None:
 
     Errors: Refused (403).
     """
-    if shown_of(call, resource, ()) is not resource:
+    if not holds_whole(call, resource):
         words = "you may not read all that this contains, so you can not write it; refer to resources of their own"
         path = f"{resource['resourceType']}.contained"
         raise Refused("denied", error("forbidden", words, path, "HTTP-W13"))

@@ -14,7 +14,9 @@ from cryptography.fernet import Fernet, InvalidToken
 
 LIFETIME = 600
 WHOLE = 512
-"""A token's length tells how many of these it holds, not how far its page is into what the caller may not see."""
+"""A token's length tells how many of these it holds."""
+ROOM = 256
+"""For what an upstream's address has beside the query: its length may tell how far a page is into what is hidden."""
 Pairs = Sequence[tuple[str, str]]
 
 
@@ -22,11 +24,13 @@ Pairs = Sequence[tuple[str, str]]
 class Place:
     """Where a page begins.
 
-    Shape: `address` is the upstream's page, None for its first; `skip` counts what was released of it before.
+    Shape: `address` is the upstream's page, None for its first; `skip` counts what was released of it before; `asked`
+    is how long the query is in the address, which tells nothing of what is hidden.
     """
 
     address: str | None = None
     skip: int = 0
+    asked: int = 0
 
 
 START = Place()
@@ -55,13 +59,11 @@ class Paging:
         self._fernet = Fernet(key)
 
     def token(self, ticket: Ticket) -> str:
-        """Token of a ticket."""
-        held = [
-            ticket.caller, ticket.purpose, ticket.resource_type, ticket.pairs, ticket.view,
-            ticket.place.address, ticket.place.skip,
-        ]  # fmt: skip
-        text = json.dumps(held).encode()
-        return self._fernet.encrypt(text + b" " * (-len(text) % WHOLE)).decode()
+        """Token of a ticket. Its length tells what was asked: where the upstream is has room in any."""
+        own = [ticket.caller, ticket.purpose, ticket.resource_type, ticket.pairs, ticket.view]
+        text = json.dumps([*own, ticket.place.address, ticket.place.skip]).encode()
+        size = max(len(text), len(json.dumps(own)) + ticket.place.asked + ROOM)
+        return self._fernet.encrypt(text.ljust(size + -size % WHOLE)).decode()
 
     def ticket(self, token: str) -> Ticket | None:
         """Ticket of a token, or nothing where it is forged or too old."""

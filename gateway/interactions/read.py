@@ -13,11 +13,14 @@ from gateway.interactions import conditions, respond
 from gateway.interactions.access import Call, absent, called, loaded, permitted, record, refused, released, served
 from gateway.interactions.around import gather
 from gateway.interactions.conditions import Conditions
+from gateway.interactions.deleted import GONE, last_seen
+from gateway.interactions.judge_write import View
 from gateway.interactions.limits import limited
-from gateway.interactions.refused import Refused
+from gateway.interactions.refused import Refused, error
 from gateway.interactions.respond import Reply
 from gateway.interactions.scopes import check_access
 from gateway.interactions.shaping import Pairs, read_shape, shaped
+from gateway.upstream import FhirServer
 
 KEPT = ("etag", "last-modified")
 FOUND, NOT_MODIFIED = 200, 304
@@ -64,16 +67,30 @@ async def fetched(
     if stored is not None:
         await gather(call, server, [(facts, decision)], [stored])
     seen = released(call, facts, decision, by, stored) if stored is not None else None
+    was = await _was(call, server, View(facts, decision), name, answer.status) if version is None else False
     rules = tuple(sorted({*decision.by, *by}))
     if seen is not None:
         await limited(call, action, resource_type, [seen], rules)
-    outcome = "not-found" if seen is None else "permit"
+    outcome = "gone" if was else "not-found" if seen is None else "permit"
     call.seen.update(rules=rules, outcome=outcome)
     await record(call, action, resource_type, rules=rules, outcome=outcome, seen=(name,))
+    if was:
+        words = f"this {resource_type} was deleted; its earlier versions are in its history"
+        raise Refused("unreadable", error("deleted", words, None, "HTTP-F20"), status=GONE)
     if seen is None:
         raise absent(resource_type)
     headers = {key: value for key in KEPT if (value := answer.headers.get(key))}
     if conditions.unchanged(wanted, headers):
         return Reply(NOT_MODIFIED, None, headers)
     shown = shaped(gateway, asked, seen)
-    return Reply(FOUND, answer.body if shown is stored else fhir.dump(shown), headers, pretty=bool(asked.pretty))
+    if shown["resourceType"] == "Bundle":
+        shown = server.taken_out(shown)  # one that is stored, with whatever addresses it has
+    whole = shown is stored and not server.names_itself(answer.body)
+    return Reply(FOUND, answer.body if whole else fhir.dump(shown), headers, pretty=bool(asked.pretty))
+
+
+async def _was(call: Call, server: FhirServer, view: View, name: str, status: int) -> bool:
+    """Whether there was such a resource that this caller could see, and it was deleted."""
+    if status != GONE:
+        return False
+    return await last_seen(call, server, view, *name.split("/")) is not None

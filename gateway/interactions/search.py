@@ -5,8 +5,7 @@ Source: "The way of one search" in `architecture.md` of the design; https://hl7.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 from urllib.parse import parse_qsl, urlencode
 
@@ -15,31 +14,26 @@ from starlette.responses import Response
 
 from gateway import fhir, query
 from gateway.interactions import body, respond
-from gateway.interactions.access import Call, Resource, called, permitted, record, refused, released, served
-from gateway.interactions.around import gather
-from gateway.interactions.filling import Page, Releasing, counted, filled
+from gateway.interactions.access import Call, Resource, called, record, refused, served
+from gateway.interactions.chains import Planned, led, planned
+from gateway.interactions.filling import Page, counted, filled
 from gateway.interactions.gateway import Gateway
+from gateway.interactions.including import Coming, coming, included
+from gateway.interactions.judging import Permitted, narrowed, releasing
 from gateway.interactions.limits import limited
 from gateway.interactions.paging import START, Place, Ticket
 from gateway.interactions.refused import Refused, error
 from gateway.interactions.respond import Reply
 from gateway.interactions.scopes import check_access
-from gateway.interactions.shaping import Pairs, counts_alone, parsed, shaped
-from gateway.rules import Decision, Facts
+from gateway.interactions.shaping import Pairs, counts_alone, parsed, shaped, usable
 from gateway.upstream import FhirServer
 
 PAGE = "_page"
-MATCH: Literal["match"] = "match"
+Mode = Literal["match", "include"]
+MATCH: Mode = "match"
+INCLUDE: Mode = "include"
 FORM = "application/x-www-form-urlencoded"
 MOST_FIELDS = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Judging:
-    """A search that is permitted: by which action, and how the rules decided."""
-
-    facts: Facts
-    decision: Decision
 
 
 async def search(request: Request) -> Response:
@@ -67,24 +61,26 @@ async def searched(call: Call, resource_type: str, sent: Pairs, *, shown: bool) 
     Errors: Refused, TargetDown, JournalUnavailable.
     """
     gateway, by = call.gateway, set[str]()
-    action = "search"
+    action, what = "search", f"{resource_type}?"
     try:
         server = served(gateway, resource_type)
         ticket, pairs = _ticket(call, resource_type, sent)
         asked = parsed(call, resource_type, pairs)
-        action = "count" if counts_alone(asked) else action
+        action, what = "count" if counts_alone(asked) else action, _what(asked)
         check_access(call.asking.scopes, action, resource_type)
-        judgings = _judged(call, asked)
-        view = " ".join((gateway.rules.digest, *(rule for one in judgings for rule in one.decision.by)))
-        page = await _page(call, server, judgings, asked, START if ticket is None else _place(ticket, view), by)
+        plan, comes = _planned(call, asked, server)
+        view = " ".join((gateway.rules.digest, *(rule for one in plan.search.judgings for rule in one.decision.by)))
+        page = await _page(call, plan, START if ticket is None else _place(ticket, view), by)
+        more = await included(call, comes, page.resources, by)
     except Refused as refusal:
-        await refused(call, action, f"{resource_type}?", refusal)
+        await refused(call, action, what, refusal)
         raise
-    names = tuple(f"{resource['resourceType']}/{resource['id']}" for resource in page.resources)
-    rules = tuple(sorted({*(rule for one in judgings for rule in one.decision.by), *by}))
-    await limited(call, action, _what(asked), page.resources, rules)
+    every = (*page.resources, *more)
+    names = tuple(f"{resource['resourceType']}/{resource['id']}" for resource in every)
+    rules = tuple(sorted({*(rule for one in plan.search.judgings for rule in one.decision.by), *by}))
+    await limited(call, action, what, every, rules)
     call.seen.update(rules=rules, resources=len(names), outcome="permit")
-    await record(call, action, _what(asked), rules=rules, outcome="permit", seen=names)
+    await record(call, action, what, rules=rules, outcome="permit", seen=names)
     base = gateway.settings.public_url
     links = {"self": f"{base}/{resource_type}?{urlencode(pairs)}" if pairs and shown else f"{base}/{resource_type}"}
     if page.following is not None:
@@ -92,9 +88,9 @@ async def searched(call: Call, resource_type: str, sent: Pairs, *, shown: bool) 
             Ticket(call.asking.caller.name, call.asking.purpose, resource_type, tuple(pairs), view, page.following)
         )
         links["next"] = f"{base}/{resource_type}?{urlencode({PAGE: token})}"
-    entries = [
-        (f"{base}/{name}", shaped(gateway, asked, resource), MATCH)
-        for name, resource in zip(names, page.resources, strict=True)
+    entries: list[tuple[str, Resource, Mode]] = [
+        *((_url(base, one), shaped(gateway, asked, one), MATCH) for one in page.resources),
+        *((_url(base, one), shaped(gateway, asked, one, INCLUDE), INCLUDE) for one in more),
     ]
     found = fhir.dump(fhir.searchset(entries, links=links, total=page.total))
     return Reply(200, found, pretty=bool(asked.pretty))
@@ -106,50 +102,50 @@ async def matches(call: Call, asked: query.Query, server: FhirServer) -> tuple[R
     Errors: Refused where the caller may not search so; TargetDown.
     """
     check_access(call.asking.scopes, "search", asked.type)
-    wanted = replace(asked, count=2, total="none")
-    page = await _page(call, server, _judged(call, wanted), wanted, START, set())
+    if asked.includes:
+        words = "a condition finds one resource, so nothing comes with it: leave out _include and _revinclude"
+        raise Refused("unreadable", error("invalid", words, None, "HTTP-F18"))
+    plan, _ = _planned(call, replace(asked, count=2, total="none"), server)
+    page = await _page(call, plan, START, set())
     return page.resources
 
 
-def _judged(call: Call, asked: query.Query) -> tuple[Judging, ...]:
-    """How the rules permit a search; what only counts may be counted by whoever may see it too.
+def _planned(call: Call, asked: query.Query, server: FhirServer) -> tuple[Planned, tuple[Coming, ...]]:
+    """The search with all that it leads to and brings along, each node of which this caller may ask for.
 
-    Errors: Refused where no action permits it.
+    Errors: Refused, before anything is asked of the upstream, with what this caller may use.
     """
-    found: list[Judging] = []
-    refusals: list[Refused] = []
-    for action in ("search", "count") if counts_alone(asked) else ("search",):
-        facts = call.asking.facts(call.gateway, action, type=asked.type, query=asked)
-        try:
-            found.append(Judging(facts, permitted(call.gateway, facts)))
-        except Refused as refusal:
-            refusals.append(refusal)
-    if not found:
-        # a parameter that nobody may use for the one may be what the other takes
-        raise min(refusals, key=lambda refusal: refusal.reason != "denied")
-    return tuple(found)
+    try:
+        plan = planned(call, asked, server, ("search", "count") if counts_alone(asked) else ("search",))
+        comes = coming(call, asked, plan.search.judgings)
+    except Refused as refusal:
+        if refusal.reason != "unreadable" and not asked.links and not asked.includes:
+            raise  # it says what is missing
+        raise Refused(
+            refusal.reason, *refusal.findings, usable(call, asked.type), rules=refusal.rules, status=refusal.status
+        ) from refusal
+    return plan, () if counts_alone(asked) else comes
 
 
-async def _page(
-    call: Call, server: FhirServer, judgings: Sequence[Judging], asked: query.Query, place: Place, by: set[str]
-) -> Page:
+async def _page(call: Call, plan: Planned, place: Place, by: set[str]) -> Page:
+    """One page, or the number alone. A search that leads nowhere finds nothing."""
     settings = call.gateway.settings
-    narrowed = _narrowed(call.gateway, judgings, asked)
-    if narrowed is None:
+    search: Permitted | None = plan.search
+    if place.address is None or plan.asked.total == "accurate":  # what later pages hold was settled with the first
+        search = await led(call, plan, by)
+    if search is None:
+        return Page(total=None if plan.asked.total == "none" else 0)
+    sent = narrowed(call.gateway, search.judgings, search.asked)
+    if sent is None:
         return Page()
+    judging = releasing(call, search.server, search.judgings, by)
+    if counts_alone(plan.asked):
+        return Page(total=await counted(search.server, sent, judging, limit=settings.page_limit))
+    return await filled(search.server, sent, place, judging, limit=settings.page_limit)
 
-    def release(resource: Resource) -> Resource | None:
-        seen = (released(call, one.facts, one.decision, by, resource) for one in judgings)
-        return next((resource for resource in seen if resource is not None), None)
 
-    async def ready(resources: Sequence[Resource]) -> None:
-        await gather(call, server, [(one.facts, one.decision) for one in judgings], resources)
-
-    judged = any(one.decision.judged for one in judgings)
-    releasing = Releasing(ready, release, judged=judged)
-    if counts_alone(asked):
-        return Page(total=await counted(server, narrowed, releasing, limit=settings.page_limit))
-    return await filled(server, narrowed, place, releasing, limit=settings.page_limit)
+def _url(base: str, resource: Resource) -> str:
+    return f"{base}/{resource['resourceType']}/{resource['id']}"
 
 
 def _ticket(call: Call, resource_type: str, pairs: Pairs) -> tuple[Ticket | None, Pairs]:
@@ -203,21 +199,8 @@ def _place(ticket: Ticket, view: str) -> Place:
     return ticket.place
 
 
-def _narrowed(gateway: Gateway, judgings: Sequence[Judging], asked: query.Query) -> query.Query | None:
-    """Query as it goes upstream: the rows of the view as parameters, the page size within bounds, whole resources.
-
-    Shape: None where the rows leave nothing to ask for.
-    """
-    narrows = {view.narrow for one in judgings for view in one.decision.views}
-    if len(narrows) == 1:
-        for name, values in narrows.pop():
-            if not values:
-                return None
-            asked = query.narrow(asked, name, values, gateway.tables)
-    count = min(gateway.settings.page_size if asked.count is None else asked.count, gateway.settings.page_limit)
-    return replace(asked, count=count, format=None, pretty=None, page=None, summary=None, elements=())
-
-
 def _what(asked: query.Query) -> str:
-    """The search as the audit tells it: names without values."""
-    return f"{asked.type}?{'&'.join(clause.name for clause in asked.clauses)}"
+    """The search as the audit tells it: names without values, and what comes with it."""
+    names = [clause.name for clause in asked.clauses] + [query.full_name(link) for link in asked.links]
+    names += [f"{'_revinclude' if one.reverse else '_include'}={one.raw}" for one in asked.includes]
+    return f"{asked.type}?{'&'.join(names)}"

@@ -1,11 +1,13 @@
 """What a client sends to be stored: read, valid by FHIR R4, and fit for the address that it was sent to.
 
-Source: https://hl7.org/fhir/R4/http.html#create, #update; https://hl7.org/fhir/R4/validation.html
+Source: https://hl7.org/fhir/R4/http.html#create, #update, #patch, #delete; https://hl7.org/fhir/R4/validation.html
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import base64
+import binascii
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -23,19 +25,25 @@ from gateway.interactions.refused import Refused, error
 
 JSON = ("application/fhir+json", "application/json", "application/json+fhir")
 MAIN_JSON = JSON[0]
+JSON_PATCH = "application/json-patch+json"
+PATCHES = {"Accept-Patch": JSON_PATCH}
+"""Source: RFC 5789 section 3.1."""
 UTF_8 = frozenset({"utf-8", "utf8"})
+
+
+Action = Literal["create", "update", "patch", "delete"]
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One resource that a client wants to store.
+    """One resource that a client wants to store, change or delete.
 
-    Shape: `id` is that of the address; `condition` a search: what an update is for (`PUT /Type?...`), or what makes a
+    Shape: `id` is that of the address; `condition` a search: what a change is for (`PUT /Type?...`), or what makes a
     create needless (`If-None-Exist`); `place` is where the resource stands in a Bundle, and `full_url` what other
-    entries call it.
+    entries call it. `resource` is empty for a patch, which has `operations`, and for a delete.
     """
 
-    action: Literal["create", "update"]
+    action: Action
     type: str
     resource: Resource
     id: str | None = None
@@ -43,6 +51,7 @@ class Sent:
     conditions: Conditions = NONE
     place: str = ""
     full_url: str | None = None
+    operations: tuple[Any, ...] = ()
 
 
 async def received(request: Request, gateway: Gateway) -> Resource:
@@ -50,7 +59,10 @@ async def received(request: Request, gateway: Gateway) -> Resource:
 
     Errors: Refused: 415 for another Content-Type, 413 for too large a body, 400 for what is no FHIR JSON.
     """
-    _check_media_type(request)
+    if not _sent_as(request, JSON):
+        raise Refused("media-type", error(
+            "not-supported", f"a resource is sent with Content-Type {MAIN_JSON}, in UTF-8", "Content-Type", "HTTP-W04"
+        ))  # fmt: skip
     raw = await body.read(request, gateway.settings.body_limit)
     try:
         return await worked(len(raw), fhir.load, raw)
@@ -59,14 +71,52 @@ async def received(request: Request, gateway: Gateway) -> Resource:
         raise Refused("unreadable", error("structure", words, None, "HTTP-W03")) from fault
 
 
-def _check_media_type(request: Request) -> None:
-    name, _, parameters = request.headers.get("content-type", "").partition(";")
+async def received_patch(request: Request, gateway: Gateway) -> tuple[Any, ...]:
+    """The operations in the body of a PATCH.
+
+    Errors: Refused: 415 for anything but JSON Patch, 413 for too large a body, 400 for what is none.
+    """
+    if not _sent_as(request, (JSON_PATCH,)):
+        words = f"a patch is sent with Content-Type {JSON_PATCH} (RFC 6902); FHIRPath Patch and XML Patch are not taken"
+        raise Refused("media-type", error("not-supported", words, "Content-Type", "HTTP-W33"), headers=PATCHES)
+    raw = await body.read(request, gateway.settings.body_limit)
+    return await worked(len(raw), _operations, raw, None)
+
+
+def patch_of(binary: Resource, place: str) -> tuple[Any, ...]:
+    """The operations that an entry of a Bundle carries in a Binary.
+
+    Errors: Refused (400), (415) for a Binary or a resource of another kind.
+    Source: https://hl7.org/fhir/R4/http.html#patch, "PATCH operations in batch/transaction"
+    """
+    if binary.get("resourceType") != "Binary" or binary.get("contentType") != JSON_PATCH:
+        words = f"an entry that patches has a Binary with contentType {JSON_PATCH}; FHIRPath Patch is not taken"
+        raise Refused("media-type", error("not-supported", words, f"{place}.contentType", "HTTP-W33"))
+    try:
+        raw = base64.b64decode(binary.get("data", ""), validate=True)
+    except (binascii.Error, TypeError, ValueError) as fault:
+        words = "the patch in data is Base64"
+        raise Refused("unreadable", error("value", words, f"{place}.data", "HTTP-W34")) from fault
+    return _operations(raw, f"{place}.data")
+
+
+def _operations(raw: bytes, place: str | None) -> tuple[Any, ...]:
+    try:
+        return tuple(fhir.read_patch(raw))
+    except fhir.PatchError as fault:
+        words = f"the patch can not be read, {fault.place}: {fault.words}"
+        raise Refused("unreadable", error("structure", words, place, "HTTP-W34")) from fault
+
+
+def _sent_as(request: Request, names: Collection[str]) -> bool:
+    """Whether the body comes as one of these media types, told once, in UTF-8."""
+    told = request.headers.getlist("content-type")
+    if len(told) != 1:
+        return False
+    name, _, parameters = told[0].partition(";")
     key, _, charset = parameters.strip().partition("=")
     utf_8 = key.strip().lower() != "charset" or charset.strip().strip('"').lower() in UTF_8
-    if name.strip().lower() not in JSON or not utf_8:
-        raise Refused("media-type", error(
-            "not-supported", f"a resource is sent with Content-Type {MAIN_JSON}, in UTF-8", "Content-Type", "HTTP-W04"
-        ))  # fmt: skip
+    return name.strip().lower() in names and utf_8
 
 
 def check_fit(sent: Sent, gateway: Gateway) -> None:
@@ -76,7 +126,6 @@ def check_fit(sent: Sent, gateway: Gateway) -> None:
     that such a write doesn't have; 422 for a resource that says of itself that it is not the whole.
     """
     resource, kind = sent.resource, sent.type
-    _check_conditions(sent)
     if resource.get("resourceType") != kind:
         words = f"the address says {kind}, the resource is {shown(str(resource.get('resourceType')))}"
         raise Refused("unreadable", error("invalid", words, "resourceType", "HTTP-W05"))
@@ -92,12 +141,15 @@ def check_fit(sent: Sent, gateway: Gateway) -> None:
         raise Refused("failed", error("business-rule", words, f"{kind}.meta.tag", "HTTP-W07"))
 
 
-def _check_conditions(sent: Sent) -> None:
+METHODS = {"create": "a create (POST)", "update": "an update (PUT)", "patch": "a patch", "delete": "a delete"}
+
+
+def check_conditions(sent: Sent) -> None:
     """Whether each condition is one of such a write: one left aside would hold nothing off. Errors: Refused (400)."""
-    conditions, update = sent.conditions, sent.action == "update"
-    name, value = ("If-None-Exist", conditions.if_none_exist) if update else ("If-Match", conditions.if_match)
+    conditions, create = sent.conditions, sent.action == "create"
+    name, value = ("If-Match", conditions.if_match) if create else ("If-None-Exist", conditions.if_none_exist)
     if value is not None:
-        words = f"{name} is no condition of {'an update (PUT)' if update else 'a create (POST)'}; leave it out"
+        words = f"{name} is no condition of {METHODS[sent.action]}; leave it out"
         raise Refused("unreadable", error("invalid", words, name, "HTTP-W31"))
 
 

@@ -1,29 +1,30 @@
-"""`POST /{Type}`, `PUT /{Type}/{id}`, `PUT /{Type}?...`: a client stores a resource, as far as the rules let it.
+"""`POST /{Type}`; `PUT`, `PATCH` and `DELETE` of `/{Type}/{id}` and of `/{Type}?...`: what a client stores or deletes.
 
 The order, for one resource as for a transaction: who may; what stands there; what would stand, judged whole; the audit;
 then all of it in one transaction of the upstream, which holds only while what was judged against still stands. The
-gateway gives the ids, so that what is sent is an update under a known id whatever the client did.
-Source: https://hl7.org/fhir/R4/http.html#create, #update; `facade.md` of the design
+gateway gives the ids and applies the patches, so that what is sent is an update under a known id whatever the client
+did, or a delete of a version that was looked at.
+Source: https://hl7.org/fhir/R4/http.html#create, #update, #patch, #delete; `facade.md` of the design
 """
 
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway import fhir
-from gateway.finding import Finding
 from gateway.interactions import conditions, respond
-from gateway.interactions.access import Call, Resource, called, loaded, record, refused, shown_of
+from gateway.interactions.access import Call, Resource, absent, called, loaded, record, refused
 from gateway.interactions.around import gather
-from gateway.interactions.conditions import http_date, version_of
+from gateway.interactions.conditional import overlapping, place
+from gateway.interactions.conditions import version_of
+from gateway.interactions.deleted import last_seen
 from gateway.interactions.headers import ORGANISATION, once, shown
 from gateway.interactions.judge_write import (
     Authority,
@@ -31,37 +32,23 @@ from gateway.interactions.judge_write import (
     Located,
     authorised,
     check_seen,
+    deleted,
     judged,
     may_write,
     relative,
     resource_of,
+    standing_view,
 )
 from gateway.interactions.limits import limited
+from gateway.interactions.referring import linked, linked_patch
 from gateway.interactions.refused import Refused, error
-from gateway.interactions.respond import Reply
-from gateway.interactions.scopes import covers
-from gateway.interactions.search import matches, pairs_of
-from gateway.interactions.sent import Sent, placed, received
-from gateway.interactions.shaping import parsed
-from gateway.upstream import Answer, FhirServer, Standing, TargetDown
+from gateway.interactions.replied import CREATED, NO_CONTENT, OK, Done, preferred, replied
+from gateway.interactions.sent import Action, Sent, check_fit, placed, received, received_patch
+from gateway.upstream import Answer, FhirServer, NotAsked, Standing, TargetDown
 
 JUDGED_AGAIN = 4
 LOST_RACE = frozenset({409, 412})
-OK, CREATED, CLIENT_ERROR = 200, 201, 400
-RESULTS = frozenset({"_count", "_sort", "_total", "_summary", "_elements", "_page"})
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """A write that was made, or that was needless.
-
-    Shape: `version` and `modified` (an instant) are the upstream's, None where it didn't say.
-    """
-
-    change: Change
-    status: int
-    version: str | None
-    modified: str | None
+CLIENT_ERROR = 400
 
 
 async def create(request: Request) -> Response:
@@ -81,10 +68,7 @@ async def update(request: Request) -> Response:
 
     Errors: Refused, TargetDown, JournalUnavailable.
     """
-    call, path = await _called(request), request.path_params
-    _no_parameters(request)
-    sent = Sent("update", path["type"], {}, path["id"], conditions=conditions.of_headers(request.headers))
-    return await _single(call, request, sent)
+    return await _of_id(request, "update")
 
 
 async def update_where(request: Request) -> Response:
@@ -92,9 +76,52 @@ async def update_where(request: Request) -> Response:
 
     Errors: Refused, TargetDown, JournalUnavailable.
     """
+    return await _of_search(request, "update")
+
+
+async def patch(request: Request) -> Response:
+    """Change a resource by JSON Patch.
+
+    Errors: Refused, TargetDown, JournalUnavailable.
+    """
+    return await _of_id(request, "patch")
+
+
+async def patch_where(request: Request) -> Response:
+    """Change the resource that a search finds.
+
+    Errors: Refused, TargetDown, JournalUnavailable.
+    """
+    return await _of_search(request, "patch")
+
+
+async def delete(request: Request) -> Response:
+    """Delete a resource.
+
+    Errors: Refused, TargetDown, JournalUnavailable.
+    """
+    return await _of_id(request, "delete")
+
+
+async def delete_where(request: Request) -> Response:
+    """Delete the one resource that a search finds.
+
+    Errors: Refused, TargetDown, JournalUnavailable.
+    """
+    return await _of_search(request, "delete")
+
+
+async def _of_id(request: Request, action: Action) -> Response:
+    call, path = await _called(request), request.path_params
+    _no_parameters(request)
+    sent = Sent(action, path["type"], {}, path["id"], conditions=conditions.of_headers(request.headers))
+    return await _single(call, request, sent)
+
+
+async def _of_search(request: Request, action: Action) -> Response:
     call = await _called(request)
     wanted = conditions.of_headers(request.headers)
-    sent = Sent("update", request.path_params["type"], {}, condition=request.url.query, conditions=wanted)
+    sent = Sent(action, request.path_params["type"], {}, condition=request.url.query, conditions=wanted)
     return await _single(call, request, sent)
 
 
@@ -117,8 +144,11 @@ def _no_parameters(request: Request) -> None:
 async def _single(call: Call, request: Request, sent: Sent) -> Response:
     async with audited(call, sent):
         may_write(call, sent)  # before the body is read
-        resource = await received(request, call.gateway)
-    (done,) = await written(call, [replace(sent, resource=resource)])
+        if sent.action == "patch":
+            sent = replace(sent, operations=await received_patch(request, call.gateway))
+        elif sent.action != "delete":
+            sent = replace(sent, resource=await received(request, call.gateway))
+    (done,) = await written(call, [sent])
     told = replied(call, done, preferred(request))
     return respond.reply(replace(told, pretty=request.query_params.get("_pretty") == "true"))
 
@@ -150,7 +180,11 @@ async def written(call: Call, sends: Sequence[Sent]) -> tuple[Done, ...]:
         async with audited(call, sent):
             authorities.append(authorised(call, sent))
     server = await _one_server(call, authorities)
-    await _check_conditions(call, authorities)
+    twice = overlapping(sends)
+    if twice is not None:
+        async with audited(call, twice):
+            words = "two entries have the same condition; a transaction writes a resource once only"
+            raise Refused("unreadable", error("invalid", words, None, "HTTP-W20"))
     # of two that are made on one condition the second has to see the first; of many to one id none has to try and try
     turns = [
         (server.name, f"{sent.type}/{sent.id}" if sent.condition is None else f"{sent.type}?")
@@ -161,7 +195,7 @@ async def written(call: Call, sends: Sequence[Sent]) -> tuple[Done, ...]:
         for _ in range(JUDGED_AGAIN):
             changes = await _judged(call, server, authorities)
             to_write = [change for change in changes if change.write]
-            standing = [change.resource for change in changes if not change.write]
+            standing = [change.resource for change in changes if not change.write and not change.delete]
             if standing:  # what a client did not write itself is shown to it
                 await limited(call, sends[0].action, sends[0].type, standing, ())
             for change in changes:
@@ -184,44 +218,23 @@ async def _one_server(call: Call, authorities: Sequence[Authority]) -> FhirServe
     return server
 
 
-async def _check_conditions(call: Call, authorities: Sequence[Authority]) -> None:
-    """Whether each condition stands once: neither of two would see what the other makes.
-
-    Errors: Refused (400).
-    Source: https://hl7.org/fhir/R4/http.html#transaction, resolved identities must not overlap.
-    """
-    before: set[tuple[str, str]] = set()
-    for authority in authorities:
-        sent = authority.sent
-        if sent.condition is None:
-            continue
-        condition = sent.type, _criteria(sent)
-        if condition in before:
-            async with audited(call, sent):
-                words = "two entries have the same condition; a transaction writes a resource once only"
-                raise Refused("unreadable", error("invalid", words, None, "HTTP-W20"))
-        before.add(condition)
-
-
-def _criteria(sent: Sent) -> str:
-    """The condition of a write as a query alone: a client may send it with the type before it."""
-    return (sent.condition or "").removeprefix(sent.type).removeprefix("?")
-
-
 async def _judged(call: Call, server: FhirServer, authorities: Sequence[Authority]) -> list[Change]:
+    call.inside.clear()  # what the scopes' queries found may be another version now
     found: list[str | None] = []
     ids: list[str] = []
     for authority in authorities:
         async with audited(call, authority.sent):
-            one, id_ = await _place(call, authority)
+            one, id_ = await place(call, authority)
         found.append(one)
         ids.append(id_)
     names = [(authority.sent.type, id_) for authority, id_ in zip(authorities, ids, strict=True)]
-    standing = await server.read_many(names)
+    gone: set[tuple[str, str]] = set()
+    chosen = any(id_ == _chosen(authority.sent) for authority, id_ in zip(authorities, ids, strict=True))
+    standing = await server.read_many(names, gone if chosen else None)
     links = {
         authority.sent.full_url: f"{kind}/{id_}"
         for authority, (kind, id_) in zip(authorities, names, strict=True)
-        if authority.sent.full_url is not None
+        if authority.sent.full_url is not None and authority.sent.action != "delete"
     }
     stands = [resource_of(server, one) for one in standing.values()]
     changes: list[Change] = []
@@ -232,13 +245,81 @@ async def _judged(call: Call, server: FhirServer, authorities: Sequence[Authorit
                 raise Refused("unreadable", error("invalid", words, "/".join(name), "HTTP-W20"))
             needless = authority.sent.action == "create" and match is not None
             where = Located(name[1], standing.get(name), needless)
-            if authority.sent.condition is not None and match is None and where.standing is not None:
-                await gather(call, server, authority.judgings(), stands)
-                _check_own_id(call, authority, where.standing)
-            resource = relative(call, linked(authority.sent.resource, links))
-            await gather(call, server, authority.judgings(), [resource, *stands])
-            changes.append(judged(call, authority, where, resource))
+            await gather(call, server, authority.judgings(), stands)
+            if name in gone:
+                changes.append(await _anew(call, authority, where, links))
+            else:
+                changes.append(await _change(call, authority, where, match, links))
     return changes
+
+
+async def _change(
+    call: Call, authority: Authority, where: Located, match: str | None, links: Mapping[str, str]
+) -> Change:
+    """One write, judged against what stands.
+
+    Shape: `match` is the id that fits the condition of the write, None where none does or there is no condition.
+    Errors: Refused, TargetDown.
+    """
+    sent, server = authority.sent, authority.server
+    if sent.condition is not None and match is None and where.standing is not None:
+        _check_own_id(call, authority, where.standing)
+    match sent.action:
+        case "delete" if where.standing is None and sent.condition is not None:
+            nothing = {"resourceType": sent.type, "id": where.id}
+            return Change(authority, nothing, None, write=False, rules=())
+        case "delete":
+            return deleted(call, authority, where)
+        case "patch":
+            resource = _patched(call, authority, where, links)
+            check_fit(replace(sent, id=where.id, resource=resource), call.gateway)
+        case _:
+            resource = linked(sent.resource, links)
+    resource = relative(call, server, resource)
+    await gather(call, server, authority.judgings(), [resource])
+    return judged(call, authority, where, resource)
+
+
+def _chosen(sent: Sent) -> str | None:
+    """The id that the client names, where it does."""
+    return sent.resource.get("id") if sent.id is None else sent.id
+
+
+async def _anew(call: Call, authority: Authority, where: Located, links: Mapping[str, str]) -> Change:
+    """One write under an id whose resource was deleted.
+
+    Errors: Refused: 404 where the caller could not see that: a version that doesn't begin at 1 would tell.
+    """
+    sent = authority.sent
+    before = None
+    if authority.read is not None:
+        before = await last_seen(call, authority.server, authority.read, sent.type, where.id)
+    if before is None:
+        raise absent(sent.type)
+    if sent.action == "delete":
+        return Change(authority, before, None, write=False, rules=())
+    return await _change(call, authority, where, None, links)
+
+
+def _patched(call: Call, authority: Authority, where: Located, links: Mapping[str, str]) -> Resource:
+    """What a patch makes of what stands, once it is sure that the caller sees all of that: a patch can ask.
+
+    Errors: Refused: 404, 403, 412, 428 before the patch is looked at; 409 where it doesn't fit.
+    """
+    standing_view(call, authority, where)
+    if where.standing is None:  # said before; what is below needs it
+        raise absent(authority.sent.type)
+    stands = resource_of(authority.server, where.standing)
+    try:
+        made = fhir.patched(stands, linked_patch(authority.sent.operations, links))
+    except fhir.PatchError as fault:
+        words = f"the patch does not fit the {authority.sent.type}, {fault.place}: {fault.words}"
+        raise Refused("conflict", error("conflict", words, None, "HTTP-W35")) from fault
+    told_anew = made.get("text") != stands.get("text")
+    if not told_anew and "text" in made and made != stands:
+        # nobody looked whether it still says what the rest does
+        made = {name: value for name, value in made.items() if name != "text"}
+    return made
 
 
 def _check_own_id(call: Call, authority: Authority, standing: Standing) -> None:
@@ -252,57 +333,6 @@ def _check_own_id(call: Call, authority: Authority, standing: Standing) -> None:
     ))  # fmt: skip
 
 
-async def _place(call: Call, authority: Authority) -> tuple[str | None, str]:
-    """The id that fits the condition of a write, if any, and the one that it goes to.
-
-    Errors: Refused: 412 where several fit or nothing was asked, 400 and 403 for a search that may not be made.
-    """
-    sent = authority.sent
-    if sent.condition is None:
-        return None, sent.id or str(uuid.uuid4())
-    try:
-        pairs = pairs_of(_criteria(sent))
-    except ValueError as fault:
-        raise Refused("unreadable", error("invalid", "the condition can not be read", None, "HTTP-W21")) from fault
-    criteria = [(name, value) for name, value in pairs if name not in {"_format", "_pretty"}]
-    if not criteria or RESULTS & {name for name, _ in criteria}:
-        words = "a condition has search parameters, at least one, and none that only shapes an answer"
-        raise Refused("unreadable", error("required", words, None, "HTTP-W22"), status=412)
-    asked = parsed(call, sent.type, criteria)
-    fitting = await matches(call, asked, authority.server)
-    if len(fitting) > 1:
-        words = f"more than one {sent.type} fits the condition; make it narrower"
-        raise Refused("unreadable", error("multiple-matches", words, None, "HTTP-W23"), status=412)
-    own = sent.resource.get("id") if sent.action == "update" else None
-    if not fitting:
-        return None, own or str(uuid.uuid4())
-    match = str(fitting[0]["id"])
-    if own is not None and own != match:
-        words = f"the {sent.type} that fits the condition has another id than the one that was sent"
-        raise Refused("unreadable", error("invalid", words, f"{sent.type}.id", "HTTP-W24"))
-    return match, match
-
-
-def linked(resource: Resource, links: Mapping[str, str]) -> Resource:
-    """A resource whose references to other entries name what these are stored as.
-
-    Errors: Refused (400) for one to no entry.
-    """
-
-    def follow(reference: str) -> str:
-        if reference in links:
-            return links[reference]
-        if reference.startswith(("urn:uuid:", "urn:oid:")):
-            words = f"{shown(reference)} is the fullUrl of no entry that is sent with it"
-            raise Refused("unreadable", error("invalid", words, None, "HTTP-W25"))
-        if "?" in reference:
-            words = "references by search are not taken; name the resource by its id"
-            raise Refused("unreadable", error("not-supported", words, None, "HTTP-W26"))
-        return reference
-
-    return fhir.with_references(resource, follow)
-
-
 async def _committed(call: Call, server: FhirServer, changes: Sequence[Change], deadline: float) -> Answer:
     """The upstream's answer to all changes; one that is never asked for twice.
 
@@ -310,10 +340,17 @@ async def _committed(call: Call, server: FhirServer, changes: Sequence[Change], 
     """
     if not changes:
         return Answer(OK, {}, b"")
-    entries = [fhir.entry_put(one.resource, one.etag, only_new=one.etag is None) for one in changes]
+    entries = [
+        fhir.entry_delete(one.name, one.etag)
+        if one.delete
+        else fhir.entry_put(one.resource, one.etag, only_new=one.etag is None)
+        for one in changes
+    ]
     try:
         async with asyncio.timeout_at(deadline):
             return await server.transact(fhir.dump(fhir.transaction(entries)))
+    except NotAsked:
+        raise  # nothing was sent: 503, as where the target is down before anything is written
     except (TargetDown, TimeoutError) as fault:
         why = fault.why if isinstance(fault, TargetDown) else "it did not answer in time"
         for change in changes:
@@ -340,65 +377,18 @@ async def _told(call: Call, server: FhirServer, changes: Sequence[Change], answe
 
 
 def _done(change: Change, entry: Mapping[str, Any] | None) -> Done:
+    if entry is None and change.delete:
+        return Done(change, NO_CONTENT, None, None)
     if entry is None:
         meta = change.resource.get("meta", {})
         return Done(change, OK, meta.get("versionId"), meta.get("lastUpdated"))
-    response = entry.get("response", {})
+    response, meta = entry.get("response", {}), entry.get("resource", {}).get("meta", {})
     tag = response.get("etag")
-    version = version_of(str(tag)) if tag else None
-    return Done(change, CREATED if change.etag is None else OK, version, response.get("lastModified"))
+    version = version_of(str(tag)) if tag else meta.get("versionId")  # a server may tell it by the resource alone
+    status = NO_CONTENT if change.delete else CREATED if change.etag is None else OK
+    return Done(change, status, version, response.get("lastModified", meta.get("lastUpdated")))
 
 
 async def _record(call: Call, change: Change, outcome: str) -> None:
     sent = change.authority.sent
     await record(call, sent.action, sent.type, rules=change.rules, outcome=outcome, seen=(change.name,))
-
-
-# --- what is answered ----------------------------------------------------------------------------------------------
-
-
-def preferred(request: Request) -> str | None:
-    """What the client wants back of a write: `minimal`, `representation`, `OperationOutcome`, or None.
-
-    Source: https://hl7.org/fhir/R4/http.html#ops; RFC 7240.
-    """
-    for header in request.headers.getlist("prefer"):
-        for part in header.replace(";", ",").split(","):
-            name, _, value = part.strip().partition("=")
-            if name.strip().lower() == "return":
-                return value.strip().strip('"')
-    return None
-
-
-def replied(call: Call, done: Done, wanted: str | None) -> Reply:
-    """The answer to one write: the resource, as far as the caller may read it, unless it wants another."""
-    base, change = call.gateway.settings.public_url, done.change
-    headers: dict[str, str] = {}
-    if done.version is not None:
-        headers["ETag"] = f'W/"{done.version}"'
-        if done.status == CREATED or not change.write:
-            headers["Location"] = f"{base}/{change.name}/_history/{done.version}"
-    elif done.status == CREATED:
-        headers["Location"] = f"{base}/{change.name}"
-    if done.modified is not None and (modified := http_date(done.modified)) is not None:
-        headers["Last-Modified"] = modified
-    if wanted == "minimal":
-        return Reply(done.status, None, headers)
-    if wanted == "OperationOutcome":
-        stored = Finding("information", "informational", "stored" if change.write else "it was there already")
-        told = respond.outcome_body((stored, *change.findings), call.gateway.clock())
-        return Reply(done.status, told, headers)
-    shown_one = _representation(call, done)
-    return Reply(done.status, None if shown_one is None else fhir.dump(shown_one), headers)
-
-
-def _representation(call: Call, done: Done) -> Resource | None:
-    """The stored version as this caller may read it."""
-    read, resource = done.change.authority.read, done.change.resource
-    seen = None if read is None else read.release(call, resource)
-    if seen is None or not seen.released or not covers(call.asking.scopes, "read", resource["resourceType"]):
-        return None
-    known = {"versionId": done.version, "lastUpdated": done.modified}
-    meta = {**{name: value for name, value in known.items() if value is not None}, **resource.get("meta", {})}
-    whole = {**resource, "meta": meta}
-    return shown_of(call, whole, seen.hide)

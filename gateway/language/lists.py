@@ -37,13 +37,15 @@ class NamedList:
     """A declared `list`.
 
     Shape: `form` is the predicate that its values satisfy (`nhs-number`, `ods-code` ...); `values` is None where the
-    file can't be used; `last` is the last day on which it may be, None where it never grows stale.
+    file can't be used; `last` is the last day on which it may be, None where it never grows stale; `first` the day that
+    it is of: one of a day to come is a slip of the pen, and would be stale later than anybody meant.
     """
 
     name: str
     form: str
     values: frozenset[str] | None
     last: date | None = None
+    first: date | None = None
 
     def holds(self, value: str, today: date) -> bool:
         """Whether a value stands in the list. Shape: `value` in the list's own spelling.
@@ -58,6 +60,8 @@ class NamedList:
             raise EvaluationError(f"list {self.name} is missing")
         if self.last is not None and today > self.last:
             raise EvaluationError(f"list {self.name} is stale")
+        if self.first is not None and today < self.first:
+            raise EvaluationError(f"list {self.name} is of a day to come")
         return self.values
 
 

@@ -18,7 +18,7 @@ from gateway.hl7v2 import NULL
 from gateway.mapping import identities, placing, values
 from gateway.mapping.codes import CodeMap
 from gateway.mapping.coding import adder, recoded, translator
-from gateway.mapping.memory import remembered
+from gateway.mapping.memory import CODED, remembered
 from gateway.mapping.nodes import Assign, Key, Later, Map, Row, Set, Target, Template, Using
 from gateway.mapping.primitives import PRIMITIVES, VARIANTS
 from gateway.mapping.run import Fields, Json, Making, Run, Slots
@@ -108,7 +108,7 @@ def _datatype(made: Map, level: int, library: Library) -> Convert:
     _unpack(writer, hand)
     writer.lines += body
     function: Convert = writer.function(f"{made.title}, level {level}", "raw, run, before, after")
-    return remembered(function) if library.elements.is_resource(target) else function
+    return remembered(function) if target in CODED or library.elements.is_resource(target) else function
 
 
 def _unpack(writer: Writer, hand: Cells) -> None:

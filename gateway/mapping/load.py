@@ -17,6 +17,7 @@ from gateway.mapping.convert import Maps
 from gateway.mapping.nodes import Key, Map, MessageMap, Statement
 from gateway.mapping.parse import parse
 from gateway.mapping.vocabulary import Versions, Vocabulary
+from gateway.mapping.when_used import WhenUsed
 from gateway.source import Diagnostic, Keep, Source, Span, in_order, made_anew
 
 FOLDERS = ("datatypes", "segments", "messages")
@@ -67,12 +68,8 @@ def load(root: Path, vocabulary: Vocabulary, keep: Keep = made_anew) -> LoadedMa
     if any(d.severity == "error" for d in wrong):
         return LoadedMaps(None, in_order(wrong))
     ready = compile.Library(checked, known, vocabulary.elements)
-    converters = {
-        trigger.text: converter
-        for made in checked_messages
-        for converter in (structure.compiled(made, once(made.structure.text, library), ready),)
-        for trigger in made.triggers
-    }
+    triggered = {trigger.text: made for made in checked_messages for trigger in made.triggers}
+    converters = WhenUsed(triggered, lambda made: structure.compiled(made, once(made.structure.text, library), ready))
     marks = Marks(vocabulary.tables.systems.marks)
     return LoadedMaps(Maps(_digest(root, files), converters, marks), in_order(wrong))
 

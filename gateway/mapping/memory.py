@@ -1,9 +1,8 @@
-"""Resources that data types tell of, remembered: wards, practitioners and organisations come again and again.
+"""What data types tell of, remembered: wards, practitioners, organisations and codes come again and again.
 
 What a data type becomes depends on its text alone, and on what a sender's messages have in common (delimiters,
 character set, organisation, zone; maps of data types may read nothing else). So it is kept for the next message,
-unless anything
-had to be reported about it.
+unless anything had to be reported about it.
 """
 
 from __future__ import annotations
@@ -16,6 +15,8 @@ from gateway.mapping.run import Json, Making, Run, copied
 
 SIZE = 4096
 """How many texts each map remembers; of more, the first go."""
+CODED = frozenset({"CodeableConcept", "Coding"})
+"""Types beside resources that are worth it: what else there is, as names and addresses, is of one patient."""
 
 Convert = Callable[[str, Run, Any, Any], Any]
 
@@ -35,18 +36,18 @@ def remembered(convert: Convert) -> Convert:
     def converted(raw: str, run: Run, before: Any, after: Any) -> Any:
         if before is not None or after is not None:
             return convert(raw, run, before, after)
-        key = (raw, run.delimiters, run.codec, run.facts["context.organisation"], run.zone)
+        key = (raw, run.sender)
         found = known.get(key)
         if found is not None:
             for type_, id_, resource in found.made:
                 run.register(Making(type_, id_, resource, shared=True))
-            return found.value
+            return copied(found.value)  # a row may add to it
         made, reports = len(run.trail), (len(run.lost), len(run.findings))
         value = convert(raw, run, None, None)
         if reports == (len(run.lost), len(run.findings)):
             if len(known) >= SIZE:
                 del known[next(iter(known))]
-            known[key] = _Known(value, tuple((m.type, m.id, copied(m.resource)) for m in run.trail[made:]))
+            known[key] = _Known(copied(value), tuple((m.type, m.id, copied(m.resource)) for m in run.trail[made:]))
         return value
 
     return converted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from base64 import b64encode
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 
 from gateway.fhir.marks import frozen
 from gateway.finding import Finding
-from gateway.hl7v2 import NULL, Message, Segment, unescape
+from gateway.hl7v2 import NULL, Delimiters, Message, Segment, unescape
 
 Json = dict[str, Any]
 Slots = dict[str, Json]
@@ -68,13 +69,19 @@ class Making:
         return {"reference": f"{self.type}/{self.id}"}
 
 
+@functools.lru_cache(maxsize=1024)
+def _sender(delimiters: Delimiters, codec: str, organisation: str, zone: tzinfo) -> object:  # noqa: ARG001 - the cache
+    """One object for all messages that have these in common."""
+    return object()
+
+
 class Run:
     """The state of one conversion. Units: `field` and `component` count from 1, 0 where there is none."""
 
     __slots__ = (
         "codec", "component", "counts", "cut", "delimiters", "doubt", "doubts", "escape", "facts", "field", "findings",
-        "grouped", "known", "lines", "lost", "made", "message", "names", "repetition", "scope", "segment", "split",
-        "subcomponent", "trail", "used", "zone",
+        "grouped", "known", "lines", "lost", "made", "message", "names", "repetition", "scope", "segment", "sender",
+        "split", "subcomponent", "trail", "used", "zone",
     )  # fmt: skip
 
     def __init__(self, message: Message, facts: dict[str, str], zone: tzinfo, start: Segment) -> None:
@@ -88,6 +95,8 @@ class Run:
         self.delimiters = d = message.delimiters
         self.codec = message.codec
         self.cut, self.subcomponent, self.repetition, self.escape = d.component, d.subcomponent, d.repetition, d.escape
+        # what a sender's messages have in common, as one thing whose hash is quick
+        self.sender = _sender(d, self.codec, facts["context.organisation"], zone)
         self.split: dict[int, list[str]] = {}
         self.made: dict[tuple[str, str], Making] = {}
         self.trail: list[Making] = []

@@ -277,4 +277,18 @@ def _modifier(asked: Asked, parameter: SearchParameter, modifier: str) -> str:
         raise Refused("not-supported", "SEARCH-MODIFIER", words)
     if general not in offer.modifiers:
         raise Refused("not-supported", "SEARCH-MODIFIER", f"the modifier {general} is not offered yet")
+    if general == "of-type" and not of_identifiers(parameter, asked.tables):
+        words = f"the modifier of-type is for identifiers, and {parameter.code} searches none"
+        raise Refused("not-supported", "SEARCH-MODIFIER", words)
     return modifier
+
+
+def of_identifiers(parameter: SearchParameter, tables: FhirTables) -> bool:
+    """Whether a parameter searches identifiers, so that `:of-type` means something.
+
+    Source: https://hl7.org/fhir/R4/search.html#token
+    """
+    paths = (part.strip().strip("()") for part in parameter.fhirpath.split("|"))
+    found = (tables.elements.get(path) for path in paths)
+    named = any(ref.code == "Identifier" for one in found if one is not None for ref in one.types)
+    return named or " as Identifier" in parameter.fhirpath

@@ -41,17 +41,27 @@ INCLUDES = 50
 class Offer:
     """Which parts of a search are taken.
 
-    Shape: `modifiers` by name, `[type]` for a target type's; `links` are chains and `_has`.
+    Shape: `modifiers` by name, `[type]` for a target type's; `links` are chains and `_has`; `beyond` says that what
+    nothing here carries out is read all the same, so that it can be refused by what it asks for.
     """
 
     modifiers: frozenset[str]
     composites: bool
     links: bool
     includes: bool
+    beyond: bool = False
 
 
 JUDGED = Offer(MODIFIERS_OFFERED, composites=False, links=False, includes=False)
-"""What rules can judge: criteria on the resource itself."""
+"""What one decision of the rules can judge: criteria on the resource itself."""
+FACADE = Offer(
+    MODIFIERS_OFFERED | {"of-type", "above", "below"}, composites=True, links=True, includes=True, beyond=True
+)
+"""All of the standard's search that partners' queries are read for, each node to be decided by itself.
+
+The modifier `:identifier` is not of it: it searches what a reference tells of its target, whoever may read that. A
+chain does the same as the caller: `subject:Patient.identifier`.
+"""
 WHOLE = Offer(
     MODIFIERS_OFFERED | {"of-type", "identifier", "above", "below"}, composites=True, links=True, includes=True
 )

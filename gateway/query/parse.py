@@ -12,10 +12,11 @@ from typing import Any
 
 from gateway.finding import Finding
 from gateway.query import criteria
+from gateway.query.beyond import READERS, beyond
 from gateway.query.criteria import Asked, Refused, criterion, full_name, leaf, raw_values, shown
 from gateway.query.offer import CRITERIA, INCLUDES, JUDGED, LONGEST, VALUES, Offer
-from gateway.query.results import INCLUDING, RESULT_PARAMETERS, include
-from gateway.query.tree import Chain, Clause, Criterion, Include, Query, Reverse
+from gateway.query.results import INCLUDING, RESULT_PARAMETERS, include, including
+from gateway.query.tree import Chain, Clause, Criterion, Include, Named, Query, Reverse
 from gateway.query.values import escape
 from gateway.specs import FhirTables
 
@@ -30,6 +31,7 @@ class _Read:
     criteria: list[Criterion] = dataclasses.field(default_factory=list)
     includes: list[Include] = dataclasses.field(default_factory=list)
     results: dict[str, Any] = dataclasses.field(default_factory=dict)
+    beyond: list[Named] = dataclasses.field(default_factory=list)
 
 
 def parse(resource_type: str, pairs: _Pairs, tables: FhirTables, offer: Offer = JUDGED) -> Query | tuple[Finding, ...]:
@@ -54,7 +56,8 @@ def parse(resource_type: str, pairs: _Pairs, tables: FhirTables, offer: Offer = 
         return tuple(findings)
     clauses = tuple(found for found in read.criteria if isinstance(found, Clause))
     links = tuple(found for found in read.criteria if isinstance(found, Chain | Reverse))
-    return Query(resource_type, clauses, links=links, includes=tuple(read.includes), **read.results)
+    rest = {"includes": tuple(read.includes), "beyond": tuple(read.beyond), **read.results}
+    return Query(resource_type, clauses, links=links, **rest)
 
 
 def render(query: Query) -> list[tuple[str, str]]:
@@ -76,8 +79,8 @@ def render(query: Query) -> list[tuple[str, str]]:
         ("_contained", query.contained),
     )
     pairs.extend((name, text) for name, text in rest if text is not None)
-    words = {way: name for name, way in INCLUDING.items()}
-    pairs.extend((words[found.reverse, found.iterate], found.raw) for found in query.includes)
+    pairs.extend((including(found), found.raw) for found in query.includes)
+    pairs.extend((found.name, found.raw) for found in query.beyond)
     return pairs
 
 
@@ -106,7 +109,11 @@ def _take(read: _Read, resource_type: str, name: str, raw: str, tables: FhirTabl
     """
     if len(raw) > LONGEST or len(name) > LONGEST:
         raise Refused("too-long", "SEARCH-LONG", f"{shown(name)} is longer than {LONGEST} characters")
-    if name in RESULT_PARAMETERS:
+    if offer.beyond and name in READERS:
+        if any(found.name == name for found in read.beyond) and name != "_filter":
+            raise Refused("invalid", "SEARCH-TWICE", f"{name} may stand once only")
+        read.beyond.append(beyond(name, raw, tables))
+    elif name in RESULT_PARAMETERS:
         field, reader = RESULT_PARAMETERS[name]
         if field in read.results:
             raise Refused("invalid", "SEARCH-TWICE", f"{name} may stand once only")

@@ -57,6 +57,11 @@ def include(resource_type: str, name: str, raw: str, tables: FhirTables) -> Incl
     return Include(raw, reverse, iterate, source, code, target)
 
 
+def including(found: Include) -> str:
+    """The name that an include was written with."""
+    return next(name for name, way in INCLUDING.items() if way == (found.reverse, found.iterate))
+
+
 def _count(_: str, raw: str, __: FhirTables, ___: Offer) -> int:
     if not re.fullmatch("[0-9]+", raw) or len(raw) > len(str(_LARGEST_COUNT)) or int(raw) > _LARGEST_COUNT:
         raise Refused("value", "SEARCH-VALUE", f"_count can not be {shown(raw)}: it is a whole number from 0")

@@ -205,11 +205,57 @@ class Sort:
 
 
 @dataclass(frozen=True, slots=True)
+class Compared:
+    """One comparison of a filter: `name co "pet"`, `related[type eq "has-component"].target pr false`.
+
+    Shape: `path` is the parameter with its chain, that behind the brackets too; `inner` what stands in brackets.
+    Source: https://hl7.org/fhir/R4/search_filter.html
+    """
+
+    path: str
+    inner: Filter | None
+    operator: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Filters that all hold, or one of which does."""
+
+    word: Literal["and", "or"]
+    parts: tuple[Filter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Negated:
+    """A filter that does not hold."""
+
+    inner: Filter
+
+
+Filter = Compared | Joined | Negated
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What goes beyond the parameters of a type: `_filter`, `_list`, `_query`, `_type`, `_text` ...
+
+    Shape: `values` are those between commas, for texts and filters the whole; `filter` the tree of a `_filter`.
+    """
+
+    name: str
+    raw: str
+    values: tuple[str, ...]
+    filter: Filter | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """A whole search of one type.
 
     Shape: the result parameters are None where they weren't sent; `format` is `_format` as sent; `page` the gateway's
-    own paging token (`_page`). `links` are criteria on other resources, which hold beside the clauses.
+    own paging token (`_page`). `links` are criteria on other resources, which hold beside the clauses. `beyond` is what
+    is read so that it is seen, and carried out nowhere.
     """
 
     type: str
@@ -225,3 +271,4 @@ class Query:
     links: tuple[Chain | Reverse, ...] = ()
     includes: tuple[Include, ...] = ()
     contained: str | None = None
+    beyond: tuple[Named, ...] = ()

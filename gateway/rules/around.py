@@ -105,7 +105,7 @@ def _patient(value: Any, resource: Resource, numbers: frozenset[str], *, of_pati
     """
     if not isinstance(value, dict):
         return of_patients
-    kind = _kind(value, resource)
+    kind = kind_of(value, resource)
     if kind is not None:
         return kind == PATIENT
     identifier = value.get("identifier")
@@ -113,7 +113,7 @@ def _patient(value: Any, resource: Resource, numbers: frozenset[str], *, of_pati
     return of_patients or numbered or "reference" in value
 
 
-def _kind(value: Mapping[str, Any], resource: Resource) -> str | None:
+def kind_of(value: Mapping[str, Any], resource: Resource) -> str | None:
     """The type of what a reference names; None where nothing tells it.
 
     Source: https://hl7.org/fhir/R4/references.html#Reference

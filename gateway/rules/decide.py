@@ -20,11 +20,23 @@ from gateway.rules.facts import Caller, Facts
 from gateway.rules.program import Judged, Program
 from gateway.rules.queries import allows, names_of, unusable
 from gateway.rules.registry import parts_of
-from gateway.rules.release import Querying, against, hidden_parameters, holds, judges, released, rows_of, wants
+from gateway.rules.release import (
+    Querying,
+    against,
+    alike,
+    hidden_parameters,
+    hiding,
+    holds,
+    judges,
+    released,
+    rows_of,
+    wants,
+)
 from gateway.rules.stored import Row
 from gateway.rules.telling import UNDECIDED
 from gateway.rules.wanting import Lacks, plain
 from gateway.source import Source
+from gateway.specs import SearchParameter
 from gateway.tabular import Layout
 
 Ids = tuple[str, ...]
@@ -143,9 +155,32 @@ class RuleSet:
 
     def parameters(self, facts: Facts) -> tuple[str, ...]:
         """Search parameters that some view of this caller takes for a type, in alphabetical order."""
+        return tuple(sorted({name for p in self._granting(facts) for name in p.names[facts.type or ""]}))
+
+    def sufficing(self, facts: Facts) -> tuple[str, ...] | None:
+        """Parameters with which this caller may search a type, as few as there are; None where it may not."""
+        granted = self._granting(facts)
+        every = [group for p in granted for group in (p.asking.get(facts.type or "", ()) if p.asking else ((),))]
+        return min(every, key=lambda group: (len(group), "_id" not in group), default=None)
+
+    def _granting(self, facts: Facts) -> list[Granting]:
         rules = self.querying.get((facts.action, facts.type or ""))
-        granted = [p for p in rules.permits if _grants(p, facts, [])] if rules is not None else []
-        return tuple(sorted({name for p in granted for name in p.names[facts.type or ""]}))
+        return [p for p in rules.permits if _grants(p, facts, [])] if rules is not None else []
+
+    def granted(self, action: str, resource_type: str) -> bool:
+        """Whether any permit lets anybody do this with a type."""
+        rules = self.querying.get((action, resource_type))
+        return rules is not None and bool(rules.permits)
+
+    def hiding(self, facts: Facts, decision: Decision, parameter: SearchParameter) -> tuple[str, ...]:
+        """Rules that hide from this caller what a search parameter reads, in every resource of the type."""
+        rules = self.querying.get((facts.action, facts.type or ""))
+        return () if rules is None else hiding(rules, decision.views, facts, parameter)
+
+    def alike(self, facts: Facts, decision: Decision) -> frozenset[str] | None:
+        """Element paths that go from each resource of the type asked for; None where they are judged one by one."""
+        rules = self.querying.get((facts.action, facts.type or ""))
+        return None if rules is None else alike(rules, decision.views, facts)
 
     def wants(self, facts: Facts, decision: Decision, resources: Iterable[Resource]) -> frozenset[Want]:
         """What the rules read beside resources that came back: to be fetched before `release` is asked."""

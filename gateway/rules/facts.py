@@ -27,6 +27,7 @@ SHOWING = ("search", "count", "read", "history")
 OPERATIONS = (
     "document",
     "everything",
+    "export",
     "graph",
     "lastn",
     "match",
@@ -38,7 +39,7 @@ OPERATIONS = (
 )
 """Operations on resources that rules may speak of.
 
-Source: https://hl7.org/fhir/R4/operationslist.html
+Source: https://hl7.org/fhir/R4/operationslist.html; `export` http://hl7.org/fhir/uv/bulkdata/STU2/export.html
 """
 
 

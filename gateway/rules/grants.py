@@ -217,7 +217,8 @@ def _hide(statement: Statement, vocabulary: Vocabulary, reach: _Reach, report: R
     for word in words(statement, "hide", report):
         root, _, below = word.text.partition(".")
         if root not in reach.types or not below:
-            hint = "the rule grants " + ", ".join(reach.types)
+            near = nearest(root, reach.types) if below else None
+            hint = f"did you mean `{near}.{below}`?" if near else "the rule grants " + ", ".join(reach.types)
             report.say(messages.HIDES_NEEDED.at(word.span, hint if root not in reach.types else None, word=word.text))
         elif vocabulary.elements.resolve(word.text) is None:
             above = word.text.rpartition(".")[0]

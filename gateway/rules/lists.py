@@ -66,7 +66,9 @@ def values(statement: Statement, read: Read, today: date | None, report: Report)
     last = made + keeps if made is not None and keeps is not None else None
     if found is not None and today is not None and last is not None and today > last:
         report.say(messages.LIST_STALE.at(statement.name.span, word=name, day=made))
-    held = NamedList(name, form, found, last)
+    if found is not None and today is not None and last is not None and made is not None and today < made:
+        report.say(messages.LIST_EARLY.at(statement.name.span, word=name, day=made))
+    held = NamedList(name, form, found, last, made if keeps is not None else None)
     return ListDeclaration(name, statement.title, form, file, keeps, made, held, statement.span)
 
 

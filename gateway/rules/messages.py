@@ -19,6 +19,12 @@ LIST_PLACE = _message(
 LIST_STALE = _message(
     "R142", "list `{word}` is of {day}, and so is stale", "rules that name it err until it is fetched anew", "warning"
 )
+LIST_EARLY = _message(
+    "R149",
+    "list `{word}` is of {day}, a day to come",
+    "rules that name it err until that day: write the day on which it was fetched",
+    "warning",
+)
 
 # --- masks ---------------------------------------------------------------------------------------------------------
 NOT_MASKED = _message(

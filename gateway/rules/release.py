@@ -15,9 +15,11 @@ from gateway.rules.around import Want
 from gateway.rules.compile import Forbidding, Granting, Masking
 from gateway.rules.decision import Release, View
 from gateway.rules.facts import Facts
+from gateway.rules.grants import hidden_by
 from gateway.rules.program import Program
 from gateway.rules.queries import names_of
 from gateway.rules.stored import Each, Row, Shown
+from gateway.specs import SearchParameter
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,24 @@ def hidden_parameters(rules: Querying, facts: Facts, names: frozenset[str]) -> I
             failed: list[str] = []
             if holds(masking.when, masking.mask.id, failed, facts) or failed:
                 yield from ((name, masking.mask.id) for name in sorted(hit))
+
+
+def hiding(rules: Querying, views: Sequence[View], facts: Facts, parameter: SearchParameter) -> tuple[str, ...]:
+    """Rules that hide what a parameter reads in every resource: masks, or all views together."""
+    masks = tuple(rule for _, rule in hidden_parameters(rules, facts, frozenset({parameter.code})))
+    if views and all(hidden_by(parameter, facts.type or "", view.hide) is not None for view in views):
+        return (*masks, *(view.permit for view in views))
+    return masks
+
+
+def alike(rules: Querying, views: Sequence[View], facts: Facts) -> frozenset[str] | None:
+    """What is hidden of each resource of a type that is asked for; None where they are judged one by one."""
+    readers: list[Forbidding | Masking] = [*rules.each, *(mask for mask in rules.masks if mask.each is not None)]
+    if any(view.rows is not None for view in views) or any(_may(rule, facts) for rule in readers):
+        return None
+    name = facts.type or ""
+    masking = (_own(mask.hide, name) for mask in rules.masks if mask.each is None and _may(mask, facts))
+    return _hidden([_own(view.hide, name) for view in views]).union(*masking)
 
 
 def judges(rules: Querying, facts: Facts, names: frozenset[str]) -> bool:

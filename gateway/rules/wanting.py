@@ -13,7 +13,7 @@ from gateway.language.functions import ERRORS
 from gateway.language.nodes import Chain, Column, Element, Equal, Fact, Field, Literal, Part, Phrased, Test
 from gateway.rules.compile import Granting
 from gateway.rules.facts import Facts
-from gateway.rules.queries import asked, foreign
+from gateway.rules.queries import asked, foreign, opening
 from gateway.rules.reading import READER
 from gateway.rules.stored import reads_row
 
@@ -25,7 +25,16 @@ _MISSING = {
 }
 
 
-_ADDRESSES = {"history": "GET /{0}/[id]/_history", "create": "POST /{0}", "update": "PUT /{0}/[id]"}
+_ADDRESSES = {
+    "history": "GET /{0}/[id]/_history",
+    "create": "POST /{0}",
+    "update": "PUT /{0}/[id]",
+    "patch": "PATCH /{0}/[id]",
+    "delete": "DELETE /{0}/[id]",
+    "operation validate": "POST /{0}/$validate",
+    "operation everything": "GET /Patient/[id]/$everything",
+    "operation export": "GET /$export?_type={0}",
+}
 
 
 def plain(text: str) -> str:
@@ -169,7 +178,9 @@ def _parameters(granting: Granting, facts: Facts) -> Iterable[Finding]:
     for name in foreign(granting, facts):
         yield _lack(granting, f"{name} is not among the parameters that this rule allows", name)
     if granting.permit.asking and not asked(granting, facts):
-        yield _lack(granting, f"a search of {facts.type} must carry {spoken(granting, facts.type or '')}")
+        words = f"a search of {facts.type} must carry {spoken(granting, facts.type or '')}"
+        open_ = "".join(f"; of {name}, {more}" for name, more in opening(granting, facts))
+        yield _lack(granting, words + open_)
 
 
 def spoken(granting: Granting, resource: str) -> str:

@@ -1,6 +1,6 @@
 """FHIR servers and other targets: where submissions go and searches are answered. `connect` makes one."""
 
-from gateway.upstream.answer import Answer, TargetDown
+from gateway.upstream.answer import Answer, NotAsked, TargetDown
 from gateway.upstream.connect import AddressError, connect
 from gateway.upstream.folder import FolderTarget
 from gateway.upstream.hl7v2 import Hl7v2Target
@@ -13,6 +13,7 @@ __all__ = [
     "FolderTarget",
     "Hl7v2Target",
     "Name",
+    "NotAsked",
     "Standing",
     "TargetDown",
     "connect",

@@ -29,3 +29,15 @@ class TargetDown(Exception):  # noqa: N818 - a state of the world that callers a
         super().__init__(f"{target}: {why}")
         self.target = target
         self.why = why
+
+
+class Unreachable(TargetDown):
+    """A target that is not there: no connection, no answer in time, a broken one, or a proxy that says so of it."""
+
+
+class Misconfigured(TargetDown):
+    """A target that will not do what it is asked until somebody configures it, or the gateway, otherwise."""
+
+
+class NotAsked(TargetDown):
+    """A target that took nothing: it was left alone after it was not there, or credentials for it are missing."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import ssl
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -9,10 +11,13 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
+from gateway.config import TargetCredentials, is_loopback
 from gateway.upstream import store
+from gateway.upstream.breaker import Breaker
+from gateway.upstream.credentials import Shown, Source, source_of, tls_context
 from gateway.upstream.embedded import Embedded
 from gateway.upstream.embedded_server import EmbeddedServer
-from gateway.upstream.exchange import TIMEOUT
+from gateway.upstream.exchange import TIMEOUT, Client, Direct
 from gateway.upstream.folder import FolderTarget
 from gateway.upstream.hl7v2 import Hl7v2Target
 from gateway.upstream.server import FhirServer
@@ -31,18 +36,27 @@ class AddressError(ValueError):
 
 
 def connect(
-    name: str, address: str, *, data: Path, own_writer: bool = False
+    name: str,
+    address: str,
+    *,
+    data: Path,
+    own_writer: bool = False,
+    public: str = "",
+    credentials: TargetCredentials | None = None,
 ) -> FhirServer | Hl7v2Target | FolderTarget:
     """The target at an address; nothing is opened before its first use, in the event loop that uses it.
 
     Shape: `embedded` is the store in `data`; `http(s)://...` a FHIR server; `hl7v2+http(s)://...` an engine;
-    `folder:NAME` a folder, a relative name below `data`.
-    Errors: AddressError.
+    `folder:NAME` a folder, a relative name below `data`. `public` is the gateway's own address; files of `credentials`
+    are relative to `data`.
+    Errors: AddressError, also for credentials that don't go with the address or can't be used.
     """
+    if credentials is not None and (address == EMBEDDED or address.startswith(_FOLDER)):
+        raise AddressError(f"target {name}: the setting `credentials` is for targets at an http(s) address")
     if address == EMBEDDED:
         app = store.app(data / "store.db", trusted=True)
         writer = WriterProcess(data / "store.db") if own_writer else None
-        return EmbeddedServer(name, _client(Embedded(app, app.aclose)), _BASE, app, writer)
+        return EmbeddedServer(name, Direct(Embedded(app, app.aclose)), _BASE, app, writer)
     if address.startswith(_FOLDER) and (folder := address.removeprefix(_FOLDER)):
         return FolderTarget(name, data / folder)
     url = urlsplit(address.removeprefix(_HL7V2))
@@ -51,19 +65,57 @@ def connect(
             f"target {name}: its address is `embedded`, `http(s)://...` for a FHIR server, `hl7v2+http(s)://...` for "
             "an engine or `folder:NAME`, without query or credentials"
         )
+    if credentials is not None and url.scheme == "http" and not is_loopback(url.hostname):
+        raise AddressError(f"target {name}: credentials are sent over https alone, or to a loopback address")
+    client, breaker = _remote(name, credentials or TargetCredentials(), data), Breaker(name)
     if address.startswith(_HL7V2):
-        return Hl7v2Target(name, _client(AiohttpTransport(client=_session)), url.geturl())
-    return FhirServer(name, _client(AiohttpTransport(client=_session)), url.geturl())
+        return Hl7v2Target(name, client, url.geturl(), breaker)
+    return FhirServer(name, client, url.geturl(), public=public, breaker=breaker)
 
 
-def _client(transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
-    """A client without the machine's proxies and password file.
+class _Client(httpx.AsyncClient):
+    """A client of a target that takes credentials; it closes their source with itself."""
 
-    A request that is built by hand, as `exchange` does, is sent without the cookies of earlier answers.
+    def __init__(self, transport: httpx.AsyncBaseTransport, source: Source | None = None) -> None:
+        # without the machine's proxies and password file; a request that is built by hand, as `exchange` does, is sent
+        # without the cookies of earlier answers
+        super().__init__(
+            transport=transport,
+            auth=None if source is None else Shown(source),
+            timeout=TIMEOUT,
+            trust_env=False,
+            follow_redirects=False,
+        )
+        self._source = source
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        if self._source is not None:
+            await self._source.aclose()
+
+
+def _remote(name: str, credentials: TargetCredentials, data: Path) -> Client:
+    """What sends to a target elsewhere.
+
+    Errors: AddressError for a certificate, key or authority that can't be used.
     """
-    return httpx.AsyncClient(transport=transport, timeout=TIMEOUT, trust_env=False, follow_redirects=False)
+    try:
+        context = tls_context(credentials, data)
+    except OSError as error:  # what TLS says is one too
+        why = error.strerror or type(error).__name__
+        words = f"target {name}: its certificate, key or authority can't be used ({why}): each is a PEM file"
+        raise AddressError(words) from error
+
+    def transport() -> httpx.AsyncBaseTransport:
+        return AiohttpTransport(client=functools.partial(_session, context))
+
+    source = source_of(credentials, data, lambda: _Client(transport()))
+    return Direct(transport()) if source is None else _Client(transport(), source)
 
 
-def _session() -> aiohttp.ClientSession:
-    connector = aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=_KEPT_ALIVE)
-    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
+def _session(context: ssl.SSLContext | None) -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=_KEPT_ALIVE, ssl=context or True)
+    session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
+    # aiohttp would send a DELETE or PUT again of itself where the connection broke; what is sent again is decided above
+    session._retry_connection = False  # noqa: SLF001 - it has no public name; a test counts what a server is asked
+    return session

@@ -12,7 +12,8 @@ import httpx
 
 from gateway import fhir, hl7v2
 from gateway.upstream.answer import Answer, TargetDown
-from gateway.upstream.exchange import Exchange
+from gateway.upstream.breaker import Breaker
+from gateway.upstream.exchange import Client, Exchange
 
 _HEADERS = {"content-type": "text/plain", "accept": "text/plain"}
 _TAKEN = frozenset({"AA", "CA"})
@@ -22,10 +23,10 @@ _REFUSED = frozenset({"AE", "AR", "CE", "CR"})
 class Hl7v2Target:
     """One engine that takes HL7 v2 over HTTP."""
 
-    def __init__(self, name: str, client: httpx.AsyncClient, address: str) -> None:
+    def __init__(self, name: str, client: Client, address: str, breaker: Breaker | None = None) -> None:
         """Hold the client, which this object closes."""
         self.name = name
-        self._exchange = Exchange(name, client)
+        self._exchange = Exchange(name, client, breaker=breaker)
         self._address = httpx.URL(address)
 
     async def deliver(self, raw: bytes, receipt: str) -> Answer:  # noqa: ARG002 - targets share the call

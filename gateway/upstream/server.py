@@ -15,8 +15,10 @@ import httpx
 
 from gateway import fhir
 from gateway.upstream import wire
+from gateway.upstream.addresses import OwnAddress
 from gateway.upstream.answer import Answer, TargetDown
-from gateway.upstream.exchange import ATTEMPTS, Exchange
+from gateway.upstream.breaker import Breaker
+from gateway.upstream.exchange import ATTEMPTS, Client, Exchange
 
 MEDIA_TYPE = "application/fhir+json"
 LONGEST_ADDRESS = 4000
@@ -26,7 +28,7 @@ _BODY = {"accept": MEDIA_TYPE, "content-type": MEDIA_TYPE}
 _FORM = {"accept": MEDIA_TYPE, "content-type": "application/x-www-form-urlencoded"}
 _TYPE = re.compile(r"[A-Z][A-Za-z]+")
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
-_CLIENT_ERROR = 400
+_CLIENT_ERROR, _GONE = 400, 410
 _ABSENT = Answer(404, {}, b"")
 
 Name = tuple[str, str]
@@ -52,12 +54,28 @@ class Standing:
 class FhirServer:
     """One FHIR server. Every answer is 2xx with JSON, or 4xx; anything else is `TargetDown`."""
 
-    def __init__(self, name: str, client: httpx.AsyncClient, base: str, *, attempts: int = ATTEMPTS) -> None:
-        """Hold the client, which this object closes. Shape: `base` is the server's address without query."""
+    def __init__(
+        self,
+        name: str,
+        client: Client,
+        base: str,
+        *,
+        attempts: int = ATTEMPTS,
+        public: str = "",
+        breaker: Breaker | None = None,
+    ) -> None:
+        """Hold the client, which this object closes.
+
+        Shape: `base` is the server's address without query, `public` what stands for it in what is passed on;
+        `breaker` leaves the server alone where it was not there lately.
+        """
         self.name = name
-        self._exchange = Exchange(name, client, attempts)
+        self._exchange = Exchange(name, client, attempts, breaker)
         self._base = httpx.URL(base.rstrip("/") + "/")
+        self._below = str(self._base)
         self._at_base = httpx.URL(base)
+        self._address = OwnAddress(base)
+        self._public = public
 
     async def read(self, type_: str, id_: str) -> Answer:
         """A resource; 404 and 410 are answers.
@@ -124,9 +142,22 @@ class FhirServer:
         entries = [fhir.entry_put(resource, etag, only_new=etag is None) for resource, etag in resources]
         return await self.transact(fhir.dump(fhir.transaction(entries)))
 
-    async def read_many(self, names: Iterable[Name]) -> dict[Name, Standing]:
+    async def delete(self, type_: str, id_: str, if_match: str | None = None) -> Answer:
+        """Delete a resource, sent once only; 404, 409, 410 and 412 are answers.
+
+        Shape: `if_match` is the id of the version that must stand, as in `write`; None for whichever does. A success
+        may have no body.
+        Errors: TargetDown: it may have been deleted or not.
+        """
+        if not _TYPE.fullmatch(type_) or not _named(id_):
+            return _ABSENT
+        headers = _READ if if_match is None else {**_READ, "if-match": f'W/"{if_match}"'}
+        return await self._exchange.ask("DELETE", self._at(f"{type_}/{id_}"), headers, again=False)
+
+    async def read_many(self, names: Iterable[Name], gone: set[Name] | None = None) -> dict[Name, Standing]:
         """Resources by type and id, read in one exchange; those that there aren't are left out.
 
+        Shape: `gone` gathers those that were deleted.
         Errors: TargetDown, also where the server answers some entry with neither the resource nor 404 or 410.
         """
         wanted = list(dict.fromkeys(names))
@@ -138,10 +169,30 @@ class FhirServer:
             raise TargetDown(self.name, f"it answered a batch of reads with {answer.status}")
         try:
             entries = wire.loads(answer.body)["entry"]
-            found = zip(wanted, map(_standing, entries), strict=True)
-            return {name: standing for name, standing in found if standing is not None}
+            if gone is not None:
+                gone.update(name for name, entry in zip(wanted, entries, strict=True) if _status(entry) == _GONE)
+            found = dict(zip(wanted, map(_standing, entries), strict=True))
+            own = self.names_itself(answer.body)
+            return {
+                name: Standing(one.etag, self.taken_out(one.resource)) if own else one
+                for name, one in found.items()
+                if one is not None
+            }
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise TargetDown(self.name, "its answer to a batch of reads is not one") from error
+
+    def relative(self, address: str) -> str:
+        """An address of this server without its own part; any other as it is."""
+        return self._address.relative(address)
+
+    def names_itself(self, body: bytes) -> bool:
+        """Whether a body may hold this server's own address; one that doesn't may be passed on as it is."""
+        return self._address.named_in(body)
+
+    def taken_out(self, resource: dict[str, Any]) -> dict[str, Any]:
+        """A resource without this server's own address: see `OwnAddress.taken_out`; itself where it isn't there."""
+        found: dict[str, Any] = self._address.taken_out(resource, self._public)
+        return found
 
     async def metadata(self) -> Answer:
         """Its CapabilityStatement.
@@ -151,11 +202,11 @@ class FhirServer:
         return await self._get("metadata")
 
     async def ready(self) -> None:
-        """Whether it works.
+        """Whether it works; it is asked even where a breaker leaves it alone.
 
         Errors: TargetDown.
         """
-        answer = await self.metadata()
+        answer = self._json(await self._exchange.ask("GET", self._at("metadata"), _READ, again=True, always=True))
         if answer.status >= _CLIENT_ERROR:
             raise TargetDown(self.name, f"it answered {answer.status} when asked for its capabilities")
 
@@ -168,7 +219,7 @@ class FhirServer:
 
     def _at(self, path: str) -> httpx.URL:
         """An address below the server's own; never joined as URLs are, where a path might name another host."""
-        return self._base.copy_with(raw_path=self._base.raw_path + path.encode("ascii"))
+        return httpx.URL(self._below + path)
 
     def _json(self, answer: Answer) -> Answer:
         if answer.status < _CLIENT_ERROR and "json" not in answer.headers.get("content-type", ""):
@@ -192,14 +243,18 @@ def _named(id_: str) -> bool:
     return _ID.fullmatch(id_) is not None and id_ not in {".", ".."}
 
 
+def _status(entry: dict[str, Any]) -> int:
+    """What an entry of a batch was answered with. Errors: ValueError, LookupError, TypeError, AttributeError."""
+    return int(entry["response"]["status"].split()[0])
+
+
 def _standing(entry: dict[str, Any]) -> Standing | None:
     """What an entry of a batch's answer says.
 
     Errors: ValueError, LookupError, TypeError, AttributeError for nonsense.
     """
-    response = entry["response"]
-    status = int(response["status"].split()[0])
-    if status in {404, 410}:
+    response, status = entry["response"], _status(entry)
+    if status in {404, _GONE}:
         return None
     if status >= 300:  # noqa: PLR2004 - HTTP's first status that is no success
         raise ValueError(status)

@@ -7,14 +7,11 @@ rounds; trust ratios more than figures.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import shutil
-import statistics
 import tempfile
-import time
 import timeit
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -22,10 +19,11 @@ import uvloop
 
 from gateway import assemble, hl7v2
 from gateway.rules import Facts, RuleSet
-from tests.bench import conversion, csv_file
+from tests.bench import beside_hapi, conversion, csv_file, facade, growth
 from tests.bench import decisions as beside
 from tests.bench import search as by_kind
 from tests.bench.connection import connected
+from tests.bench.load import LEVELS, Figure, Job, load, median, table
 from tests.bench.machine import machine
 from tests.traffic import (
     DOMAIN,
@@ -42,43 +40,6 @@ from tests.traffic import (
 )  # fmt: skip
 
 RESULTS = Path(__file__).parent / "results.md"
-LEVELS = (1, 8, 32)
-Job = Callable[[], Awaitable[object]]
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """Throughput and latency of one level.
-
-    Units: requests a second, milliseconds.
-    """
-
-    rate: float
-    p50: float
-    p99: float
-
-
-async def load(jobs: list[Job], in_flight: int) -> Figure:
-    """Run jobs with so many in flight, and time each."""
-    waiting, took = list(reversed(jobs)), list[float]()
-
-    async def worker() -> None:
-        while waiting:
-            job, started = waiting.pop(), time.perf_counter()
-            await job()
-            took.append(time.perf_counter() - started)
-
-    began = time.perf_counter()
-    await asyncio.gather(*(worker() for _ in range(in_flight)))
-    elapsed = time.perf_counter() - began
-    ranked = sorted(took)
-    return Figure(len(took) / elapsed, ranked[len(ranked) // 2] * 1000, ranked[int(len(ranked) * 0.99)] * 1000)
-
-
-def median(figures: list[Figure]) -> Figure:
-    """Median of each column over the rounds."""
-    columns = zip(*((figure.rate, figure.p50, figure.p99) for figure in figures), strict=True)
-    return Figure(*(statistics.median(column) for column in columns))
 
 
 async def ingest(server: Server, seconds: float, rounds: int) -> dict[int, Figure]:
@@ -115,7 +76,7 @@ async def search(get: Callable[[str], Awaitable[object]], count: int, rounds: in
     return {level: median([await load(jobs, level) for _ in range(rounds)]) for level in LEVELS}
 
 
-async def facade(server: Server, count: int, rounds: int) -> dict[int, Figure]:
+async def by_partner(server: Server, count: int, rounds: int) -> dict[int, Figure]:
     """Search through the gateway, as a partner."""
     async with connected(server.url) as connections, server.client(PARTNER) as client:
 
@@ -173,12 +134,6 @@ def decisions() -> tuple[float, list[str]]:
     ]  # fmt: skip
 
 
-def table(title: str, figures: dict[int, Figure]) -> list[str]:
-    """Figures as Markdown."""
-    rows = [f"| {level} | {f.rate:,.0f} | {f.p50:.1f} | {f.p99:.1f} |" for level, f in figures.items()]
-    return ["", f"## {title}", "", "| in flight | a second | p50 ms | p99 ms |", "|---|---|---|---|", *rows]
-
-
 def bars(decide: float, ingested: dict[int, Figure], searched: dict[int, Figure]) -> list[str]:
     """The first bars, and whether this run met them."""
     held = [
@@ -203,7 +158,7 @@ def measure(folder: Path, seconds: float, rounds: int) -> list[str]:
     server = start_gateway(folder / "data")
     try:
         ingested = uvloop.run(ingest(server, seconds, rounds))
-        searched = uvloop.run(facade(server, 1000, rounds))
+        searched = uvloop.run(by_partner(server, 1000, rounds))
     finally:
         server.stop()
     (folder / "alone").mkdir()
@@ -229,6 +184,9 @@ def measure(folder: Path, seconds: float, rounds: int) -> list[str]:
 SECTIONS: Mapping[str, Callable[[Path, argparse.Namespace], list[str]]] = {
     "ingest": lambda folder, options: measure(folder, options.seconds, options.rounds),
     "conversion": lambda _, options: conversion.section(conversion.measured(min(0.5, options.seconds))),
+    "facade": lambda folder, options: facade.measure(folder, options.requests, options.rounds),
+    "hapi": lambda folder, options: beside_hapi.measure(folder, options.filled),
+    "growth": lambda folder, options: growth.measure(folder, options.grown),
     "search": lambda folder, options: by_kind.table(by_kind.measure(folder, options.sizes)),
     "decisions": lambda folder, _: beside.measure(folder),
     "csv": lambda folder, options: csv_file.section(csv_file.measured(folder, options.lengths)),
@@ -243,6 +201,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0, help="length of an ingest round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sizes", type=int, nargs="*", default=by_kind.SIZES, help="resources that are searched in")
+    parser.add_argument("--requests", type=int, default=1000, help="searches of each round of the facade")
+    parser.add_argument("--filled", type=int, nargs="*", default=beside_hapi.SIZES, help="resources beside HAPI")
+    parser.add_argument("--grown", type=int, nargs="*", default=growth.SIZES, help="resources of the store alone")
     parser.add_argument("--lengths", type=int, nargs="*", default=csv_file.LENGTHS, help="rows of CSV files")
     parser.add_argument("--no-write", action="store_true", help="print only; so does a part by --only")
     options = parser.parse_args()

@@ -74,7 +74,9 @@ def test_what_may_be_written_is_told_with_its_versions_and_conditions(shipped_st
     rest = shipped_statement["rest"][0]
     flag = next(r for r in rest["resource"] if r["type"] == "Flag")
     codes = [i["code"] for i in flag["interaction"]]
-    assert codes == ["read", "vread", "update", "history-instance", "create", "search-type"]
+    assert codes == ["read", "vread", "update", "patch", "delete", "history-instance", "create", "search-type"]
+    assert flag["conditionalDelete"] == "single"
+    assert shipped_statement["patchFormat"] == ["application/json-patch+json"]
     assert (flag["versioning"], flag["conditionalRead"]) == ("versioned", "full-support")
     assert (flag["updateCreate"], flag["conditionalCreate"], flag["conditionalUpdate"]) == (True, True, True)
     assert [i["code"] for i in rest["interaction"]] == ["transaction", "batch"]

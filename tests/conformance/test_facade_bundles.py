@@ -63,8 +63,8 @@ BATCH: list[tuple[str, Json, str, str]] = [
     ("a slip in a condition", entry("PUT", "Flag/own-2", flag(id="own-2"), ifmatch='W/"1"'), "400", "ifMatch"),
     ("a condition left empty", entry("PUT", "Flag/own-2", flag(id="own-2"), ifMatch=""), "400", "ETag"),
     ("a create's condition", entry("PUT", "Flag/own-2", flag(id="own-2"), ifNoneExist="_id=1"), "400", "If-None-Exist"),
-    ("a method that is not offered", entry("DELETE", "Flag/1"), "405", "GET, POST, PUT"),
-    ("a write to an address of searches", entry("POST", "Flag?identifier=1", flag()), "400", "PUT goes to"),
+    ("a method that is not offered", entry("HEAD", "Flag/1"), "405", "GET, POST, PUT, PATCH, DELETE"),
+    ("a write to an address of searches", entry("POST", "Flag?identifier=1", flag()), "400", "POST to Type"),
     ("metadata", entry("GET", "metadata"), "400", "Type"),
 ]
 
@@ -117,7 +117,7 @@ REFUSED: dict[str, tuple[Json, int, str]] = {
     "a reference to nothing": (entry("POST", "Flag", flag(encounter={"reference": SECOND})), 400, "fullUrl"),
     "the same twice": (entry("PUT", "Flag/first", flag(id="first")), 400, "once only"),
     "a read": (entry("GET", "Flag/first"), 400, "batch"),
-    "a method": (entry("DELETE", "Flag/first"), 405, "GET, POST, PUT"),
+    "a method": (entry("HEAD", "Flag/first"), 405, "GET, POST, PUT, PATCH, DELETE"),
 }
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from gateway import assemble
+from tests import loading
 from tests.conformance.test_facade_writes import ask, flag
 from tests.running import NHS_NUMBER, NOW, Running, acknowledged, issues, message, running
 
@@ -65,7 +66,7 @@ def rules(folder: Path, repository: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> assemble.Decisions:
-    return assemble.decisions(rules(tmp_path_factory.mktemp("masked") / "rules", repository), repository / "specs")
+    return loading.decisions(rules(tmp_path_factory.mktemp("masked") / "rules", repository), repository / "specs")
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +183,7 @@ def test_commissioners_count_those_who_have_not_opted_out(filled: Running) -> No
 def test_a_missing_list_makes_the_rule_err_and_the_audit_tells_it(tmp_path: Path, repository: Path) -> None:
     folder = rules(tmp_path / "rules", repository)
     (folder / "lists" / "ndoo.csv").unlink()
-    decided = assemble.decisions(folder, repository / "specs")
+    decided = loading.decisions(folder, repository / "specs")
     with running(tmp_path / "data", decided) as one:
         assert one.send(message(extra=CHEST_PAIN)).status_code == 200
         assert total(one.search("/Condition?_summary=count", purpose="HOPERAT", principal="other-engine")) == 0
@@ -214,7 +215,7 @@ def test_requests_a_second_are_limited_by_principal(tmp_path: Path, repository: 
     slow = text.replace("  limit 2 Patient per day", "  limit 2 per second")
     (folder / "registry.rules").write_text(slow, "utf-8")
     now = [NOW]
-    with running(tmp_path / "data", assemble.decisions(folder, repository / "specs"), clock=lambda: now[0]) as one:
+    with running(tmp_path / "data", loading.decisions(folder, repository / "specs"), clock=lambda: now[0]) as one:
 
         def ask_once() -> Any:
             return one.search(f"/Patient?_id={NHS_NUMBER}", principal="other-writer")
@@ -233,7 +234,7 @@ def test_submissions_a_second_are_limited_too(tmp_path: Path, repository: Path) 
     text = (folder / "registry.rules").read_text("utf-8")
     engine = 'principal demo-engine "Demonstration engine"\n'
     (folder / "registry.rules").write_text(text.replace(engine, f"{engine}  limit 1 per second\n"), "utf-8")
-    with running(tmp_path / "data", assemble.decisions(folder, repository / "specs")) as one:
+    with running(tmp_path / "data", loading.decisions(folder, repository / "specs")) as one:
         assert one.send(message()).status_code == 200
         refused = one.send(message(control_id="C-2", visit="V-2"))
         assert refused.status_code == 429
@@ -280,7 +281,7 @@ def test_records_whose_subject_is_hidden_count_too(tmp_path: Path, repository: P
             '\nmask T-M1 "Nobody knows whose"\n  to search, read Condition\n  when caller.organisations lacks r0d\n'
             "  hide Condition.subject\n"
         )
-    with running(tmp_path / "data", assemble.decisions(folder, repository / "specs")) as one:
+    with running(tmp_path / "data", loading.decisions(folder, repository / "specs")) as one:
         found = []
         for number, name in enumerate((NHS_NUMBER, CHILD, ELSEWHERE)):
             body = message(control_id=f"H-{number}", nhs_number=name, visit=f"H-{number}", extra=CHEST_PAIN)
@@ -291,9 +292,11 @@ def test_records_whose_subject_is_hidden_count_too(tmp_path: Path, repository: P
         assert "subject" not in found[0].json()
 
 
-# --- words of the language that the facade does not carry out ------------------------------------------------------
+# --- what no rule grants ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
-def test_patch_and_delete_are_refused_still(filled: Running, method: str) -> None:
-    assert ask(filled, method, "/Flag/1").status_code == 405
+def test_patch_and_delete_are_refused_where_no_rule_grants_them(filled: Running, method: str) -> None:
+    refused = ask(filled, method, f"/Patient/{NHS_NUMBER}")
+    assert refused.status_code == 403
+    assert f"no rule lets anyone {method.lower()} Patient" in refused.text

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gateway import assemble
+from tests import loading
 from tests.running import NHS_NUMBER, Running, issues, message, running
 
 pytestmark = pytest.mark.any_record
@@ -48,7 +48,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterat
                 "  roles flag-keeper\n  may assert purpose TREAT", "  roles commissioner\n  may assert purpose HOPERAT"
             )
         (folder / "rules" / file.name).write_text(text, "utf-8")
-    with running(folder / "data", assemble.decisions(folder / "rules", repository / "specs")) as one:
+    with running(folder / "data", loading.decisions(folder / "rules", repository / "specs")) as one:
         for number, (visit, kind) in enumerate(VISITS):
             sent = message(kind=kind, control_id=f"C-{number}", visit=visit, sent=f"202611{10 + number}101500")
             assert one.send(sent).status_code == 200
@@ -145,7 +145,7 @@ def test_a_form_says_its_format_too(filled: Running) -> None:
 
 @pytest.mark.parametrize("how", ["_summary=count", "_count=0"])
 def test_who_may_only_count_gets_the_number_alone(filled: Running, how: str) -> None:
-    address = "/Encounter?date=ge2026-01-01"
+    address = "/Encounter?date=ge2026-01-01&date=lt2027-01-01"
     counted = filled.search(f"{address}&{how}", principal="demo-writer", purpose="HOPERAT")
     assert counted.status_code == 200, counted.text
     assert (counted.json()["total"], "entry" in counted.json()) == (2, False), "the finished visit is not counted"

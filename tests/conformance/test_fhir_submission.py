@@ -19,6 +19,7 @@ from gateway.interactions.acknowledge import Sender
 from gateway.interactions.identify import Asking
 from gateway.interactions.options import Options
 from gateway.interactions.submission import Envelope, opened, reopened
+from tests import loading
 from tests.running import NHS_NUMBER, Running, acknowledged, issues, message, running
 
 NHS = "https://fhir.nhs.uk/Id/nhs-number"
@@ -601,7 +602,7 @@ def test_entries_that_wait_for_their_target_are_said_to_be_accepted(tmp_path: Pa
         (rules / file.name).write_text(
             head + mark + tail.replace("failure reject", "failure queue for 1 hour"), "utf-8"
         )
-    loaded = assemble.decisions(rules, repository / "specs")
+    loaded = loading.decisions(rules, repository / "specs")
     down = {"record": "http://127.0.0.1:9/", "bed-board": "folder:b"}
     with running(tmp_path / "data", loaded, targets=down) as lone:
         reply = submit(lone, visit())

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway import assemble
+from tests import loading
 from tests.running import Running, acknowledged, issues, message, running
 
 ADMISSION = message()
@@ -27,7 +28,7 @@ def either(tmp_path_factory: pytest.TempPathFactory, profile: str, repository: P
         text = file.read_text("utf-8")
         assert profile == "http-status" or "emergency-care" not in file.name or "acknowledge http-status" in text
         (folder / file.name).write_text(text.replace("acknowledge http-status", f"acknowledge {profile}"), "utf-8")
-    loaded = assemble.decisions(folder, repository / "specs")
+    loaded = loading.decisions(folder, repository / "specs")
     with running(tmp_path_factory.mktemp("data"), loaded) as one:
         yield one
 

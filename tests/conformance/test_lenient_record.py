@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from gateway import assemble
+from tests import loading
 from tests.conformance.test_facade_masks import rules
 from tests.running import running
 
@@ -67,7 +67,7 @@ def record(visitor: str, *, without: str = "nothing") -> Iterator[str]:
 
 @pytest.mark.parametrize(("visitor", "shown"), [(OWN, 1), (OTHER, 0)])
 def test_visits_of_somebody_else_show_no_patient(tmp_path: Path, repository: Path, visitor: str, shown: int) -> None:
-    loaded = assemble.decisions(rules(tmp_path / "rules", repository), repository / "specs")
+    loaded = loading.decisions(rules(tmp_path / "rules", repository), repository / "specs")
     with record(visitor) as address, running(tmp_path / "data", loaded, targets={"record": address}) as one:
         asked = one.search(f"/Patient?_id={OWN}", principal="other-engine")
         assert asked.status_code == 200, asked.text
@@ -75,8 +75,18 @@ def test_visits_of_somebody_else_show_no_patient(tmp_path: Path, repository: Pat
         assert len(asked.json().get("entry", [])) == shown
 
 
+@pytest.mark.parametrize(("visitor", "comes"), [(OWN, 1), (OTHER, 0)])
+def test_visits_of_somebody_else_do_not_come_along(tmp_path: Path, repository: Path, visitor: str, comes: int) -> None:
+    loaded = loading.decisions(rules(tmp_path / "rules", repository), repository / "specs")
+    with record(visitor) as address, running(tmp_path / "data", loaded, targets={"record": address}) as one:
+        asked = one.search(f"/Patient?_id={OWN}&_revinclude=Encounter:patient")
+        assert asked.status_code == 200, asked.text
+        modes = [entry["search"]["mode"] for entry in asked.json()["entry"]]
+        assert modes == ["match", *["include"] * comes]
+
+
 def test_a_record_that_hangs_up_when_it_is_asked_for_links_is_down(tmp_path: Path, repository: Path) -> None:
-    loaded = assemble.decisions(rules(tmp_path / "rules", repository), repository / "specs")
+    loaded = loading.decisions(rules(tmp_path / "rules", repository), repository / "specs")
     with (
         record(OWN, without="Encounter") as address,
         running(tmp_path / "data", loaded, targets={"record": address}) as one,

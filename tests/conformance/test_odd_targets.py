@@ -16,6 +16,7 @@ import pytest
 from gateway import assemble
 from gateway.interactions.target_issues import issues as issues_of
 from gateway.upstream import Answer, FolderTarget
+from tests import loading
 from tests.conformance.test_delivery import UPDATE, Clock, state, until
 from tests.running import Running, acknowledged, issues, message, running
 
@@ -129,7 +130,7 @@ def test_what_a_target_took_before_another_was_down_stands_on_the_receipt(tmp_pa
     for file in (repository / "rules").glob("*.rules"):
         text = file.read_text("utf-8").replace("to bed-board on failure queue for 72 hours", "to bed-board")
         (rules / file.name).write_text(text, "utf-8")
-    with running(tmp_path / "data", assemble.decisions(rules, repository / "specs")) as one:
+    with running(tmp_path / "data", loading.decisions(rules, repository / "specs")) as one:
         (one.data / "bed-board").write_text("a file where the folder should be")
         reply = one.send(message())
         assert (reply.status_code, acknowledged(reply).code) == (503, "AE")

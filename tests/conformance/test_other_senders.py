@@ -14,6 +14,7 @@ import pytest
 from httpx import Response
 
 from gateway import assemble
+from tests import loading
 from tests.running import NHS_NUMBER, Running, issues, message, running
 
 ENGINE = """
@@ -39,7 +40,7 @@ def decisions(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> ass
     for file in (one for one in (repository / "rules").glob("*.rules") if not one.name.endswith(".test.rules")):
         words = file.read_text("utf-8")
         (folder / file.name).write_text(words + (ENGINE if file.name == "registry.rules" else ""), "utf-8")
-    return assemble.decisions(folder, repository / "specs")
+    return loading.decisions(folder, repository / "specs")
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ class Slow(FhirServer):
         self.versions: dict[Name, tuple[int, dict[str, Any]]] = {}
         self.lost = 0
 
-    async def read_many(self, names: Iterable[Name]) -> dict[Name, Standing]:
+    async def read_many(self, names: Iterable[Name], gone: set[Name] | None = None) -> dict[Name, Standing]:  # noqa: ARG002 - nothing is deleted
         found = {n: Standing(str(self.versions[n][0]), self.versions[n][1]) for n in names if n in self.versions}
         for _ in range(5):
             await asyncio.sleep(0)

@@ -22,6 +22,7 @@ import pytest
 from gateway import assemble
 from gateway.interactions.gateway import Gateway
 from gateway.interactions.reload import Reload
+from tests import loading
 from tests.running import NHS_NUMBER, Running, acknowledged, issues, message, running
 from tests.traffic import ROOT, free_port, start, start_gateway
 
@@ -67,7 +68,7 @@ def folder(tmp_path: Path, repository: Path) -> Path:
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> assemble.Decisions:
     """What every test here begins with."""
-    return assemble.decisions(copied(repository, tmp_path_factory.mktemp("shipped") / "rules"), repository / "specs")
+    return loading.decisions(copied(repository, tmp_path_factory.mktemp("shipped") / "rules"), repository / "specs")
 
 
 @pytest.fixture
@@ -232,7 +233,7 @@ def test_a_changed_file_is_seen_once_it_rests(one: Running, folder: Path) -> Non
 
 
 def test_what_changed_while_the_gateway_started_is_read(tmp_path: Path, folder: Path) -> None:
-    before = assemble.decisions(folder, ROOT / "specs")
+    before = loading.decisions(folder, ROOT / "specs")
     (folder / "maternity.rules").write_text(MATERNITY, "utf-8")
     with running(tmp_path / "data", before, rules=folder, rules_watched=0.05) as one:
         assert tells(one, "maternity")

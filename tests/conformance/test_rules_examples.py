@@ -20,6 +20,7 @@ from gateway.rules.trial import cover, suite
 from gateway.rules.trial.given import World
 from gateway.rules.trial.suite import Result
 from gateway.source import Source, render
+from tests import loading
 from tests.conformance.rules.support import ROOT, vocabulary
 
 FOLDER = ROOT / "rules" / "examples"
@@ -63,7 +64,7 @@ class Example:
 
 @functools.cache
 def decisions() -> assemble.Decisions:
-    return assemble.decisions(ROOT / "rules", ROOT / "specs")
+    return loading.decisions(ROOT / "rules", ROOT / "specs")
 
 
 @functools.cache

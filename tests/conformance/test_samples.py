@@ -14,14 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from gateway import assemble, fhir, hl7v2, samples, specs
+from gateway import fhir, hl7v2, samples, specs
 from gateway.fhir.identity import valid_nhs_number
 from gateway.hl7v2 import dictionary
 from gateway.sampling import NotSampled, Sampler
+from tests import loading
 from tests.running import NOW, Running, running
 
 ROOT = Path(__file__).resolve().parents[2]
-LOADED = assemble.decisions(ROOT / "rules", specs.ROOT)
+LOADED = loading.decisions(ROOT / "rules", specs.ROOT)
 ENGINE = "demo-engine"
 TYPES = [
     (domain.name, accept.data_type, kind)

@@ -10,6 +10,7 @@ import pytest
 
 from gateway import assemble, hl7v2, rules, samples, specs
 from gateway.sampling import NotSampled, Sampler
+from tests import loading
 from tests.running import NOW
 
 RULES = """language 1
@@ -45,7 +46,7 @@ target record "The record" takes Fhir
 @functools.cache
 def shipped() -> assemble.Decisions:
     """Maps take long to load, and are the same for every domain."""
-    return assemble.decisions(specs.ROOT.parent / "rules", specs.ROOT)
+    return loading.decisions(specs.ROOT.parent / "rules", specs.ROOT)
 
 
 def sampler(tmp_path: Path, kind: str, checks: str = "", permit: str = "", principal: str | None = None) -> Sampler:

@@ -6,6 +6,7 @@ Source: https://hl7.org/fhir/R4/http.html; each test's name has its clause.
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ import httpx
 import pytest
 
 from gateway import fhir
+from gateway.fhir.json_patch import MEDIA_TYPE as PATCH
 from gateway.upstream import store
 from gateway.upstream.embedded import Embedded
 from gateway.upstream.store.answers import MEDIA_TYPE
@@ -103,7 +105,6 @@ def test_update_creates_then_makes_versions_that_stay_readable(tmp_path: Path) -
         assert history["entry"][0]["request"] == {"method": "PUT", "url": "Patient/a"}
         assert (await client.get("/Patient/b/_history")).status_code == 404
         assert (await client.get("/Patient/b/_history/1")).status_code == 404
-        assert issue(await client.get("/Patient/a/_history?_count=1"))["code"] == "not-supported"
 
     serve(tmp_path, test)
 
@@ -262,7 +263,16 @@ def test_transaction_references_between_entries_are_resolved(tmp_path: Path) -> 
         (entry("PUT", "Patient/b", PATIENT), 400),
         (entry("POST", "Patient/a", PATIENT), 400),
         (entry("POST", "Observation", PATIENT), 400),
-        (entry("DELETE", "Patient/a"), 400),
+        (entry("DELETE", "Patient"), 400),
+        (entry("DELETE", "Patient/a/_history/1"), 400),
+        (entry("DELETE", "Patient/a", ifMatch='W/"1"'), 412),
+        (entry("HEAD", "Patient/a"), 400),
+        (entry("PATCH", "Patient/a", PATIENT), 400),
+        (entry("PATCH", "Patient/a", {"resourceType": "Binary", "contentType": PATCH, "data": "!"}), 400),
+        (entry("PATCH", "Patient/a", {"resourceType": "Binary", "contentType": PATCH, "data": "e30="}), 400),
+        (entry("PATCH", "Patient/a", {"resourceType": "Binary", "contentType": PATCH, "data": "W10="}), 404),
+        (entry("GET", "Patient/_history/1"), 400),
+        (entry("GET", "Patient/_history?_at=2024"), 400),
         (entry("GET", "http://elsewhere/Patient/a"), 400),
         (entry("GET", "Nothing/a"), 404),
         (entry("GET", "Patient?nothing=1"), 400),
@@ -274,11 +284,10 @@ def test_bundle_entries_that_can_not_be_done_are_refused(tmp_path: Path, bad: di
     async def test(client: httpx.AsyncClient) -> None:
         good = entry("PUT", "Basic/1", {"resourceType": "Basic", "id": "1"})
         whole = await send(client, "transaction", good, bad)
-        is_get = bad["request"] is not None and bad["request"].get("method") == "GET"
         assert whole.status_code == status
-        assert (await client.get("/Basic/1")).status_code == (200 if is_get else 404)
+        assert (await client.get("/Basic/1")).status_code == 404
         each = (await send(client, "batch", good, bad)).json()["entry"]
-        assert [e["response"]["status"][:3] for e in each] == ["200" if is_get else "201", str(status)]
+        assert [e["response"]["status"][:3] for e in each] == ["201", str(status)]
         assert each[1]["response"]["outcome"]["resourceType"] == "OperationOutcome"
 
     serve(tmp_path, test)
@@ -364,9 +373,9 @@ def test_other_faults_have_an_outcome_too(tmp_path: Path) -> None:
     async def test(client: httpx.AsyncClient) -> None:
         assert issue(await client.get("/Patient/none"))["code"] == "not-found"
         assert (await client.get("/nothing/at/all/there/is")).status_code == 404
-        deleted = await client.delete("/Patient/a")
-        assert (deleted.status_code, issue(deleted)["code"]) == (405, "not-supported")
-        assert "GET" in deleted.headers["allow"]
+        posted = await client.post("/Patient/a", json=PATIENT)
+        assert (posted.status_code, issue(posted)["code"]) == (405, "not-supported")
+        assert "GET" in posted.headers["allow"]
         xml = await client.post("/Patient", content=b"<Patient/>", headers={"content-type": "application/xml"})
         assert (xml.status_code, issue(xml)["expression"]) == (415, ["Content-Type"])
         assert (await client.get("/Patient?_format=xml")).status_code == 406
@@ -420,3 +429,204 @@ def test_a_store_opens_again_with_what_was_written(tmp_path: Path) -> None:
 
     serve(tmp_path, write)
     serve(tmp_path, read)
+
+
+def test_delete_leaves_a_version_that_says_so(tmp_path: Path) -> None:
+    async def test(client: httpx.AsyncClient) -> None:
+        first = await client.put("/Patient/a", json=PATIENT)
+        assert (await client.delete("/Patient/a", headers={"if-match": 'W/"2"'})).status_code == 412
+        deleted = await client.delete("/Patient/a", headers={"if-match": 'W/"1"'})
+        assert (deleted.status_code, deleted.content, deleted.headers["etag"]) == (204, b"", 'W/"2"')
+        gone = await client.get("/Patient/a")
+        assert (gone.status_code, issue(gone)["code"]) == (410, "deleted")
+        assert (await client.get("/Patient/a/_history/2")).status_code == 410
+        assert (await client.get("/Patient/a/_history/1")).content == first.content
+        assert (await client.delete("/Patient/a")).headers["etag"] == 'W/"2"'
+        assert (await client.delete("/Patient/a", headers={"if-match": 'W/"2"'})).status_code == 412
+        assert (await client.delete("/Patient/never")).status_code == 204
+        for search in ("", "?family=Fictitious", "?_id=a", "?name:missing=false", "?_lastUpdated=gt2000"):
+            assert (await client.get(f"/Patient{search}")).json()["total"] == 0, search
+        again = await client.put("/Patient/a", json=PATIENT, headers={"if-none-match": "*"})
+        assert (again.status_code, again.headers["etag"]) == (201, 'W/"3"')
+        assert (await client.get("/Patient?family=Fictitious")).json()["total"] == 1
+        history = (await client.get("/Patient/a/_history")).json()["entry"]
+        assert [e["request"]["method"] for e in history] == ["PUT", "DELETE", "PUT"]
+        assert [e["response"]["status"] for e in history] == ["200 OK", "204 No Content", "201 Created"]
+        assert ["resource" in e for e in history] == [True, False, True]
+
+    serve(tmp_path, test)
+
+
+def test_conditional_delete_and_patch_are_for_one_resource(tmp_path: Path) -> None:
+    async def test(client: httpx.AsyncClient) -> None:
+        for id_ in ("a", "b"):
+            await client.put(f"/Patient/{id_}", json=PATIENT | {"id": id_})
+
+        async def patched(search: str) -> httpx.Response:
+            patch = b'[{"op":"add","path":"/active","value":true}]'
+            return await client.patch(f"/Patient?{search}", content=patch, headers={"content-type": PATCH})
+
+        for answer in (await client.delete("/Patient?family=Fictitious"), await patched("name=fict")):
+            assert (answer.status_code, issue(answer)["code"]) == (412, "multiple-matches")
+        assert (await client.delete("/Patient?_count=1")).status_code == 412
+        assert (await client.delete("/Patient")).status_code == 412
+        assert (await client.delete("/Patient?_id=none")).status_code == 204
+        assert (await patched("_id=none")).status_code == 404
+        assert (await patched("_id=b")).json()["active"] is True
+        assert (await client.delete("/Patient?_id=b")).status_code == 204
+        assert [e["resource"]["id"] for e in (await client.get("/Patient")).json()["entry"]] == ["a"]
+
+    serve(tmp_path, test)
+
+
+def test_patch_changes_what_stands_and_keeps_how_numbers_are_written(tmp_path: Path) -> None:
+    async def test(client: httpx.AsyncClient) -> None:
+        raw = b'{"resourceType":"Observation","id":"a","valueQuantity":{"value":72.50}}'
+        await client.put("/Observation/a", content=raw)
+        headers = {"content-type": PATCH, "if-match": 'W/"1"'}
+        patch = b'[{"op":"add","path":"/status","value":"final"}]'
+        answer = await client.patch("/Observation/a", content=patch, headers=headers)
+        assert (answer.status_code, answer.headers["etag"]) == (200, 'W/"2"')
+        assert b'"value":72.50' in answer.content
+        assert (await client.get("/Observation?status=final")).json()["total"] == 1
+        assert (await client.patch("/Observation/a", content=patch, headers=headers)).status_code == 412
+        del headers["if-match"]
+        assert (await client.patch("/Observation/a", content=patch, headers=headers)).headers["etag"] == 'W/"2"'
+        for bad, status in (
+            (b"{}", 400),
+            (b'[{"op":"change","path":"/status"}]', 400),
+            (b'[{"op":"remove","path":"/nothing"}]', 422),
+            (b'[{"op":"test","path":"/status","value":"amended"}]', 422),
+            (b'[{"op":"replace","path":"/id","value":"b"}]', 400),
+            (b'[{"op":"replace","path":"/resourceType","value":"Patient"}]', 400),
+            (b'[{"op":"remove","path":"/resourceType"}]', 422),
+        ):
+            answer = await client.patch("/Observation/a", content=bad, headers=headers)
+            assert (answer.status_code, issue(answer)["severity"]) == (status, "error"), bad
+        assert (await client.patch("/Observation/none", content=patch, headers=headers)).status_code == 404
+        assert (await client.patch("/Observation/a", content=patch)).status_code == 415
+        assert (await client.get("/Observation/a")).headers["etag"] == 'W/"2"'
+
+    serve(tmp_path, test)
+
+
+def test_a_transaction_deletes_and_patches_with_all_else_or_not_at_all(tmp_path: Path) -> None:
+    def changes(version: str) -> list[dict[str, Any]]:
+        data = base64.b64encode(b'[{"op":"replace","path":"/gender","value":"other"}]').decode()
+        binary = {"resourceType": "Binary", "contentType": PATCH, "data": data}
+        return [
+            entry("DELETE", "Patient/a"),
+            entry("PATCH", "Patient/b", binary, ifMatch=f'W/"{version}"'),
+            entry("PUT", "Patient/c", PATIENT | {"id": "c"}),
+            entry("DELETE", "Patient?_id=none"),
+            entry("GET", "Patient/a"),
+        ]
+
+    async def test(client: httpx.AsyncClient) -> None:
+        for id_ in ("a", "b"):
+            await client.put(f"/Patient/{id_}", json=PATIENT | {"id": id_, "gender": "female"})
+        assert (await send(client, "transaction", *changes("7"))).status_code == 412
+        assert (await client.get("/Patient")).json()["total"] == 2
+        done = await send(client, "transaction", *changes("1"), prefer="return=representation")
+        entries = done.json()["entry"]
+        assert [e["response"]["status"][:3] for e in entries] == ["204", "200", "201", "204", "410"]
+        assert [e.get("resource", {}).get("gender") for e in entries][:3] == [None, "other", None]
+        assert [e["resource"]["id"] for e in (await client.get("/Patient?_sort=_id")).json()["entry"]] == ["b", "c"]
+        batch = await send(client, "batch", *changes("2"))
+        statuses = [e["response"]["status"][:3] for e in batch.json()["entry"]]
+        assert statuses == ["204", "200", "200", "204", "410"]
+
+    serve(tmp_path, test)
+
+
+def test_what_a_client_has_already_is_not_sent_again(tmp_path: Path) -> None:
+    async def test(client: httpx.AsyncClient) -> None:
+        first = await client.put("/Patient/a", json=PATIENT)
+        modified = first.headers["last-modified"]
+        for headers, status in (
+            ({"if-none-match": 'W/"1"'}, 304),
+            ({"if-none-match": 'W/"7", "1"'}, 304),
+            ({"if-none-match": "*"}, 304),
+            ({"if-none-match": 'W/"2"'}, 200),
+            ({"if-modified-since": modified}, 304),
+            ({"if-modified-since": "Mon, 12 Feb 2024 14:49:33 GMT"}, 200),
+            ({"if-modified-since": "yesterday"}, 200),
+            ({"if-none-match": 'W/"2"', "if-modified-since": modified}, 200),
+        ):
+            answer = await client.get("/Patient/a", headers=headers)
+            assert answer.status_code == status, headers
+            assert answer.headers["etag"] == 'W/"1"'
+            assert bool(answer.content) == (status == 200)
+
+    serve(tmp_path, test)
+
+
+def versions_of(page: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(e["request"]["url"], e["response"]["etag"]) for e in page.get("entry", [])]
+
+
+async def followed(client: httpx.AsyncClient, address: str) -> list[tuple[str, str]]:
+    """What all pages of a history tell; between any two pages something is written."""
+    found: list[tuple[str, str]] = []
+    while address:
+        page = (await client.get(address)).json()
+        found += versions_of(page)
+        address = next((link["url"] for link in page["link"] if link["relation"] == "next"), "")
+        await client.put("/Patient/a", json=PATIENT | {"gender": "male" if len(found) % 2 else "female"})
+        await client.delete("/Basic/c")
+    return found
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 50])
+def test_histories_of_types_and_of_all_page_at_one_moment(tmp_path: Path, count: int) -> None:
+    async def test(client: httpx.AsyncClient) -> None:
+        basic = {"resourceType": "Basic"}
+        await client.put("/Patient/a", json=PATIENT)
+        await client.put("/Basic/b", json=basic | {"id": "b"})
+        between = (await client.put("/Patient/a", json=PATIENT | {"active": True})).json()["meta"]["lastUpdated"]
+        await client.put("/Basic/c", json=basic | {"id": "c"})
+        await client.delete("/Basic/b")
+        await client.delete("/Patient/a")
+        newest_first = [
+            ("Patient/a", 'W/"3"'), ("Basic/b", 'W/"2"'), ("Basic/c", 'W/"1"'),
+            ("Patient/a", 'W/"2"'), ("Basic/b", 'W/"1"'), ("Patient/a", 'W/"1"'),
+        ]  # fmt: skip
+        since = (await client.get(f"/_history?_since={between}")).json()
+        assert versions_of(since) == newest_first[:4]
+        own = (await client.get(f"/Patient/a/_history?_since={between}")).json()
+        assert (versions_of(own), own["total"]) == ([newest_first[0], newest_first[3]], 2)
+        found = (await send(client, "batch", entry("GET", "Basic/_history?_count=1"))).json()["entry"][0]["resource"]
+        assert versions_of(found) == [("Basic/b", 'W/"2"')]
+        assert await followed(client, f"/_history?_count={count}") == newest_first
+        basics = [one for one in newest_first if one[0].startswith("Basic")]
+        assert (await followed(client, f"/Basic/_history?_count={count}"))[-3:] == basics
+        assert (await followed(client, f"/Patient/a/_history?_count={count}"))[-3:] == [
+            one for one in newest_first if one[0] == "Patient/a"
+        ]
+        for bad in ("_count=x", "_since=2024", "_page=x", "_page=MQ", "_at=2024", "_count=1&_count=2", "_since=x"):
+            assert (await client.get(f"/Patient/_history?{bad}")).status_code == 400, bad
+        assert (await client.get("/Patient/_history?_format=xml")).status_code == 406
+        assert (await client.get("/Nothing/_history")).status_code == 404
+
+    serve(tmp_path, test)
+
+
+def test_what_was_deleted_when_a_search_began_is_on_none_of_its_pages(tmp_path: Path) -> None:
+    async def test(client: httpx.AsyncClient) -> None:
+        basic = {"resourceType": "Basic"}
+        for id_ in "abcd":
+            await client.put(f"/Basic/{id_}", json=basic | {"id": id_})
+        await client.delete("/Basic/c")
+        page = (await client.get("/Basic?_sort=_id&_count=1")).json()
+        shown = [page["entry"][0]["resource"]["id"]]
+        await client.put("/Basic/c", json=basic | {"id": "c"})
+        await client.delete("/Basic/d")
+        await client.put("/Basic/c", json=basic | {"id": "c", "language": "en"})
+        while following := [link["url"] for link in page["link"] if link["relation"] == "next"]:
+            page = (await client.get(following[0])).json()
+            shown += [e["resource"]["id"] for e in page["entry"]]
+        assert shown == ["a", "b", "d"]
+        now = (await client.get("/Basic?_sort=_id")).json()
+        assert [e["resource"]["id"] for e in now["entry"]] == ["a", "b", "c"]
+
+    serve(tmp_path, test)

@@ -69,6 +69,7 @@ RESOURCES: list[dict[str, Any]] = [
         "resourceType": "QuestionnaireResponse", "id": "s1",
         "questionnaire": "http://example.org/Questionnaire/q|1.0", "status": "completed",
     },
+    {"resourceType": "Organization", "id": "o1", "name": "Fictional Clinic"},
     {"resourceType": "ValueSet", "id": "v1", "url": "http://example.org/vs", "version": "1", "status": "draft"},
 ]  # fmt: skip
 
@@ -162,7 +163,11 @@ CASES = [
     ("Encounter?subject:Patient=p1", "e1"),
     ("Encounter?subject=Group/p1", "e3"),
     ("Encounter?patient:missing=true", "e3"),
-    ("Patient?organization=Organization/o1", "p2"),
+    ("Patient?organization=Organization/o1", "p1 p2"),
+    ("Patient?organization=o1", "p1 p2"),
+    ("Patient?organization:Organization=o1", "p1 p2"),
+    ("Patient?organization.name=fictional", "p1 p2"),
+    ("Organization?_has:Patient:organization:_id=p1", "o1"),
     ("Patient?organization=http://store/Organization/o1", "p1 p2"),
     ("Patient?general-practitioner=d1", "p1"),
     ("Patient?general-practitioner=http://other.org/fhir/Organization/o9", "p1"),
@@ -399,5 +404,24 @@ def test_a_search_that_takes_long_is_finished_in_a_thread(tmp_path: Path) -> Non
         assert answer.json()["total"] == 0
         answer = await client.get("/Patient?family:contains=family299&_sort=-family&_count=2&_total=accurate")
         assert (answer.json()["total"], ids(answer)) == (11, ["x299", "x2999"])
+
+    serve(tmp_path, test)
+
+
+def test_many_are_sorted_by_whole_names_not_by_other_ways_to_find_them(tmp_path: Path) -> None:
+    async def test(client: httpx.AsyncClient) -> None:
+        families = ["De la Zouche", "O'Dell", "Quill", *(f"Middle{number:03}" for number in range(250))]
+        entries = [
+            {
+                "resource": {"resourceType": "Patient", "id": f"x{number}", "name": [{"family": family}]},
+                "request": {"method": "PUT", "url": f"Patient/x{number}"},
+            }
+            for number, family in enumerate(families)
+        ]
+        bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+        assert (await client.post("/", json=bundle, headers=JSON)).status_code == 200
+        assert ids(await client.get("/Patient?_sort=-family&_count=3")) == ["x2", "x1", "x252"]
+        assert ids(await client.get("/Patient?_sort=family&_count=2")) == ["x0", "x3"]
+        assert ids(await client.get("/Patient?family=zouche")) == ["x0"]
 
     serve(tmp_path, test)

@@ -43,6 +43,8 @@ def entries(answer: httpx.Response) -> list[tuple[str, str, str]]:
     return [(e["search"]["mode"], e["resource"]["id"], e["resource"]["meta"]["versionId"]) for e in found]
 
 
+@pytest.mark.parametrize("deleting", [False, True])
+@pytest.mark.parametrize("updating", [False, True])
 @pytest.mark.parametrize(
     ("search", "expected"),
     [
@@ -57,8 +59,10 @@ def entries(answer: httpx.Response) -> list[tuple[str, str, str]]:
     ],
 )  # fmt: skip
 def test_later_pages_see_the_moment_of_the_first(
-    tmp_path: Path, search: str, expected: list[tuple[str, str, str]]
+    tmp_path: Path, search: str, expected: list[tuple[str, str, str]], *, deleting: bool, updating: bool
 ) -> None:
+    """What stood is deleted meanwhile, or replaced, or first the one and then the other."""
+
     async def run() -> None:
         app = store.app(tmp_path / "store.db")
         async with httpx.AsyncClient(transport=Embedded(app, app.aclose), base_url="http://store") as client:
@@ -69,11 +73,17 @@ def test_later_pages_see_the_moment_of_the_first(
             following = next(link["url"] for link in first.json()["link"] if link["relation"] == "next")
             assert urlsplit(following).netloc == "store"
             for name in PAIRS:
-                await put(client, patient(name, "New"))
-                await put(client, encounter(f"e{name}", "finished", name))
+                if deleting:
+                    assert (await client.delete(f"/Patient/{name}")).status_code == 204
+                    assert (await client.delete(f"/Encounter/e{name}")).status_code == 204
+                if updating:
+                    await put(client, patient(name, "New"))
+                    await put(client, encounter(f"e{name}", "finished", name))
             await put(client, patient("c", "Old"))
             await put(client, encounter("ec", "planned", "c"))
             assert entries(await client.get(following)) == expected
+            if not deleting and not updating:
+                return
             now = await client.get(f"/{search}&_count=1")
             assert [id_ for mode, id_, _ in entries(now) if mode == "match"] == [expected[0][1].replace("b", "c")]
 

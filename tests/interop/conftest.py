@@ -52,6 +52,16 @@ def java() -> str:
     return needs("java")
 
 
+@pytest.fixture(scope="session")
+def node() -> str:
+    """Node.js, with npm, for servers that run on it; npm fetches what these need, so that they have to be asked for."""
+    needs("npm")
+    found = needs("node")
+    if not REQUIRED:
+        pytest.skip("servers that npm installs are started by `make interop` alone")
+    return found
+
+
 @pytest.fixture(scope="module")
 def hapi(request: pytest.FixtureRequest, java: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a HAPI FHIR server that holds nothing; building one takes minutes, so that it has to be asked for."""

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests import searching
-from tests.interop.hapi.differences import search_differences
+from tests.interop.differences import search_differences
 from tests.records import empty
 
 pytestmark = [pytest.mark.interop, pytest.mark.xdist_group("process"), pytest.mark.timeout(1300)]
@@ -28,7 +28,7 @@ async def differing(base: str) -> dict[str, list[str]]:
 
 def test_it_differs_where_that_is_known(hapi: str) -> None:
     empty(hapi)  # the cases count everything that there is
-    known = search_differences()
+    known = search_differences("hapi")
     assert known.keys() <= {case.name for case in searching.cases()}
     found = asyncio.run(differing(hapi))
     assert {name: told for name, told in found.items() if name not in known} == {}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from urllib.parse import parse_qsl, urlencode
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway import query, specs
+from gateway.specs import SearchParameter
 
 TABLES = specs.fhir()
 TYPES = ("Patient", "Encounter", "Observation", "RiskAssessment", "ValueSet")
@@ -131,3 +133,94 @@ def test_a_day_lies_in_every_date_that_it_begins_with(moment: datetime, form: st
     value = found.clauses[0].values[0]
     assert isinstance(value, query.DateValue)
     assert value.low <= moment.replace(tzinfo=UTC) < value.high
+
+
+# --- the whole of R4 search ----------------------------------------------------------------------------------------
+
+
+@st.composite
+def values_of(draw: st.DrawFn, name: str, parameter: SearchParameter, modifier: str) -> str:
+    """A value that a parameter may have under a modifier."""
+    if modifier == "missing":
+        return draw(st.sampled_from(("true", "false")))
+    if name == "_id":
+        return draw(ids)
+    if modifier in {"text", "contains", "exact"}:
+        return draw(escaped)
+    if modifier == "of-type":
+        return "|".join(draw(st.tuples(escaped, escaped, escaped)))
+    if parameter.type == "reference":
+        of = modifier or draw(st.sampled_from(parameter.targets or ("Patient",)))
+        return draw(st.one_of(ids, ids.map(f"{of}/{{}}".format), ids.map(f"http://x.example/{of}/{{}}".format)))
+    return draw(VALUES[parameter.type])
+
+
+@st.composite
+def clauses(draw: st.DrawFn, resource_type: str) -> tuple[str, str]:
+    names = [name for name in query.names(resource_type, TABLES) if name != "_profile"]
+    name = draw(st.sampled_from(names))
+    parameter = TABLES.search_parameters[resource_type, name]
+    taken = [m for m in parameter.modifiers if m in query.FACADE.modifiers and m != "[type]"]
+    taken = [m for m in taken if (parameter.type, m) not in query.NEEDING_MORE]
+    taken = [m for m in taken if m != "of-type" or query.of_identifiers(parameter, TABLES)]
+    modifier = draw(st.sampled_from(["", *taken, *parameter.targets]))
+    raw = ",".join(draw(st.lists(values_of(name, parameter, modifier), min_size=1, max_size=2)))
+    return (f"{name}:{modifier}" if modifier else name), raw
+
+
+def referring(resource_type: str) -> list[tuple[str, SearchParameter]]:
+    every = TABLES.search_parameters.items()
+    return [(code, p) for (base, code), p in every if base == resource_type and p.type == "reference" and p.targets]
+
+
+@st.composite
+def linked(draw: st.DrawFn, resource_type: str, hops: int = 3) -> tuple[str, str]:
+    """A criterion, at the end of chains and `_has`."""
+    way = draw(st.sampled_from(("here", "chain", "has"))) if hops else "here"
+    chains = [(code, t) for code, p in referring(resource_type) for t in p.targets if t in TYPES]
+    back = [(t, code) for t in TYPES for code, p in referring(t) if resource_type in p.targets]
+    if way == "chain" and chains:
+        code, target = draw(st.sampled_from(chains))
+        name, raw = draw(linked(target, hops - 1))
+        return f"{code}:{target}.{name}", raw
+    if way == "has" and back:
+        source, code = draw(st.sampled_from(back))
+        name, raw = draw(linked(source, hops - 1))
+        return f"_has:{source}:{code}:{name}", raw
+    return draw(clauses(resource_type))
+
+
+@st.composite
+def whole(draw: st.DrawFn) -> tuple[str, list[tuple[str, str]]]:
+    """A search with whatever R4 has."""
+    kind = draw(st.sampled_from(("Patient", "Encounter", "Observation")))
+    pairs = draw(st.lists(linked(kind), max_size=3))
+    includes = [f"{kind}:{code}{aim}" for code, p in referring(kind) for aim in ("", f":{p.targets[0]}")]
+    back = [f"{t}:{code}" for t in TYPES for code, p in referring(t) if kind in p.targets]
+    pairs += [("_include", one) for one in draw(st.lists(st.sampled_from(["*", f"{kind}:*", *includes]), max_size=2))]
+    pairs += [("_revinclude", one) for one in draw(st.lists(st.sampled_from(["*", *back]), max_size=2))]
+    further = [f"{t}:{code}" for t in TYPES for code, _ in referring(t)]
+    pairs += [("_include:iterate", one) for one in draw(st.lists(st.sampled_from(further), max_size=2))]
+    results = {
+        "_count": st.integers(0, 999).map(str), "_sort": st.sampled_from(("_id", "-_lastUpdated", "_id,-_lastUpdated")),
+        "_elements": st.sampled_from(("id", "identifier,status" if kind != "Patient" else "identifier,name")),
+        "_summary": st.sampled_from(("true", "text", "data", "count", "false")), "_format": st.just("json"),
+        "_total": st.sampled_from(("none", "estimate", "accurate")), "_pretty": st.sampled_from(("true", "false")),
+    }  # fmt: skip
+    for name, given_ in results.items():
+        if draw(st.booleans()):
+            pairs.append((name, draw(given_)))
+    return kind, draw(st.permutations(pairs))
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(whole())
+def test_any_search_of_the_standard_is_the_same_after_it_is_rendered(search: tuple[str, list[tuple[str, str]]]) -> None:
+    kind, pairs = search
+    found = query.parse(kind, pairs, TABLES, query.FACADE)
+    assert isinstance(found, query.Query), found
+    rendered = query.render(found)
+    assert sorted(rendered) == sorted(pairs)
+    assert query.parse(kind, rendered, TABLES, query.FACADE) == found
+    sent = parse_qsl(urlencode(rendered), keep_blank_values=True)
+    assert query.parse(kind, sent, TABLES, query.FACADE) == found, "and after it went over HTTP"

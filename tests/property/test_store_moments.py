@@ -18,7 +18,7 @@ from gateway.upstream.embedded import Embedded
 JSON = {"content-type": "application/fhir+json"}
 FAMILIES = ["Adams", "Baker", "Clark"]
 WRITES = st.lists(
-    st.tuples(st.sampled_from("abcd"), st.sampled_from(FAMILIES), st.sampled_from(["male", "female", None])),
+    st.tuples(st.sampled_from("abcd"), st.sampled_from([*FAMILIES, None]), st.sampled_from(["male", "female", None])),
     min_size=1,
     max_size=14,
 )
@@ -35,7 +35,9 @@ def fitting(state: dict[str, tuple[str, str | None]], family: str) -> list[str]:
 
 @settings(max_examples=60, deadline=None)
 @given(writes=WRITES, looked_for=st.sampled_from(FAMILIES))
-def test_pages_show_the_moment_of_the_first(writes: list[tuple[str, str, str | None]], looked_for: str) -> None:
+def test_pages_show_the_moment_of_the_first(writes: list[tuple[str, str | None, str | None]], looked_for: str) -> None:
+    """A write without a family deletes."""
+
     async def run(path: Path) -> None:
         app = store.app(path / "store.db", trusted=True)
         async with httpx.AsyncClient(
@@ -44,8 +46,12 @@ def test_pages_show_the_moment_of_the_first(writes: list[tuple[str, str, str | N
             state: dict[str, tuple[str, str | None]] = {}
             begun: list[tuple[list[str], list[str], str]] = []
             for id_, family, gender in writes:
-                await client.put(f"/Patient/{id_}", json=patient(id_, family, gender))
-                state[id_] = (family, gender)
+                if family is None:
+                    await client.delete(f"/Patient/{id_}")
+                    state.pop(id_, None)
+                else:
+                    await client.put(f"/Patient/{id_}", json=patient(id_, family, gender))
+                    state[id_] = (family, gender)
                 first = (await client.get(f"/Patient?family={looked_for}&_sort=_id&_count=1&_total=accurate")).json()
                 expected = fitting(state, looked_for)
                 assert first["total"] == len(expected)

@@ -144,3 +144,50 @@ def test_a_choice_means_each_of_its_members_throughout_r4() -> None:
         members = [name for name, member in elements.members(parent).items() if member.definition.path == path]
         assert members
         assert all(means(choice, name) for name in members)
+
+
+# --- what has to be there ------------------------------------------------------------------------------------------
+
+ELEMENTS = fhir.Elements(specs.fhir())
+MASKED = {"extension": [{
+    "url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "masked",
+}]}  # fmt: skip
+OBSERVATION: dict[str, Any] = {
+    "resourceType": "Observation", "id": "1", "status": "final", "_status": {"id": "s"}, "code": {"text": "x"},
+    "component": [{"code": {"text": "y"}}, {"code": {"text": "z"}, "valueString": "w"}],
+}  # fmt: skip
+PLAN: dict[str, Any] = {"resourceType": "MedicationRequest", "id": "1", "medicationReference": {"reference": "x/1"}}
+PROVENANCE: dict[str, Any] = {"resourceType": "Provenance", "id": "1", "target": [{"reference": "x/1"}] * 2}
+
+
+@pytest.mark.parametrize(
+    ("resource", "path", "member", "stands"),
+    [
+        (OBSERVATION, "Observation.status", "_status", MASKED),
+        (OBSERVATION, "Observation.code", "code", MASKED),
+        (PROVENANCE, "Provenance.target", "target", [MASKED]),
+        # whichever choice there was, the first stands for it
+        (PLAN, "MedicationRequest.medication[x]", "medicationCodeableConcept", MASKED),
+        (OBSERVATION, "Observation.component.code", "component",
+         [{"code": MASKED}, {"code": MASKED, "valueString": "w"}]),
+    ],
+)  # fmt: skip
+def test_what_has_to_be_there_says_that_it_is_masked(
+    resource: dict[str, Any], path: str, member: str, stands: Any
+) -> None:
+    found = fhir.redact(resource, [path], ELEMENTS)
+    assert found[member] == stands
+    assert "status" not in found or path != "Observation.status"
+    assert "medicationReference" not in found
+
+
+def test_it_says_so_whether_it_was_there_or_not() -> None:
+    without = {name: value for name, value in OBSERVATION.items() if name not in {"status", "_status"}}
+    one, other = (fhir.redact(each, ["Observation.status"], ELEMENTS) for each in (without, OBSERVATION))
+    assert one == other
+
+
+def test_what_need_not_be_there_is_left_out() -> None:
+    found = fhir.redact(PATIENT, ["Patient.telecom", "Patient.deceasedBoolean", "Patient.contact.name"], ELEMENTS)
+    assert not {"telecom", "_telecom", "deceasedBoolean", "_deceasedBoolean"} & found.keys()
+    assert found["contact"] == [{}, {"gender": "female"}]

@@ -350,6 +350,8 @@ def test_other_grants_are_refused_and_not_repeated(bench: Bench, grant: str) -> 
         ("system/*.cruds", "system/*.cruds"),
         ("system/Patient.read system/*.*", "system/Patient.read system/*.*"),
         ("ingest  ingest", "ingest"),
+        ("user/Patient.rs", "user/Patient.rs"),
+        ("system/Observation.rs?category=laboratory", "system/Observation.rs?category=laboratory"),
     ],
 )
 def test_known_scopes_are_put_into_the_token(bench: Bench, asked: str, given: str) -> None:
@@ -369,8 +371,10 @@ def test_no_scope_means_none_in_the_token(bench: Bench) -> None:
     "scope",
     [
         "launch", "openid", "INGEST", "ingest admin", "system/", "system/Patient", "system/Patient.",
-        "system/patient.r", "system/Patient.sr", "system/Patient.rr", "system/Patient.rs?category=x", "user/Patient.rs",
-        "patient/*.rs", "system/Patient.rs\tingest", "system/Pat ient.rs", "system/\u00c4rzte.r",
+        "system/patient.r", "system/Patient.sr", "system/Patient.rr", "system/Patient.read?category=x",
+        "system/Patient.cruds?category=x", "system/*.rs?category=x", "system/Patient.rs?", "system/*.*?",
+        "user/Patient.sr", "patient/*.rs",
+        "patient/Patient.rs", "system/Patient.rs\tingest", "system/Pat ient.rs", "system/\u00c4rzte.r",
         " ".join(f"system/A{'a' * i}.r" for i in range(51)),
     ],
 )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from gateway import fhir, hl7v2, mapping, specs
 from gateway.hl7v2 import dictionary
 from gateway.mapping import memory
 from gateway.mapping.run import Run
+from gateway.mapping.when_used import WhenUsed
 
 HEADER = "MSH|^~\\&|PAS|R0D|DEX|QVV|20260501103000||ADT^A01|C1|P|2.5.1"
 CONTEXT = mapping.Context("R0D", "emergency-care", datetime(2026, 5, 1, 12, tzinfo=UTC), "receipt-1", "ab" * 32)
@@ -610,3 +612,45 @@ def test_what_is_remembered_is_not_changed_by_what_is_added(real: mapping.Maps) 
     with_more = one(convert(real, "PID|1||X1", fuller), "Practitioner")
     assert with_more["name"] == [{"family": "Smith"}, {"family": "Smith", "given": ["Ann"]}]
     assert one(convert(real, "PID|1||X1", plain), "Practitioner") == before
+
+
+def test_a_code_that_is_remembered_is_not_changed_by_what_a_row_adds(load: Callable[[str], mapping.Maps]) -> None:
+    maps = load(
+        """
+message ADT_A01 for ADT^A01
+  source "a test"
+  PID -> patient using PID to Patient as own
+segment PID to Patient as own
+  source "a test"
+  identity PID-3.1
+  PID-16 -> maritalStatus using CWE to CodeableConcept
+  set maritalStatus.text = PID-2.1
+"""
+    )
+    plain = convert(maps, "PID|||X1|||||||||||||M^Married")
+    told = convert(maps, "PID||so she says|X1|||||||||||||M^Married")
+    again = convert(maps, "PID|||X1|||||||||||||M^Married")
+    status = [one(each, "Patient")["maritalStatus"] for each in (plain, told, again)]
+    assert status[0] == status[2] == {"coding": [{"code": "M", "display": "Married"}]}
+    assert status[1] == {**status[0], "text": "so she says"}
+
+
+def test_converters_are_compiled_when_they_are_used_and_once() -> None:
+    made: list[str] = []
+
+    def compiled(of: Any) -> Any:
+        time.sleep(0.05)  # long enough that each thread asks before the first is done
+        made.append(of.structure.text)
+        return of.structure.text
+
+    first, second = (SimpleNamespace(structure=SimpleNamespace(text=name)) for name in ("ADT_A01", "ADT_A05"))
+    maps: Any = {"ADT^A01": first, "ADT^A04": first, "ADT^A05": second}
+    found: Any = WhenUsed(maps, compiled)
+    assert (len(found), list(found), "ADT^A04" in found, "ADT^A99" in found, made) == (
+        3, ["ADT^A01", "ADT^A04", "ADT^A05"], True, False, [],
+    )  # fmt: skip
+    with ThreadPoolExecutor(8) as threads:
+        assert set(threads.map(found.__getitem__, ["ADT^A01", "ADT^A04"] * 8)) == {"ADT_A01"}
+    assert made == ["ADT_A01"]
+    with pytest.raises(KeyError):
+        found["ADT^A99"]

@@ -62,6 +62,62 @@ def test_values_that_ask_for_everything_are_none(pairs: tuple[tuple[str, str], .
     assert (decision.effect, decision.unusable) == ("deny", False)
 
 
+OPEN = [
+    (("birthdate", "ge1900-01-01"), "of birthdate, send a day or a month, or two bounds"),
+    (("birthdate", "1980"), "of birthdate, send a day or a month"),
+    (("birthdate", "ap1980-02-14"), "of birthdate, send a day"),
+    (("birthdate", "gt1980-02-14"), "of birthdate, send a day"),
+    (("birthdate", "sa1980-02-14"), "of birthdate, send a day"),
+    (("birthdate", "le1980-02-14"), "of birthdate, send a day"),
+    (("birthdate", "1980-02-14,ge1900"), "of birthdate, send a day"),
+    (("family", "S"), "of family, send 2 characters or more"),
+    (("family", " S "), "of family, send 2 characters or more"),
+    (("family", "Smith,S"), "of family, send 2 characters or more"),
+    (("family:exact", "S"), "of family, send 2 characters or more"),
+]
+
+
+@pytest.mark.parametrize(("pair", "words"), OPEN)
+def test_what_is_asked_for_may_not_be_open(pair: tuple[str, str], words: str) -> None:
+    other = ("birthdate", "1980-02-14") if pair[0].startswith("family") else ("family", "Smith")
+    decision = RULES.decide(question(RULES, "Patient", other, pair))
+    assert (decision.effect, decision.unusable) == ("deny", False)
+    assert any(words in finding.diagnostics for finding in decision.wanting), decision.wanting
+
+
+def bounds(low: str, high: str) -> str:
+    facts = question(RULES, "Patient", ("family", "Smith"), ("birthdate", low), ("birthdate", high))
+    return RULES.decide(facts).effect
+
+
+def test_two_bounds_at_most_a_year_apart_are_closed() -> None:
+    closed = [
+        ("ge1980-01-01", "le1980-12-31"), ("gt1979-12-31", "lt1981-01-01"), ("sa1979-12-31", "eb1981-01-01"),
+        ("le1980-12-31", "ge1980-01-01"), ("ge1980-02", "le1980-02"), ("ge1980", "le1980"),
+        ("ge1980-02-14", "le1980-02-13"),
+    ]  # fmt: skip
+    open_ = [
+        ("ge1980-01-01", "le1981-01-02"), ("ge1980", "le1981"), ("ge1900", "ge1980-01-01"), ("le1980", "le1981"),
+        ("ge1980-01-01,ge1900", "le1980-12-31"), ("ge1980-01-01", "ne1980-12-31"), ("ge1980-01-01", "ap1980-12-31"),
+        ("ge1980-01-01", "le1980-12-31,le2020"),
+    ]  # fmt: skip
+    assert {pair: bounds(*pair) for pair in closed} == dict.fromkeys(closed, "permit")
+    assert {pair: bounds(*pair) for pair in open_} == dict.fromkeys(open_, "deny")
+
+
+@pytest.mark.parametrize(
+    "value", ["1980-02-14", "1980-02", "eq1980-02-14", "1980-02-14,1981-02-14", "1980-02-14T10:00Z"]
+)
+def test_a_day_or_a_month_is_narrow_enough(value: str) -> None:
+    facts = question(RULES, "Patient", ("family", "Smith"), ("birthdate", value))
+    assert RULES.decide(facts).effect == "permit"
+
+
+def test_what_is_allowed_may_be_open() -> None:
+    facts = question(RULES, "Patient", ("_id", "1"), ("_lastUpdated", "ge1900"))
+    assert RULES.decide(facts).effect == "permit"
+
+
 def test_ten_alternatives_are_taken() -> None:
     ten = ("_id", ",".join(str(i) for i in range(10)))
     assert RULES.decide(question(RULES, "Patient", ten)).effect == "permit"

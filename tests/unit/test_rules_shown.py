@@ -209,6 +209,7 @@ LISTED = '\nforbid F "x"\n  to read Condition\n  when patient listed in optout\n
         (FILES, TODAY, True),
         (FILES, date(2026, 5, 20), True),
         (FILES, date(2026, 5, 21), False),  # stale
+        (FILES, date(2026, 5, 9), False),  # of a day to come
         ({}, TODAY, False),  # missing
         ({**FILES, "lists/optout.csv": b"# as of 2026-05-10\nnhs-number\n999\n"}, TODAY, False),
         ({**FILES, "lists/optout.csv": b"# as of 2026-05-10\nnhs-number\n"}, TODAY, False),  # cut off

@@ -43,7 +43,7 @@ def test_a_file_of_a_later_version_is_refused_with_words(tmp_path: Path) -> None
     connection = sqlite3.connect(tmp_path / "store.db")
     connection.execute("PRAGMA user_version=99")
     connection.close()
-    with pytest.raises(StoreError, match=r"has version 99 .* knows 2"):
+    with pytest.raises(StoreError, match=r"has version 99 .* knows 3"):
         Store(tmp_path / "store.db", specs.fhir(), now)
 
 

@@ -9,9 +9,9 @@ import functools
 import http
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from email.utils import format_datetime
+from email.utils import format_datetime, parsedate_to_datetime
 from urllib.parse import urlencode
 
 from starlette.responses import Response
@@ -20,8 +20,9 @@ from gateway import fhir
 from gateway.finding import Finding
 from gateway.query import Query, render
 from gateway.specs import FhirTables
+from gateway.upstream.store.histories import AskedHistory, HistoryPage
 from gateway.upstream.store.search import Page
-from gateway.upstream.store.versions import Version, instant
+from gateway.upstream.store.versions import Version, Written, instant
 
 MEDIA_TYPE = "application/fhir+json"
 _CONTENT_TYPE = (b"content-type", MEDIA_TYPE.encode())
@@ -29,12 +30,31 @@ _MICROSECONDS = 1_000_000
 
 
 def resource(version: Version, base: str, status: int = 200, *, location: bool = False, body: bool = True) -> Response:
-    """A version of a resource, with the headers that name it."""
+    """A version of a resource, with the headers that name it; of a deletion the headers alone."""
     modified = format_datetime(datetime.fromtimestamp(version.updated // _MICROSECONDS, UTC), usegmt=True)
     headers = {"ETag": version.etag, "Last-Modified": modified}
     if location:
         headers["Location"] = f"{base}/{version.type}/{version.id}/_history/{version.version}"
     return Response(version.body if body else b"", status, headers, MEDIA_TYPE)
+
+
+def unchanged(version: Version, headers: Mapping[str, str]) -> Response | None:
+    """The answer to a client that has this version already; None where it has not, or does not say.
+
+    Source: https://hl7.org/fhir/R4/http.html#cread, RFC 9110 13.2.2: a tag goes before a time.
+    """
+    known, since = headers.get("if-none-match"), headers.get("if-modified-since")
+    if known is not None:
+        tags = {tag.strip().removeprefix("W/") for tag in known.split(",")}
+        same = "*" in tags or version.etag.removeprefix("W/") in tags
+    elif since is not None:
+        try:
+            same = version.updated // _MICROSECONDS <= parsedate_to_datetime(since).timestamp()
+        except (ValueError, OverflowError):  # what can't be read is ignored, as RFC 9110 has it
+            same = False
+    else:
+        same = False
+    return resource(version, "", 304, body=False) if same else None
 
 
 def json_answer(body: bytes, status: int = 200) -> Response:
@@ -91,20 +111,30 @@ def _elements(tables: FhirTables) -> fhir.Elements:
     return fhir.Elements(tables)
 
 
-def history(versions: Sequence[Version], base: str) -> bytes:
-    """The versions of a resource, newest first."""
-    entries = [
-        b'{"fullUrl":"%b","resource":%b,"request":{"method":"%b","url":"%b"},%b}'
-        % (
-            f"{base}/{version.type}/{version.id}".encode(),
-            version.body,
-            b"PUT",
-            f"{version.type}/{version.id}".encode(),
-            _response(201 if version.version == 1 else 200, version, located=False),
-        )
-        for version in versions
+def history(asked: AskedHistory, page: HistoryPage, base: str) -> bytes:
+    """A page of a history, newest first, with links to itself and the next one."""
+    path = "/".join(part for part in (base, asked.type, asked.id, "_history") if part is not None)
+    links = [("self", asked.pairs)]
+    if page.next is not None:
+        links.append(("next", (*asked.pairs, ("_page", page.next))))
+    shown = [
+        {"relation": relation, "url": f"{path}{'?' if pairs else ''}{urlencode(pairs)}"} for relation, pairs in links
     ]
-    return _bundle("history", entries, {"total": len(versions)})
+    entries = [_past(version, base) for version in page.versions]
+    return _bundle("history", entries, {"total": page.total, "link": shown})
+
+
+def _past(version: Version, base: str) -> bytes:
+    name = f"{version.type}/{version.id}"
+    resource_ = b"" if version.deleted else b'"resource":%b,' % version.body
+    method, status = (b"DELETE", 204) if version.deleted else (b"PUT", 201 if version.version == 1 else 200)
+    return b'{"fullUrl":"%b",%b"request":{"method":"%b","url":"%b"},%b}' % (
+        f"{base}/{name}".encode(),
+        resource_,
+        method,
+        name.encode(),
+        _response(status, version, located=False),
+    )
 
 
 def responses(kind: str, entries: Sequence[bytes]) -> bytes:
@@ -112,10 +142,13 @@ def responses(kind: str, entries: Sequence[bytes]) -> bytes:
     return _bundle(kind, entries, {})
 
 
-def written(status: int, version: Version, *, body: bool) -> bytes:
+def written(done: Written, *, body: bool) -> bytes:
     """The entry that answers a write."""
-    response = _response(status, version, located=True)
-    return b'{"resource":%b,%b}' % (version.body, response) if body else b"{%b}" % response
+    version = done.version
+    if version is None:
+        return b'{"response":{"status":"%b"}}' % _status(done.status)
+    response = _response(done.status, version, located=not version.deleted)
+    return b'{"resource":%b,%b}' % (version.body, response) if body and not version.deleted else b"{%b}" % response
 
 
 def read(version: Version) -> bytes:

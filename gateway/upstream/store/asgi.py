@@ -12,6 +12,7 @@ import http
 import logging
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -23,16 +24,20 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway import fhir, specs
+from gateway.fhir.json_patch import MEDIA_TYPE as PATCH
 from gateway.finding import Finding
+from gateway.query import Query
 from gateway.specs import FhirTables
 from gateway.upstream import wire
 from gateway.upstream.store import answers, capability, splice
 from gateway.upstream.store.bundles import Bundles
 from gateway.upstream.store.engine import Change, Store
+from gateway.upstream.store.histories import asked_history
+from gateway.upstream.store.patching import edit_of
 from gateway.upstream.store.refusal import Refusal
-from gateway.upstream.store.requests import ID, checked, criteria, known_type, query
+from gateway.upstream.store.requests import ID, checked, criteria, known_type, query, there
 from gateway.upstream.store.schema import StoreError
-from gateway.upstream.store.versions import Draft, Version
+from gateway.upstream.store.versions import Draft, Version, Written
 from gateway.upstream.store.writer import Unwritable
 
 BODY_LIMIT = 64 * 1024 * 1024
@@ -78,12 +83,18 @@ class StoreApp:
             routes=[
                 Route("/", self.bundle, methods=["POST"]),
                 Route("/metadata", self.metadata),
+                Route("/_history", self.history),
                 Route("/{type}", self.search),
                 Route("/{type}", self.create, methods=["POST"]),
                 Route("/{type}", self.update_where, methods=["PUT"]),
+                Route("/{type}", self.patch, methods=["PATCH"]),
+                Route("/{type}", self.delete, methods=["DELETE"]),
                 Route("/{type}/_search", self.search, methods=["POST"]),
+                Route("/{type}/_history", self.history),
                 Route("/{type}/{id}", self.read),
                 Route("/{type}/{id}", self.update, methods=["PUT"]),
+                Route("/{type}/{id}", self.patch, methods=["PATCH"]),
+                Route("/{type}/{id}", self.delete, methods=["DELETE"]),
                 Route("/{type}/{id}/_history", self.history),
                 Route("/{type}/{id}/_history/{version}", self.vread),
             ],
@@ -145,6 +156,15 @@ class StoreApp:
             changes.append(Change("PUT", draft, id_, None, if_match, None, etag is None))
         await store.write(changes, _INSIDE)
 
+    async def found(self, type_: str, text: str, base: str) -> bytes:
+        """A page of search results, for a gateway in this process. Shape: `text` is that of an address, behind `?`.
+
+        Errors: Refusal, StoreError, sqlite3.Error.
+        """
+        tables = self.store().tables
+        known_type(type_, tables)
+        return await self._found(query(type_, tables, text), base)
+
     async def bundle(self, request: Request) -> Response:
         """Transaction and batch. Source: https://hl7.org/fhir/R4/http.html#transaction."""
         store, raw = self.store(), await _body(request, _JSON)
@@ -171,39 +191,33 @@ class StoreApp:
                 texts.append(form.decode("ascii"))
             except UnicodeDecodeError as error:
                 raise Refusal(400, "invalid", "a form is ASCII, other characters percent-encoded") from error
-        asked, base = query(type_, store.tables, *texts), _base(request)
-        page = await store.search(asked, base)
-        told = functools.partial(answers.searchset, asked, page, base, store.tables, self.clock())
+        return answers.json_answer(await self._found(query(type_, store.tables, *texts), _base(request)))
+
+    async def _found(self, asked: Query, base: str) -> bytes:
+        page = await self.store().search(asked, base)
+        told = functools.partial(answers.searchset, asked, page, base, self.store().tables, self.clock())
         if asked.elements or asked.summary not in {None, "false", "count"}:
             # resources are parsed and cut: a large page of them would hold up the loop
-            return answers.json_answer(await asyncio.to_thread(told))
-        return answers.json_answer(told())
+            return await asyncio.to_thread(told)
+        return told()
 
     async def read(self, request: Request) -> Response:
         """Read. Source: https://hl7.org/fhir/R4/http.html#read."""
         type_, id_ = self._type(request), request.path_params["id"]
-        version = self.store().standing(type_, id_)
-        if version is None:
-            raise _absent(type_, id_)
-        return answers.resource(version, _base(request))
+        version = there(self.store().standing(type_, id_), f"{type_}/{id_}")
+        return answers.unchanged(version, request.headers) or answers.resource(version, _base(request))
 
     async def vread(self, request: Request) -> Response:
         """Read one version. Source: https://hl7.org/fhir/R4/http.html#vread."""
         type_, id_, number = self._type(request), request.path_params["id"], request.path_params["version"]
         version = self.store().version(type_, id_, int(number)) if _is_number(number) else None
-        if version is None:
-            raise _absent(type_, id_)
-        return answers.resource(version, _base(request))
+        return answers.resource(there(version, f"{type_}/{id_}/_history/{number}"), _base(request))
 
     async def history(self, request: Request) -> Response:
-        """All versions of a resource. Source: https://hl7.org/fhir/R4/http.html#history."""
-        type_, id_ = self._type(request), request.path_params["id"]
-        if request.url.query:
-            raise Refusal(400, "not-supported", "a history takes no parameters here", f"{type_}/{id_}/_history")
-        versions = self.store().history(type_, id_)
-        if not versions:
-            raise _absent(type_, id_)
-        return answers.json_answer(answers.history(versions, _base(request)))
+        """Versions of a resource, of a type or of all. Source: https://hl7.org/fhir/R4/http.html#history."""
+        type_ = self._type(request) if "type" in request.path_params else None
+        asked = asked_history(type_, request.path_params.get("id"), request.url.query)
+        return answers.json_answer(answers.history(asked, await self.store().history(asked), _base(request)))
 
     async def create(self, request: Request) -> Response:
         """Create, maybe on condition. Source: https://hl7.org/fhir/R4/http.html#create."""
@@ -220,6 +234,28 @@ class StoreApp:
         """Conditional update. Source: https://hl7.org/fhir/R4/http.html#cond-update."""
         return await self._write(request, None, request.url.query)
 
+    async def patch(self, request: Request) -> Response:
+        """Patch by JSON Patch, maybe on condition. Source: https://hl7.org/fhir/R4/http.html#patch."""
+        type_, raw = self._type(request), await _body(request, frozenset({PATCH}))
+        change = replace(self._change(request, type_), edit=edit_of(raw, type_))
+        return self._written(request, await self._done(request, change))
+
+    async def delete(self, request: Request) -> Response:
+        """Delete, maybe on condition. Source: https://hl7.org/fhir/R4/http.html#delete, #2.21.0.12.1."""
+        done = await self._done(request, self._change(request, self._type(request)))
+        headers = {} if done.version is None else {"ETag": done.version.etag}
+        return Response(None, done.status, headers)
+
+    def _change(self, request: Request, type_: str) -> Change:
+        """A change of what stands, under its id or where one resource fits the address's search."""
+        id_, match = request.path_params.get("id"), request.headers.get("if-match")
+        found = criteria(type_, self.store().tables, request.url.query) if id_ is None else None
+        return Change(request.method, Draft(type_, {}, b""), id_, found, match)
+
+    async def _done(self, request: Request, change: Change) -> Written:
+        (written,) = await self.store().write([change], _base(request))
+        return written
+
     async def _write(self, request: Request, id_: str | None, condition: str | None) -> Response:
         store, type_ = self.store(), self._type(request)
         raw = await _body(request, _JSON)
@@ -229,14 +265,17 @@ class StoreApp:
         start = splice.first_object(raw)
         draft = store.versions.draft(type_, resource, raw, start, splice.end_of(raw, start))
         change = Change(request.method, draft, id_, found, request.headers.get("if-match"))
-        (written,) = await store.write([change], _base(request))
-        body = "return=minimal" not in request.headers.get("prefer", "")
+        return self._written(request, await self._done(request, change))
+
+    def _written(self, request: Request, written: Written) -> Response:
+        if written.version is None:
+            raise TypeError(written)
         return answers.resource(
             written.version,
             _base(request),
             written.status,
             location=written.status == http.HTTPStatus.CREATED,
-            body=body,
+            body="return=minimal" not in request.headers.get("prefer", ""),
         )
 
     def _type(self, request: Request) -> str:
@@ -276,10 +315,6 @@ class StoreApp:
 
     def _outcome(self, status: int, findings: tuple[Finding, ...]) -> Response:
         return answers.json_answer(answers.outcome(findings, self.clock()), status)
-
-
-def _absent(type_: str, id_: str) -> Refusal:
-    return Refusal(404, "not-found", "there is no such resource", f"{type_}/{id_}")
 
 
 def _is_number(text: str) -> bool:

@@ -7,27 +7,31 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from gateway.query import Query
 from gateway.upstream.store import answers, splice
 from gateway.upstream.store.engine import Change, Store
+from gateway.upstream.store.histories import AskedHistory, asked_history
+from gateway.upstream.store.patching import binary, edit_of
 from gateway.upstream.store.refusal import Refusal
-from gateway.upstream.store.requests import Address, address, checked, criteria, query
+from gateway.upstream.store.requests import Address, address, checked, criteria, query, there
 from gateway.upstream.store.versions import Draft
 
-_WRITES = frozenset({"PUT", "POST"})
+_WRITES = frozenset({"PUT", "POST", "PATCH", "DELETE"})
+_Asked = Query | AskedHistory | Address
 _Place = tuple[int, int] | None
 _Sent = tuple[dict[str, Any], _Place]  # an entry, and where the text of its resource stands
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """An entry that can be carried out: either a change, or the address that a GET asks for."""
+    """An entry that can be carried out: either a change, or what a GET asks for."""
 
     change: Change | None
-    url: str
+    asked: _Asked | None = None
 
 
 class Bundles:
@@ -58,11 +62,13 @@ class Bundles:
         written = iter(await self._store.write(changes, base) if changes else ())
         answered = []
         for entry in read:
-            if entry.change is None:
-                answered.append(await self._get(entry.url, base))
-            else:
-                done = next(written)
-                answered.append(answers.written(done.status, done.version, body=body))
+            if entry.asked is None:
+                answered.append(answers.written(next(written), body=body))
+                continue
+            try:
+                answered.append(await self._get(entry.asked, base))
+            except Refusal as refusal:  # what was written stands
+                answered.append(self._refused(refusal))
         return answers.responses("transaction-response", answered)
 
     async def _batch(self, sent: list[_Sent], raw: bytes, base: str, *, body: bool) -> bytes:
@@ -71,7 +77,7 @@ class Bundles:
         async def write(number: int, change: Change) -> None:
             try:
                 (done,) = await self._store.write([change], base)
-                answered[number] = answers.written(done.status, done.version, body=body)
+                answered[number] = answers.written(done, body=body)
             except Refusal as refusal:
                 answered[number] = self._refused(refusal)
 
@@ -79,9 +85,9 @@ class Bundles:
         for number, (entry, place) in enumerate(sent):
             try:
                 one = self._read_entry(entry, place, raw)
-                if one.change is None:
-                    answered[number] = await self._get(one.url, base)
-                else:
+                if one.asked is not None:
+                    answered[number] = await self._get(one.asked, base)
+                elif one.change is not None:
                     writes.append(write(number, one.change))
             except Refusal as refusal:
                 answered[number] = self._refused(refusal)
@@ -100,47 +106,53 @@ class Bundles:
         if not isinstance(url, str):
             raise Refusal(400, "required", "a request needs a url", "Bundle.entry.request.url")
         if method == "GET":
-            return _Entry(None, url)
+            return _Entry(None, self._asked(url))
         if method not in _WRITES:
-            raise Refusal(400, "not-supported", "an entry is GET, POST or PUT", "Bundle.entry.request.method")
+            raise Refusal(
+                400, "not-supported", "an entry is GET, POST, PUT, PATCH or DELETE", "Bundle.entry.request.method"
+            )
+        where = address(url, self._store.tables)
+        if method == "DELETE":
+            return _Entry(self._change(Draft(where.type, {}, b""), where, request, None))
         resource = entry.get("resource")
         if not isinstance(resource, dict) or place is None:
             raise Refusal(400, "required", "an entry that writes needs a resource", "Bundle.entry.resource")
-        where = address(url, self._store.tables)
+        if method == "PATCH":
+            change = self._change(Draft(where.type, {}, b""), where, request, None)
+            return _Entry(replace(change, edit=edit_of(binary(resource), where.type)))
         checked(resource, where.type, where.id)
         draft = self._store.versions.draft(where.type, resource, raw, *place)
-        return _Entry(self._change(draft, where, request, _text(entry.get("fullUrl"))), url)
+        return _Entry(self._change(draft, where, request, _text(entry.get("fullUrl"))))
 
     def _change(self, draft: Draft, where: Address, request: dict[str, Any], full_url: str | None) -> Change:
         tables = self._store.tables
-        if request["method"] == "PUT":
-            fits, condition = (where.id is None) != (where.query is None), where.query
-        else:
+        if request["method"] == "POST":
             fits, condition = where.id is None and where.query is None, _text(request.get("ifNoneExist"))
+        else:
+            fits, condition = (where.id is None) != (where.query is None), where.query
         if where.history or not fits:
-            raise Refusal(400, "invalid", "PUT goes to Type/id or Type?search, POST to Type", where.type)
+            raise Refusal(400, "invalid", "POST goes to Type, all other writes to Type/id or Type?search", where.type)
         found = None if condition is None else criteria(where.type, tables, condition)
         only_new = request["method"] == "PUT" and request.get("ifNoneMatch") == "*"
         return Change(request["method"], draft, where.id, found, _text(request.get("ifMatch")), full_url, only_new)
 
-    async def _get(self, url: str, base: str) -> bytes:
+    def _asked(self, url: str) -> _Asked:
         where = address(url, self._store.tables)
-        if where.id is None:
-            search = query(where.type, self._store.tables, where.query or "")
-            page = await self._store.search(search, base)
-            return answers.found(answers.searchset(search, page, base, self._store.tables, self._clock()))
         if where.history and where.version is None:
-            versions = self._store.history(where.type, where.id)
-            return answers.found(answers.history(versions, base)) if versions else self._absent(url)
-        version = (
-            self._store.standing(where.type, where.id)
-            if where.version is None
-            else self._store.version(where.type, where.id, where.version)
-        )
-        return self._absent(url) if version is None else answers.read(version)
+            return asked_history(where.type, where.id, where.query or "")
+        return query(where.type, self._store.tables, where.query or "") if where.id is None else where
 
-    def _absent(self, url: str) -> bytes:
-        return self._refused(Refusal(404, "not-found", "there is no such resource", url))
+    async def _get(self, asked: _Asked, base: str) -> bytes:
+        store = self._store
+        match asked:
+            case AskedHistory():
+                return answers.found(answers.history(asked, await store.history(asked), base))
+            case Query():
+                page = await store.search(asked, base)
+                return answers.found(answers.searchset(asked, page, base, store.tables, self._clock()))
+            case Address(type=type_, id=id_, version=number):
+                found = store.standing(type_, str(id_)) if number is None else store.version(type_, str(id_), number)
+                return answers.read(there(found, f"{type_}/{id_}"))
 
 
 def _entries(bundle: dict[str, Any]) -> list[dict[str, Any]]:

@@ -10,12 +10,23 @@ from importlib.metadata import version
 from typing import Any
 
 from gateway import fhir
+from gateway.fhir.json_patch import MEDIA_TYPE as PATCH
 from gateway.query import NEEDING_MORE, WHOLE
 from gateway.specs import FhirTables, SearchParameter
 from gateway.upstream.store.extraction import BUILT_IN, has_modified, is_searchable, texts
 
-_INTERACTIONS = ("read", "vread", "update", "create", "search-type", "history-instance")
-_SYSTEM = ("transaction", "batch")
+_INTERACTIONS = (
+    "read",
+    "vread",
+    "update",
+    "patch",
+    "delete",
+    "history-instance",
+    "history-type",
+    "create",
+    "search-type",
+)
+_SYSTEM = ("transaction", "batch", "history-system")
 _SEARCHES = (
     "Searches may chain (subject:Patient.name) and reverse (_has), include and revinclude, also with :iterate, and"
     " take _sort, _count, _total, _summary, _elements. All pages of a search show the moment of the first. A page is"
@@ -52,6 +63,7 @@ def statement(tables: FhirTables, base: str, now: datetime) -> bytes:
             "implementation": {"description": "Embedded FHIR R4 store", "url": base},
             "fhirVersion": "4.0.1",
             "format": ["application/fhir+json"],
+            "patchFormat": [PATCH],
             "rest": [
                 {
                     "mode": "server",
@@ -91,7 +103,9 @@ def _resource(name: str, parameters: list[dict[str, str]], referring: list[str])
         "readHistory": True,
         "updateCreate": True,
         "conditionalCreate": True,
+        "conditionalRead": "full-support",
         "conditionalUpdate": True,
+        "conditionalDelete": "single",
         **{member: values for member, values in listed.items() if values},
         "searchParam": parameters,
     }

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from gateway.query import (
     CompositeValue,
@@ -27,44 +26,39 @@ from gateway.query import (
     Value,
 )
 from gateway.specs import FhirTables
+from gateway.upstream.store.extraction import has_values, is_canonical
 from gateway.upstream.store.refusal import Refusal
+from gateway.upstream.store.schema import COLUMNS as OF_TABLE
 from gateway.upstream.store.schema import WIDE
-from gateway.upstream.store.values import DAY, fold, microseconds
+from gateway.upstream.store.statements import Rows, Sql, all_of, either, listed
+from gateway.upstream.store.values import DAY, fold, microseconds, without_punctuation
 
+URL, BUSINESS_VERSION = "url", "version"
+"""The search parameters that canonical references lead to: the URL, and the version that may stand behind a bar."""
+
+_OWN = {
+    table: [name for name in (column.split()[0] for column in columns) if name != "part"]
+    for table, columns in OF_TABLE.items()
+}
+"""Columns that the rows of a table are ordered by before their resources."""
 _LAST_CHARACTER = chr(0x10FFFF)
 _MILLISECOND = 1000
 _NEARLY = 0.1
 """What `ap` allows to either side. Source: https://hl7.org/fhir/R4/search.html#prefix"""
-_EQUALITIES = re.compile(r"([a-z.]+ = \?(?: AND [a-z.]+ = \?)*)((?: AND [a-z.]+ <> '')*)")
-_ARMS = 20
+_TARGETS = 10
+"""An id alone is looked for as that of each type, where they are no more, by absolute addresses of this store too."""
+_NOWHERE = -1
+_SYSTEMS_KNOWN = 4
+_SYSTEMS = """
+    WITH RECURSIVE known(system) AS (
+      SELECT min(system) FROM token WHERE parameter = ? AND code = ?
+      UNION ALL
+      SELECT (SELECT min(system) FROM token WHERE parameter = ? AND code = ? AND system > known.system)
+      FROM known WHERE known.system IS NOT NULL
+    ) SELECT system FROM known WHERE system IS NOT NULL LIMIT ?"""
+"""Systems one after the other, each by one look into the index."""
+ARMS = 20
 """Alternatives that are looked up one by one; more are looked for in all values."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sql:
-    """A piece of SQL with the values of its question marks."""
-
-    text: str
-    values: tuple[Any, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Statements that together select resources by rows of an index table.
-
-    Shape: each of `arms` ends in a condition; `fitting` are statements that they name `fitting0`, `fitting1` ...
-    """
-
-    arms: tuple[Sql, ...]
-    fitting: tuple[Sql, ...] = ()
-
-    def sql(self, also: Sql | None = None) -> Sql:
-        """One statement. Shape: `also` is a condition that its rows meet besides."""
-        arms = self.arms if also is None else tuple(all_of((arm, also)) for arm in self.arms)
-        named = ", ".join(f"fitting{n} AS MATERIALIZED ({one.text})" for n, one in enumerate(self.fitting))
-        text = " UNION ALL ".join(arm.text for arm in arms)
-        values = tuple(value for one in (*self.fitting, *arms) for value in one.values)
-        return Sql(f"WITH {named} {text}" if named else text, values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +98,27 @@ class Index:
             (self.parameters[parameter],),
         )
         several = listed(alternatives)
-        if len(several) > _ARMS:
+        if len(several) > ARMS:
             several = (either(several),)
         # OR would walk through all values of the parameter
-        return Rows(tuple(all_of((start, self.at, one)) for one in several) or (all_of((start, self.at)),))
+        arms = tuple(all_of((start, self.at, one)) for one in several) or (all_of((start, self.at)),)
+        equal = " AND ".join(f"{column} = ?" for column in _OWN[table])
+        ordered = len(alternatives) <= ARMS and all(one.text == equal for one in alternatives)
+        apart = tuple(all_of((start, self.at, one)) for one in alternatives) if ordered else ()
+        return Rows(arms, apart=apart, table=table)
 
     def name(self, text: str) -> int:
-        """Number of a system; -1, which no row has, for one that was never stored."""
+        """Number of a system; for one that was never stored a number that no row has."""
         if not text:
             return 0
         row = self.connection.execute("SELECT id FROM name WHERE text = ?", (text,)).fetchone()
-        return -1 if row is None else int(row[0])
+        return _NOWHERE if row is None else int(row[0])
+
+    def systems(self, parameter: tuple[str, str], code: str) -> list[int] | None:
+        """Numbers of the systems that a code was stored with, in the index of a parameter; None where they are many."""
+        place = (self.parameters[parameter], code)
+        rows = self.connection.execute(_SYSTEMS, (*place, *place, _SYSTEMS_KNOWN + 1)).fetchall()
+        return [row[0] for row in rows] if len(rows) <= _SYSTEMS_KNOWN else None
 
     def checked(self, check: Callable[[bytes], bool]) -> Sql:
         """The condition that a Python function takes the body of the row `r`."""
@@ -125,62 +129,19 @@ class Index:
         return Sql("checked(?, r.body)", (len(self.checks) - 1,))
 
 
-def all_of(pieces: Iterable[Sql]) -> Sql:
-    """Every piece holds; the first may be the beginning of a statement that ends in a condition."""
-    found = tuple(pieces)
-    text = " AND ".join(piece.text if number == 0 else f"({piece.text})" for number, piece in enumerate(found))
-    return Sql(text or "TRUE", tuple(value for piece in found for value in piece.values))
-
-
-def any_of(pieces: Iterable[Sql]) -> Sql:
-    """Some piece holds."""
-    return either(listed(pieces))
-
-
-def listed(pieces: Iterable[Sql]) -> tuple[Sql, ...]:
-    """The same pieces, but equalities of the same columns as one look-up of a list."""
-    alike: dict[str, list[tuple[Any, ...]]] = {}
-    for piece in pieces:
-        alike.setdefault(piece.text, []).append(piece.values)
-    found: list[Sql] = []
-    for text, several in alike.items():
-        equal = _EQUALITIES.fullmatch(text)
-        if len(several) > 1 and equal is not None:
-            found.append(_list(equal[1], equal[2], several))
-        else:
-            found += [Sql(text, values) for values in several]
-    return tuple(found)
-
-
-def _list(equalities: str, rest: str, several: Sequence[tuple[Any, ...]]) -> Sql:
-    columns = [part.removesuffix(" = ?") for part in equalities.split(" AND ")]
-    values = tuple(value for one in several for value in one)
-    if len(columns) == 1:
-        return Sql(f"{columns[0]} IN ({','.join('?' * len(several))}){rest}", values)
-    row = f"({','.join('?' * len(columns))})"
-    return Sql(f"({', '.join(columns)}) IN (VALUES {','.join([row] * len(several))}){rest}", values)
-
-
-def either(pieces: Sequence[Sql]) -> Sql:
-    """Some piece holds, in a tree as deep as it must be: SQLite takes 1,000 levels."""
-    if len(pieces) == 1:
-        return Sql(f"({pieces[0].text})", pieces[0].values)
-    middle = len(pieces) // 2
-    one, other = either(pieces[:middle]), either(pieces[middle:])
-    return Sql(f"({one.text} OR {other.text})", (*one.values, *other.values))
-
-
-def of_value(index: Index, value: Value, modifier: str | None, what: str) -> tuple[Sql, ...]:
+def of_value(
+    index: Index, place: tuple[str, str], value: Value, modifier: str | None, *, apart: bool = False
+) -> tuple[Sql, ...]:
     """The condition of one value on a row of its table, as alternatives.
 
-    Shape: `what` names the parameter, for the words of a refusal.
+    Shape: `place` is the parameter's type and code; `apart` asks for rows that stand in order, if with more of them.
     Errors: Refusal.
     """
     match value:
         case StringValue():
-            return (_string(value, modifier),)
+            return _string(value, modifier)
         case TokenValue():
-            return (_token(index, value),)
+            return _token(index, place, value, apart=apart)
         case OfTypeValue():
             return (Sql("code = ? AND system = ?", (f"{value.code}|{value.value}", index.name(value.system))),)
         case DateValue():
@@ -191,11 +152,11 @@ def of_value(index: Index, value: Value, modifier: str | None, what: str) -> tup
         case NumberValue():
             return _number(value)
         case ReferenceValue():
-            return _reference(index, value)
+            return _reference(index, place, value)
         case UriValue():
-            return _uri(value, modifier)
+            return _uri(index, place, value, modifier)
         case _:
-            raise Refusal(400, "not-supported", f"{what} is not offered by the store with this value", what)
+            raise _refused(place, "is not offered by the store with this value")
 
 
 def of_composite(index: Index, type_: str, value: CompositeValue, together: Sequence[bool]) -> tuple[Rows, ...]:
@@ -205,11 +166,12 @@ def of_composite(index: Index, type_: str, value: CompositeValue, together: Sequ
     """
     parts, alone = [], []
     for (parameter, part), same in zip(value.parts, together, strict=True):
-        alternatives = of_value(index, part, None, parameter.code)
+        place = (type_, parameter.code)
+        alternatives = of_value(index, place, part, None)
         if same:
-            parts.append((parameter.type, (type_, parameter.code), alternatives))
+            parts.append((parameter.type, place, alternatives))
         else:
-            alone.append(index.rows(parameter.type, (type_, parameter.code), alternatives))
+            alone.append(index.rows(parameter.type, place, alternatives))
     also: Sql | None = None
     for table, code, alternatives in reversed(parts[1:]):
         found = index.rows(table, code, alternatives, select="resource, part").sql(also)
@@ -221,23 +183,38 @@ def of_composite(index: Index, type_: str, value: CompositeValue, together: Sequ
     return Rows(tuple(all_of((arm, also)) for arm in first.arms)), *alone
 
 
-def _string(value: StringValue, modifier: str | None) -> Sql:
+def _string(value: StringValue, modifier: str | None) -> tuple[Sql, ...]:
     folded = fold(value.text)
-    match modifier:
-        case "exact":
-            return Sql("folded = ? AND exact = ?", (folded, value.text))
-        case "contains":
-            return Sql("instr(folded, ?) > 0", (folded,))
-        case _:
-            return Sql("folded >= ? AND folded < ?", (folded, folded + _LAST_CHARACTER))
+    if modifier == "exact":
+        return (Sql("folded = ? AND exact = ?", (folded, value.text)),)
+    either_way = dict.fromkeys((folded, without_punctuation(folded)))
+    if modifier == "contains":
+        return tuple(Sql("instr(folded, ?) > 0", (text,)) for text in either_way)
+    return tuple(Sql("folded >= ? AND folded < ?", (text, text + _LAST_CHARACTER)) for text in either_way)
 
 
-def _token(index: Index, value: TokenValue) -> Sql:
-    if value.system is None:
-        return Sql("code = ?", (value.code,))
+def _token(index: Index, place: tuple[str, str], value: TokenValue, *, apart: bool = False) -> tuple[Sql, ...]:
     if value.code is None:
-        return Sql("system = ?", (index.name(value.system),))
-    return Sql("code = ? AND system = ?", (value.code, index.name(value.system)))
+        return (Sql("system = ?", (index.name(value.system or ""),)),)
+    codes = dict.fromkeys((value.code, *([value.code.casefold()] if _is_text(index, place) else ())))
+    if value.system is not None:
+        system = index.name(value.system)
+        return tuple(Sql("code = ? AND system = ?", (code, system)) for code in codes)
+    found: list[Sql] = []
+    for code in codes:
+        # the rows of one system stand in the order of their resources, those of any system do not
+        systems = index.systems(place, code) if apart else None
+        if systems is None:
+            found.append(Sql("code = ?", (code,)))
+        else:
+            found += [Sql("code = ? AND system = ?", (code, one)) for one in systems or (_NOWHERE,)]
+    return tuple(found)
+
+
+def _is_text(index: Index, place: tuple[str, str]) -> bool:
+    """Whether the codes of a parameter are plain text, whose case does not count."""
+    parameter = index.tables.search_parameters[place]
+    return parameter.type == "token" and has_values(*place, "string", index.tables)
 
 
 def _dates(value: DateValue, now: int) -> tuple[Sql, ...]:
@@ -295,19 +272,31 @@ def _unit(index: Index, value: QuantityValue) -> Sql | None:
     return Sql("code = ? AND system = ?", (value.code, index.name(value.system)))
 
 
-def _reference(index: Index, value: ReferenceValue) -> tuple[Sql, ...]:
+def _reference(index: Index, place: tuple[str, str], value: ReferenceValue) -> tuple[Sql, ...]:
+    """References to a resource, relative and absolute ones with this store's address alike."""
+    if value.version is not None:
+        raise _refused(place, f"is searched by a resource, not by its version {value.version}: leave the version out")
     if value.url is not None:
         url, bar, version = value.url.partition("|")
-        absolute = Sql("target = ? AND kind = ?" if bar else "target = ?", (url, f"|{version}") if bar else (url,))
+        exact = bar or not is_canonical(*place, index.tables)  # a URL may stand with any version in a canonical
+        kind = f"|{version}" if bar else ""
+        absolute = Sql("target = ? AND kind = ?", (url, kind)) if exact else Sql("target = ?", (url,))
         if value.id is None or value.url.partition(f"/{value.type}/")[0] != index.base:
             return (absolute,)
         return absolute, Sql("target = ? AND kind = ?", (value.id, value.type))
     if value.type is not None:
-        return (Sql("target = ? AND kind = ?", (value.id, value.type)),)
-    return (Sql("target = ? AND kind <> ''", (value.id,)),)
+        own = f"{index.base}/{value.type}/{value.id}"
+        return tuple(Sql("target = ? AND kind = ?", pair) for pair in ((value.id, value.type), (own, "")))
+    targets = index.tables.search_parameters[place].targets
+    if not 0 < len(targets) <= _TARGETS:
+        return (Sql("target = ? AND kind <> ''", (value.id,)),)
+    pairs = [pair for one in targets for pair in ((value.id, one), (f"{index.base}/{one}/{value.id}", ""))]
+    return tuple(Sql("target = ? AND kind = ?", pair) for pair in pairs)
 
 
-def _uri(value: UriValue, modifier: str | None) -> tuple[Sql, ...]:
+def _uri(index: Index, place: tuple[str, str], value: UriValue, modifier: str | None) -> tuple[Sql, ...]:
+    if modifier in {"above", "below"} and value.uri.lower().startswith("urn:"):
+        raise _refused(place, f"can not be {modifier} a URN, which is part of nothing: leave :{modifier} out")
     match modifier:
         case "below":
             return (Sql("uri >= ? AND uri < ?", (value.uri, value.uri + _LAST_CHARACTER)),)
@@ -316,7 +305,28 @@ def _uri(value: UriValue, modifier: str | None) -> tuple[Sql, ...]:
             above += [one.rstrip("/") for one in above]
             return tuple(Sql("uri = ?", (one,)) for one in dict.fromkeys(above))
         case _:
-            return (Sql("uri = ?", (value.uri,)),)
+            return Sql("uri = ?", (value.uri,)), *_canonical(index, place, value.uri)
+
+
+def _canonical(index: Index, place: tuple[str, str], uri: str) -> tuple[Sql, ...]:
+    """Further ways in which a URL with or without a business version fits.
+
+    Source: https://hl7.org/fhir/R4/search.html#uri and #versions
+    """
+    type_, code = place
+    url, bar, version = uri.rpartition("|")
+    if not bar:  # any version of what is referred to
+        reaches = has_values(type_, code, "canonical", index.tables)
+        return (Sql("uri >= ? AND uri < ?", (f"{uri}|", f"{uri}}}")),) if reaches else ()
+    if code != URL or (type_, BUSINESS_VERSION) not in index.parameters:
+        return ()
+    wanted = _token(index, (type_, BUSINESS_VERSION), TokenValue(version, None, version))
+    having = index.rows("token", (type_, BUSINESS_VERSION), wanted).sql()
+    return (Sql(f"uri = ? AND resource IN ({having.text})", (url, *having.values)),)
+
+
+def _refused(place: tuple[str, str], words: str) -> Refusal:
+    return Refusal(400, "not-supported", f"{place[1]} {words}", place[1])
 
 
 def _id(_: Index, value: Value) -> Sql:

@@ -15,7 +15,10 @@ from typing import Any
 from gateway import fhir
 from gateway.query import Query
 from gateway.specs import FhirTables
+from gateway.upstream import wire
 from gateway.upstream.store import versions
+from gateway.upstream.store.histories import AskedHistory, HistoryPage, read_history
+from gateway.upstream.store.patching import Edit
 from gateway.upstream.store.refusal import Refusal
 from gateway.upstream.store.reindex import reindex
 from gateway.upstream.store.schema import open_reader, open_writer, parameters
@@ -34,8 +37,9 @@ then a thread takes over."""
 class Change:
     """One write of a transaction.
 
-    Shape: `id` is where it goes; else `criteria` finds the one resource it is for (PUT), or that makes it needless
-    (POST); else it is new. `full_url` is what other entries call it. With `only_new` no resource may stand there.
+    Shape: `id` is where it goes; else `criteria` finds the one resource it is for (PUT, PATCH, DELETE), or that makes
+    it needless (POST); else it is new. `full_url` is what other entries call it. With `only_new` no resource may stand
+    there. A DELETE has an empty draft, a PATCH too: `edit` makes the new resource of the one that stands then.
     """
 
     method: str
@@ -45,6 +49,7 @@ class Change:
     if_match: str | None = None
     full_url: str | None = None
     only_new: bool = False
+    edit: Edit | None = None
 
 
 class _Budget:
@@ -90,7 +95,7 @@ class Store:
         self._patient.close()
 
     def standing(self, type_: str, id_: str) -> Version | None:
-        """The version of a resource that stands."""
+        """The version of a resource that stands, maybe a deletion."""
         return versions.standing(self._reader, type_, id_)
 
     def standing_many(self, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Version]:
@@ -98,12 +103,17 @@ class Store:
         return versions.standing_many(self._reader, names)
 
     def version(self, type_: str, id_: str, number: int) -> Version | None:
-        """One version of a resource."""
+        """One version of a resource, maybe a deletion."""
         return versions.version(self._reader, type_, id_, number)
 
-    def history(self, type_: str, id_: str) -> list[Version]:
-        """All versions of a resource, newest first."""
-        return versions.history(self._reader, type_, id_)
+    async def history(self, asked: AskedHistory) -> HistoryPage:
+        """A page of a history.
+
+        Errors: Refusal where there is no such resource.
+        """
+        if asked.id is not None:
+            return read_history(self._reader, asked)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, read_history, self._patient, asked)
 
     async def search(self, query: Query, base: str) -> Page:
         """One page of a search. Shape: `base` is the address that absolute references to this store begin with.
@@ -146,21 +156,19 @@ class Store:
             if change.full_url is not None and change.full_url.startswith("urn:")
         }
         # all that may refuse comes before the first write: what is refused then needs no undoing
-        replaced = [
-            self.versions.replaced(type_, id_, change.if_match)
-            for change, (type_, id_) in zip(changes, where, strict=True)
+        replaced = [self._replaced(change, place) for change, place in zip(changes, where, strict=True)]
+        drafts = [
+            change.draft if change.edit is None else self._edited(change.edit, "/".join(place), old)
+            for change, place, old in zip(changes, where, replaced, strict=True)
         ]
-        for change, (type_, id_), old in zip(changes, where, replaced, strict=True):
-            if change.only_new and old is not None:
-                words = f"If-None-Match asks for none: version {old[1].version} stands"
-                raise Refusal(412, "conflict", words, f"{type_}/{id_}")
         written = []
-        for change, (id_, found), old in zip(changes, placed, replaced, strict=True):
+        for change, draft, (id_, found), old in zip(changes, drafts, placed, replaced, strict=True):
             if found is not None:
-                written.append(Written(200, found))
+                written.append(Written(200, found, changed=False))
+            elif change.method == "DELETE":
+                written.append(self.versions.delete(old))
             else:
-                draft = self._linked(change.draft, links) if links else change.draft
-                written.append(self.versions.write(draft, id_, old))
+                written.append(self.versions.write(self._linked(draft, links) if links else draft, id_, old))
         self.versions.flush()
         return written
 
@@ -174,6 +182,8 @@ class Store:
         page = search(self.versions.connection, self._searching(base), replace(change.criteria, count=2, total="none"))
         if len(page.found) > 1:
             raise Refusal(412, "multiple-matches", "several resources fit the condition", change.draft.type)
+        if not page.found and change.method == "PATCH":
+            raise Refusal(404, "not-found", "no resource fits the condition", change.draft.type)
         if not page.found:
             return own or str(uuid.uuid4()), None
         match = page.found[0]
@@ -182,6 +192,28 @@ class Store:
         if own is not None and own != match.id:
             raise Refusal(400, "invalid", "the resource that fits the condition has another id", f"{match.type}.id")
         return match.id, None
+
+    def _replaced(self, change: Change, place: tuple[str, str]) -> tuple[int, Version] | None:
+        """What stands where a change goes.
+
+        Errors: Refusal where it is not what the change asks for.
+        """
+        old = self.versions.replaced(*place, change.if_match)
+        if change.only_new and old is not None and not old[1].deleted:
+            words = f"If-None-Match asks for none: version {old[1].version} stands"
+            raise Refusal(412, "conflict", words, "/".join(place))
+        return old
+
+    def _edited(self, edit: Edit, place: str, old: tuple[int, Version] | None) -> Draft:
+        """What a PATCH makes of the resource that stands.
+
+        Errors: Refusal, also where none stands.
+        """
+        if old is None or old[1].deleted:
+            raise Refusal(404, "not-found", "there is no such resource", place)
+        resource = edit(wire.loads(old[1].body))
+        raw = fhir.dump(resource)
+        return self.versions.draft(old[1].type, resource, raw, 0, len(raw))
 
     def _linked(self, draft: Draft, links: Mapping[str, str]) -> Draft:
         """A draft with references to other entries of its transaction in their final form."""

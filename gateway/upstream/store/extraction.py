@@ -12,13 +12,14 @@ from __future__ import annotations
 import functools
 import hashlib
 import marshal
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from gateway.fhir import fhirpath
 from gateway.specs import FhirTables, SearchParameter
-from gateway.upstream.store.values import CONVERTERS, MODIFIED, TEXTS, Convert, Row, bound_code
+from gateway.upstream.store.values import CONVERTERS, KEPT, MODIFIED, TEXTS, Convert, Row, bound_code, family
 
 # these two are columns of the resource table
 BUILT_IN = frozenset({"_id", "_lastUpdated"})
@@ -28,6 +29,8 @@ PARTS = frozenset({"token", "number", "quantity", "reference"})
 together: 1 for the first, 0 where no composite asks."""
 
 _WHOLE = "%resource."
+_FAMILY = re.compile(r"\.name\.family\b")
+"""The element of the type HumanName, by which a search parameter goes to family names."""
 
 Rows = dict[str, set[Row]]
 """By table (the type of the parameter): (parameter, values...)."""
@@ -143,7 +146,7 @@ def compile_type(type_: str, parameters: Mapping[tuple[str, str], int], tables: 
         for branch in fhirpath.branches(parameter.fhirpath, type_, tables):
             counted = branch.key is not None and (code, branch.key) in repeated
             way = ways.setdefault((branch.key, counted, branch.function), {})
-            convert = _converter(parameter.type, branch, tables)
+            convert = _converter(parameter, branch, tables)
             if convert is not None:
                 way.setdefault((parameter.type, convert), []).append(parameters[base, code])
             for modifier, table, more in _modified(parameter.type, branch):
@@ -183,7 +186,7 @@ def indexed(tables: FhirTables) -> list[tuple[str, str]]:
 
 def digest(version: int, tables: FhirTables) -> str:
     """What the rows of an index depend on: one that was made by another digest has to be made anew."""
-    hashed = hashlib.sha256(str(version).encode())
+    hashed = hashlib.sha256(f"{version} {KEPT}".encode())
     for key, found in sorted(tables.search_parameters.items(), key=lambda item: item[0]):
         hashed.update(repr((key, found.type, found.fhirpath, found.components)).encode())
     return hashed.hexdigest()
@@ -203,7 +206,7 @@ def value_rows(type_: str, code: str, tables: FhirTables) -> Callable[[Mapping[s
     ways = [
         (branch, convert)
         for branch in fhirpath.branches(parameter.fhirpath, type_, tables)
-        if (convert := _converter(parameter.type, branch, tables)) is not None
+        if (convert := _converter(parameter, branch, tables)) is not None
     ]
     return lambda resource: {
         row for branch, convert in ways for v in branch_values(branch, resource) for row in convert(v)
@@ -236,11 +239,16 @@ def branch_values(branch: fhirpath.Branch, resource: Mapping[str, Any]) -> list[
 
 
 @functools.cache
+def has_values(type_: str, code: str, kind: str, tables: FhirTables) -> bool:
+    """Whether some value of a parameter is of this FHIR type."""
+    parameter = tables.search_parameters[type_, code]
+    return any(branch.type == kind for branch in fhirpath.branches(parameter.fhirpath, type_, tables))
+
+
+@functools.cache
 def is_canonical(type_: str, code: str, tables: FhirTables) -> bool:
     """Whether some value of a reference parameter is a canonical URL."""
-    parameter = tables.search_parameters[type_, code]
-    branches = fhirpath.branches(parameter.fhirpath, type_, tables)
-    return any(branch.type in {"canonical", "uri"} for branch in branches)
+    return has_values(type_, code, "canonical", tables) or has_values(type_, code, "uri", tables)
 
 
 def has_modified(type_: str, parameter: SearchParameter, modifier: str, tables: FhirTables) -> bool:
@@ -271,8 +279,10 @@ def _repeats(type_: str, branch: fhirpath.Branch, tables: FhirTables) -> bool:
     return branch.key is not None and tables.elements[f"{type_}.{branch.key}"].max is None
 
 
-def _converter(parameter_type: str, branch: fhirpath.Branch, tables: FhirTables) -> Convert | None:
+def _converter(parameter: SearchParameter, branch: fhirpath.Branch, tables: FhirTables) -> Convert | None:
     codings = tables.codings.get(branch.value_set or "")
-    if parameter_type == "token" and branch.type == "code" and codings is not None:
+    if parameter.type == "token" and branch.type == "code" and codings is not None:
         return bound_code({code: system for system, code in codings})
-    return CONVERTERS.get((parameter_type, branch.type))
+    if parameter.type == branch.type == "string" and _FAMILY.search(parameter.fhirpath):
+        return family
+    return CONVERTERS.get((parameter.type, branch.type))

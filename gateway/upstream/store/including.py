@@ -12,9 +12,10 @@ from typing import Any
 from gateway.query import Include
 from gateway.specs import SearchParameter
 from gateway.upstream import wire
-from gateway.upstream.store.conditions import Index, Sql, all_of
+from gateway.upstream.store.conditions import URL, Index
 from gateway.upstream.store.extraction import is_canonical, is_indexed, value_rows
-from gateway.upstream.store.matching import URL
+from gateway.upstream.store.schema import GONE
+from gateway.upstream.store.statements import Sql, all_of
 from gateway.upstream.store.versions import Version
 
 MOST = 1000
@@ -104,9 +105,9 @@ def _standing(index: Index, names: Sequence[_Name]) -> list[Version]:
     if not names:
         return []
     wanted = Sql(
-        "SELECT r.key FROM json_each(?) w CROSS JOIN resource r"
-        " ON r.type = json_extract(w.value, '$[0]') AND r.id = json_extract(w.value, '$[1]')",
-        (json.dumps(names[: MOST + 1]),),
+        "SELECT r.key FROM json_each(?) w CROSS JOIN resource r ON r.id = json_extract(w.value, '$[1]')"
+        " AND r.type IN (json_extract(w.value, '$[0]'), ? || json_extract(w.value, '$[0]'))",
+        (json.dumps(names[: MOST + 1]), GONE),
     )
     return _versions(index, wanted)
 
@@ -151,9 +152,10 @@ def _versions(index: Index, keys: Sql) -> list[Version]:
     statement = (
         f"WITH wanted(key) AS MATERIALIZED ({keys.text}) "  # noqa: S608 - text of this module, values bound
         "SELECT r.key, r.type, r.id, r.version, r.updated, r.body FROM resource r"
-        " WHERE r.key IN (SELECT key FROM wanted) AND r.since <= ? UNION ALL "
-        "SELECT r.key, r.type, r.id, p.version, p.updated, p.body FROM resource r JOIN past p ON p.resource = r.key"
-        " WHERE r.key IN (SELECT key FROM wanted) AND p.since <= ? AND p.until > ? ORDER BY 1"
+        f" WHERE r.key IN (SELECT key FROM wanted) AND r.since <= ? AND substr(r.type, 1, 1) <> '{GONE}' UNION ALL "
+        f"SELECT r.key, ltrim(r.type, '{GONE}'), r.id, p.version, p.updated, p.body"
+        " FROM resource r JOIN past p ON p.resource = r.key WHERE r.key IN (SELECT key FROM wanted)"
+        " AND p.since <= ? AND p.until > ? AND p.body <> x'' ORDER BY 1"
     )
     values: tuple[Any, ...] = (*keys.values, index.moment, index.moment, index.moment)
     return [Version(*row[1:]) for row in index.connection.execute(statement, values)]

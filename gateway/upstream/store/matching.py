@@ -12,15 +12,15 @@ from typing import Any
 
 from gateway.query import Chain, Clause, CompositeValue, Criterion, MissingValue, Reverse, StringValue, full_name
 from gateway.upstream import wire
-from gateway.upstream.store.conditions import COLUMNS, Index, Rows, Sql, all_of, any_of, of_composite, of_value
+from gateway.upstream.store.conditions import ARMS, COLUMNS, URL, Index, of_composite, of_value
 from gateway.upstream.store.extraction import has_modified, is_canonical, stands_together, texts, value_rows
 from gateway.upstream.store.refusal import Refusal
-from gateway.upstream.store.values import fold
+from gateway.upstream.store.schema import GONE
+from gateway.upstream.store.statements import Rows, Sql, all_of, any_of
+from gateway.upstream.store.values import fold, without_punctuation
 
 FEW = 200
 """So many resources are looked into sooner than all values of a parameter are walked through."""
-URL = "url"
-"""The search parameter that canonical references lead to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +51,33 @@ def matches(index: Index, type_: str, criteria: Iterable[Criterion]) -> Sql:
         return all_of((Sql(f"{columns}, 0 AS old FROM resource r WHERE {of_type} = ?", (type_,)), *conditions))
     still = Sql(f"{columns}, 0 AS old FROM resource r WHERE r.type = ? AND r.since <= ?", (type_, index.moment))
     before = (
-        "SELECT c.key, c.type, c.id, p.version, p.updated, p.body FROM past p JOIN resource c ON c.key = p.resource"
+        f"SELECT c.key, ltrim(c.type, '{GONE}') AS type, c.id, p.version, p.updated, p.body"  # noqa: S608 - a constant
+        " FROM past p JOIN resource c ON c.key = p.resource WHERE p.until > ? AND p.since <= ? AND p.body <> x''"
     )
-    replaced = Sql(
-        f"{columns}, 1 AS old FROM ({before} WHERE p.until > ? AND p.since <= ?) r WHERE r.type = ?",
-        (index.moment, index.moment, type_),
-    )
+    replaced = Sql(f"{columns}, 1 AS old FROM ({before}) r WHERE r.type = ?", (index.moment, index.moment, type_))
     one, other = all_of((still, *conditions)), all_of((replaced, *conditions))
     return Sql(f"{one.text} UNION ALL {other.text}", (*one.values, *other.values))
+
+
+def in_order(index: Index, type_: str, criteria: Sequence[Criterion], count: int, offset: int) -> Sql | None:
+    """A statement for the same as `matches`, some of it in the order of the keys, where the index has it in that order.
+
+    Shape: None where it has not: criteria that are no equal values, one that few meet, a moment that has passed.
+    """
+    if index.past or not criteria or any(isinstance(criterion, Reverse) for criterion in criteria):
+        return None
+    conditions = [_condition(index, type_, criterion) for criterion in criteria]
+    rows = [one for condition in conditions for one in condition.rows]
+    if len(rows) != len(conditions) or any(condition.sql is not None for condition in conditions):
+        return None
+    if len(rows) > 1 and not all(one.apart and _few_keys(index, one) is None for one in rows):
+        return None
+    wanted = rows[0].portion(count, offset, rows[1:])
+    statement = (
+        f"WITH wanted(key) AS MATERIALIZED ({wanted.text}) SELECT r.key, r.id, r.version, r.updated, 0 AS old"  # noqa: S608 - text of this package
+        " FROM wanted CROSS JOIN resource r ON r.key = wanted.key ORDER BY 1"
+    )
+    return Sql(statement, wanted.values)
 
 
 def _together(index: Index, rows: Sequence[Rows]) -> list[Sql]:
@@ -134,10 +153,13 @@ def _clause(index: Index, type_: str, clause: Clause) -> Condition:
         case "of-type" | "identifier" as modifier:
             if not has_modified(type_, clause.parameter, modifier, index.tables):
                 raise _refused(clause)
-            alternatives = [one for value in clause.values for one in of_value(index, value, None, clause.name)]
+            alternatives = [one for value in clause.values for one in of_value(index, place, value, None)]
             return _within(index.rows("token", (type_, f"{clause.name}:{modifier}"), alternatives), wrong=False)
         case modifier:
-            alternatives = [one for value in clause.values for one in of_value(index, value, modifier, clause.name)]
+            apart = len(clause.values) <= ARMS
+            alternatives = [
+                one for value in clause.values for one in of_value(index, place, value, modifier, apart=apart)
+            ]
             return _within(index.rows(clause.parameter.type, place, alternatives), wrong=modifier == "not")
 
 
@@ -175,8 +197,14 @@ def _texts(index: Index, type_: str, clause: Clause) -> Sql:
     read = texts(type_, clause.name, index.tables)
     if read is None:
         raise _refused(clause)
-    wanted = tuple(fold(value.text) for value in clause.values if isinstance(value, StringValue))
-    return index.checked(lambda body: any(fold(text).startswith(wanted) for text in read(wire.loads(body))))
+    folded = tuple(fold(value.text) for value in clause.values if isinstance(value, StringValue))
+    wanted = (*folded, *map(without_punctuation, folded))
+
+    def fits(body: bytes) -> bool:
+        texts_of = map(fold, read(wire.loads(body)))
+        return any(text.startswith(wanted) or without_punctuation(text).startswith(wanted) for text in texts_of)
+
+    return index.checked(fits)
 
 
 def _refused(clause: Clause) -> Refusal:

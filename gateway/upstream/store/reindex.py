@@ -10,12 +10,12 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from gateway.specs import FhirTables
 from gateway.upstream import wire
 from gateway.upstream.store.extraction import Extractor, compile_type, digest
-from gateway.upstream.store.schema import COLUMNS, VERSION, emptied, parameters
+from gateway.upstream.store.schema import COLUMNS, GONE, VERSION, emptied, parameters
 from gateway.upstream.store.values import Row
 from gateway.upstream.store.versions import Names, numbered
 
@@ -30,25 +30,28 @@ _HISTORY = """
     ) ORDER BY key, version"""
 _LOG = logging.getLogger(__name__)
 
+Told = Callable[[int, int], None]
 _Held = dict[tuple[str, Row], int]
 """By table and row, since when it holds."""
 
 
-def reindex(connection: sqlite3.Connection, tables: FhirTables) -> int:
-    """Make the index anew where it was made by something else; how many resources that took.
+def reindex(
+    connection: sqlite3.Connection, tables: FhirTables, *, always: bool = False, told: Told = lambda *_: None
+) -> int:
+    """Make the index anew where it was made by something else, or `always`; how many resources that took.
 
-    Shape: `connection` is a writer's, outside of a transaction.
+    Shape: `connection` is a writer's, outside of a transaction; `told` gets how many are done, and of how many.
     """
     wanted = digest(VERSION, tables)
-    if connection.execute("SELECT indexed FROM state").fetchone()[0] == wanted:
+    if not always and connection.execute("SELECT indexed FROM state").fetchone()[0] == wanted:
         return 0
     connection.execute(_WAIT)
     connection.execute("BEGIN IMMEDIATE")
     try:
         count = 0
         # another process may have been faster
-        if connection.execute("SELECT indexed FROM state").fetchone()[0] != wanted:
-            count = _fill(connection, tables)
+        if always or connection.execute("SELECT indexed FROM state").fetchone()[0] != wanted:
+            count = _fill(connection, tables, told)
             connection.execute("UPDATE state SET indexed = ?", (wanted,))
         connection.execute("COMMIT")
     except BaseException:
@@ -59,16 +62,17 @@ def reindex(connection: sqlite3.Connection, tables: FhirTables) -> int:
     return count
 
 
-def _fill(connection: sqlite3.Connection, tables: FhirTables) -> int:
+def _fill(connection: sqlite3.Connection, tables: FhirTables, told: Told) -> int:
     total: int = connection.execute("SELECT count(*) FROM resource").fetchone()[0]
     if total:
-        _LOG.warning("the store's index is made anew for %d resources, since search parameters have changed", total)
+        _LOG.warning("the store's index is made anew for %d resources", total)
     emptied(connection)
     names, numbers = Names(connection), parameters(connection)
     extractors: dict[str, Extractor] = {}
     kept: dict[str, list[Row]] = defaultdict(list)
     count = 0
-    for key, type_, versions in _histories(connection):
+    for key, marked, versions in _histories(connection):
+        type_ = marked.removeprefix(GONE)
         if type_ not in extractors:
             extractors[type_] = compile_type(type_, numbers, tables)
         for table, row, since, until in _stretches(extractors[type_], versions):
@@ -76,6 +80,8 @@ def _fill(connection: sqlite3.Connection, tables: FhirTables) -> int:
         count += 1
         if count % _AT_ONCE == 0:
             _write(connection, names, kept)
+            told(count, total)
+    told(count, total)
     _write(connection, names, kept)
     if total:
         _LOG.warning("the store's index is made anew")
@@ -102,7 +108,7 @@ def _stretches(
     """Index rows with the stretch in which each held; one that goes and comes back has two."""
     held: _Held = {}
     for since, _, body in versions:
-        found = extractor.rows(wire.loads(body))
+        found = extractor.rows(wire.loads(body)) if body else {}  # a deletion has no values
         now = {(table, row) for table, rows in found.items() for row in rows}
         for gone in held.keys() - now:
             yield (*gone, held.pop(gone), since)

@@ -11,11 +11,13 @@ from urllib.parse import parse_qsl
 from gateway.query import WHOLE, Query, parse
 from gateway.specs import FhirTables
 from gateway.upstream.store.refusal import Refusal
+from gateway.upstream.store.versions import Version
 
 ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 """Source: https://hl7.org/fhir/R4/datatypes.html#id"""
 _ADDRESS = re.compile(
-    r"(?P<type>[A-Z][A-Za-z]+)(?:/(?P<id>[A-Za-z0-9\-.]{1,64})(?P<history>/_history(?:/(?P<version>[0-9]{1,18}))?)?)?"
+    r"(?P<type>[A-Z][A-Za-z]+)(?:/(?P<id>[A-Za-z0-9\-.]{1,64}))?"
+    r"(?P<history>/_history(?(id)(?:/(?P<version>[0-9]{1,18}))?))?"
     r"(?:\?(?P<query>.*))?"
 )
 _MOST_PARAMETERS = 1000
@@ -23,7 +25,7 @@ _MOST_PARAMETERS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """What a request of a Bundle's entry is for: `Type`, `Type/id`, `Type/id/_history[/n]`, `Type?search`."""
+    """What a request of a Bundle's entry is for: a type, a resource, a version, their history, or a search."""
 
     type: str
     id: str | None
@@ -85,6 +87,18 @@ def criteria(type_: str, tables: FhirTables, text: str) -> Query:
     if not found.clauses and not found.links:
         raise Refusal(412, "required", "a condition has at least one search parameter", type_)
     return found
+
+
+def there(version: Version | None, place: str) -> Version:
+    """A version that is there and no deletion.
+
+    Errors: Refusal: 404, 410 for what was deleted.
+    """
+    if version is None:
+        raise Refusal(404, "not-found", "there is no such resource", place)
+    if version.deleted:
+        raise Refusal(410, "deleted", f"this resource was deleted as version {version.version}", place)
+    return version
 
 
 def checked(resource: Mapping[str, Any], type_: str, id_: str | None) -> None:

@@ -16,11 +16,15 @@ from pathlib import Path
 from gateway.specs import FhirTables
 from gateway.upstream.store.extraction import indexed
 
-VERSION = 2
+VERSION = 3
 """Of the schema, kept in `user_version`, and of what the index keeps of a value: raise it when either changes.
 
-A file of an earlier version gets new index tables when it is opened, and `reindex` fills them.
+A file of an earlier version gets an index made anew when it is opened (`reindex`), one of version 1 new tables for it.
 """
+
+GONE = "-"
+"""Stands before the type of what was deleted: no search for the type sees it, its number and its versions stay. The
+deletion is a version without a body."""
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "string": ("folded TEXT", "exact TEXT"),
@@ -74,6 +78,8 @@ _INDEX = (
     *(_index_table(name, columns) for name, columns in COLUMNS.items()),
     *(f'CREATE INDEX "{name}_wide" ON "{name}" (parameter, high) WHERE {which}' for name, which in WIDE.items()),
 )
+_LATER = "CREATE INDEX IF NOT EXISTS past_updated ON past (updated, resource, version)"
+"""What files of the same version may lack still: histories go by it."""
 _FROM_1 = "ALTER TABLE state ADD COLUMN indexed TEXT NOT NULL DEFAULT ''"
 
 
@@ -119,11 +125,12 @@ def _prepare(connection: sqlite3.Connection, path: Path, tables: FhirTables) -> 
     if version == 0:
         for statement in (*_TABLES, *_INDEX):
             connection.execute(statement)
-    elif version < VERSION:
+    elif version == 1:
         for statement in (*(f'DROP TABLE "{name}"' for name in COLUMNS), *_INDEX, _FROM_1):
             connection.execute(statement)
     if version != VERSION:
         connection.execute(f"PRAGMA user_version={VERSION}")
+    connection.execute(_LATER)
     connection.executemany("INSERT OR IGNORE INTO parameter (type, code) VALUES (?, ?)", indexed(tables))
     connection.execute("COMMIT")
     # from here on whoever waits for the database waits in the event loop

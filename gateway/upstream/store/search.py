@@ -13,12 +13,13 @@ from typing import Any
 
 from gateway.query import Query, Sort
 from gateway.specs import FhirTables
-from gateway.upstream.store.conditions import Index, Sql
+from gateway.upstream.store.conditions import Index
 from gateway.upstream.store.extraction import value_rows
 from gateway.upstream.store.including import included
-from gateway.upstream.store.matching import body_of, few, matches
+from gateway.upstream.store.matching import body_of, few, in_order, matches
 from gateway.upstream.store.refusal import Refusal
 from gateway.upstream.store.schema import COLUMNS
+from gateway.upstream.store.statements import Sql
 from gateway.upstream.store.versions import Version
 
 PAGE = 50
@@ -71,6 +72,7 @@ def search(connection: sqlite3.Connection, searching: Searching, query: Query) -
     try:
         return _page(connection, searching, query)
     finally:
+        connection.set_progress_handler(None, 0)  # what interrupted the search would interrupt this too
         connection.execute("ROLLBACK")
 
 
@@ -132,7 +134,11 @@ def _total(connection: sqlite3.Connection, fitting: Sql) -> int:
 
 
 def _ordered(index: Index, query: Query, fitting: Sql, count: int, offset: int) -> Sequence[tuple[Any, ...]]:
-    """Rows of `matches` in order: sorted from their bodies where they are few, else by the index."""
+    """Rows of `matches` in order: as an index has them, sorted by their bodies where they are few, else by an index."""
+    if not query.sort:
+        window = in_order(index, query.type, (*query.clauses, *query.links), count, offset)
+        if window is not None:
+            return index.connection.execute(window.text, window.values).fetchall()
     if any(key.name not in _PLACES for key in query.sort) and (known := few(index, fitting)) is not None:
         for key in reversed(query.sort):
             known = _sorted(index, query.type, key, known)
@@ -145,13 +151,16 @@ def _sorted(
 ) -> list[tuple[tuple[Any, ...], Mapping[str, Any]]]:
     """In the order of one key, what is alike as it stood; who has no value comes last either way."""
     having, lacking = [], []
+    text = index.tables.search_parameters[type_, key.name].type == "string"
     for row, resource in known:
         if key.name in _PLACES:
-            values = {(row[_PLACES[key.name]],)}
+            values = [row[_PLACES[key.name]]]
         else:
-            values = value_rows(type_, key.name, index.tables)(resource)
+            # rows of a text without the text itself are but other ways to find it
+            rows = value_rows(type_, key.name, index.tables)(resource)
+            values = [value[0] for value in rows if not text or value[1]]
         if values:
-            best = (max if key.descending else min)(value[0] for value in values)
+            best = (max if key.descending else min)(values)
             having.append((best, row, resource))
         else:
             lacking.append((row, resource))
@@ -183,7 +192,9 @@ def _sort_value(index: Index, type_: str, key: Sort) -> Sql:
     table = index.tables.search_parameters[type_, key.name].type
     column = COLUMNS[table][0].split()[0]
     found = f"resource, {'max' if key.descending else 'min'}({column}) AS value"
-    return index.rows(table, (type_, key.name), select=found).sql()
+    # rows without their text are but other ways to find it
+    whole = (Sql("exact <> ''"),) if table == "string" else ()
+    return index.rows(table, (type_, key.name), whole, select=found).sql()
 
 
 def _version(index: Index, type_: str, row: tuple[Any, ...]) -> Version:

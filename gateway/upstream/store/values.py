@@ -20,6 +20,8 @@ from typing import Any
 Row = tuple[Any, ...]
 Convert = Callable[[Any], Sequence[Row]]
 
+KEPT = 2
+"""Number of what the index keeps of values: raise it when that changes, and stores make their index anew."""
 DAY = 86_400_000_000
 """Units: microseconds."""
 FIRST = -(2**62)
@@ -49,6 +51,18 @@ def fold(text: str) -> str:
         apart = unicodedata.normalize("NFKD", text)
         folded = "".join(c for c in apart if not unicodedata.combining(c)).casefold()
     return " ".join(folded.split())
+
+
+def without_punctuation(folded: str) -> str:
+    """Folded text as it is without its punctuation; a dash parts words, as a blank does.
+
+    Text that is punctuation alone stays as it is. Source: https://hl7.org/fhir/R4/search.html#string
+    """
+    if folded.replace(" ", "").isalnum():
+        return folded
+    categories = ((c, unicodedata.category(c)) for c in folded)
+    kept = "".join(" " if kind == "Pd" else c for c, kind in categories if kind == "Pd" or kind[0] != "P")
+    return " ".join(kept.split()) or folded
 
 
 def microseconds(moment: datetime) -> int:
@@ -101,25 +115,50 @@ def _period(value: Any) -> Sequence[Row]:
 
 
 def _timing(value: Any) -> Sequence[Row]:
+    """Of a schedule the outer limits alone."""
     rows = [row for event in _list(value.get("event")) for row in _moment(event)]
     bounds = _object(value.get("repeat")).get("boundsPeriod")
     rows.extend(_period(bounds) if isinstance(bounds, dict) else ())
-    return rows
+    return ((min(low for low, _ in rows), max(high for _, high in rows)),) if rows else ()
 
 
 def _text(value: Any) -> Sequence[Row]:
-    return ((fold(value), value),) if isinstance(value, str) and value else ()
+    """What a text is, and where it has punctuation what it is without.
+
+    Shape: the second of a row is the text itself, and empty in rows that are but another way to find it.
+    """
+    if not isinstance(value, str) or not value:
+        return ()
+    folded = fold(value)
+    plain = without_punctuation(folded)
+    return ((folded, value),) if plain == folded else ((folded, value), (plain, ""))
 
 
-def _texts(*names: str) -> Convert:
+def family(value: Any) -> Sequence[Row]:
+    """A family name, and from each of its further words on: who looks for the second of two finds them too."""
+    rows = _text(value)
+    if not rows or " " not in rows[0][0]:
+        return rows
+    words = rows[0][0].split(" ")
+    return (*rows, *((" ".join(words[start:]), "") for start in range(1, len(words))))
+
+
+def _texts(*names: str, **others: Convert) -> Convert:
+    converts = {**dict.fromkeys(names, _text), **others}
+
     def convert(value: Any) -> list[Row]:
-        return [row for name in names for text in _list(value.get(name)) for row in _text(text)]
+        return [row for name, rows in converts.items() for text in _list(value.get(name)) for row in rows(text)]
 
     return convert
 
 
 def _code(value: Any) -> Sequence[Row]:
     return ((value, ""),) if isinstance(value, str) else ()
+
+
+def _any_case(value: Any) -> Sequence[Row]:
+    """A code that is plain text, found whatever the case. Source: https://hl7.org/fhir/R4/search.html#token."""
+    return ((value.casefold(), ""),) if isinstance(value, str) else ()
 
 
 def _boolean(value: Any) -> Sequence[Row]:
@@ -262,13 +301,14 @@ def _of(convert: Convert) -> Convert:
     return lambda value: convert(value) if isinstance(value, dict) else ()
 
 
-_PLAIN_CODES = dict.fromkeys(("code", "string", "id", "uri", "oid", "uuid", "url", "canonical"), _code)
+_PLAIN_CODES = dict.fromkeys(("code", "id", "uri", "oid", "uuid", "url", "canonical"), _code)
 _MOMENTS = dict.fromkeys(("date", "dateTime", "instant"), _moment)
-_NAME = _texts("text", "family", "given", "prefix", "suffix")
+_NAME = _texts("text", "family", "given", "prefix", "suffix", family=family)
 _ADDRESS = _texts("text", "line", "city", "district", "state", "postalCode", "country")
 
 CONVERTERS: dict[tuple[str, str], Convert] = {
     **{("token", name): convert for name, convert in _PLAIN_CODES.items()},
+    ("token", "string"): _any_case,
     ("token", "boolean"): _boolean,
     ("token", "Coding"): _of(_coding),
     ("token", "CodeableConcept"): _of(_concept),

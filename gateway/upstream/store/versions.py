@@ -17,10 +17,10 @@ from gateway.upstream import wire
 from gateway.upstream.store import splice
 from gateway.upstream.store.extraction import Extractor, Rows, compile_type
 from gateway.upstream.store.refusal import Refusal
-from gateway.upstream.store.schema import COLUMNS, parameters
+from gateway.upstream.store.schema import COLUMNS, GONE, parameters
 from gateway.upstream.store.values import Row, microseconds
 
-_STANDING = "SELECT key, id, version, updated, body FROM resource WHERE type = ? AND id = ?"
+_STANDING = "SELECT key, id, version, updated, body FROM resource WHERE type IN (?, ?) AND id = ?"
 _AT_ONCE = 500
 _MANY = (
     " SELECT wanted.type, wanted.id, version, updated, body FROM wanted CROSS JOIN resource"
@@ -32,6 +32,7 @@ _MANY = (
 class Version:
     """One version of a resource as it is stored.
 
+    Shape: a deletion is a version without a body.
     Units: `updated` in microseconds since 1970, whole milliseconds.
     """
 
@@ -45,6 +46,11 @@ class Version:
     def etag(self) -> str:
         """Weak entity tag. Source: https://hl7.org/fhir/R4/http.html#versioning."""
         return f'W/"{self.version}"'
+
+    @property
+    def deleted(self) -> bool:
+        """Whether this version is that the resource is no more."""
+        return not self.body
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +67,15 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What became of a draft: `status` 201 created, 200 updated or the same as before."""
+    """What became of a change.
+
+    Shape: `status` 201 created, 200 updated or the same as before, 204 deleted; no version where nothing was there to
+    delete. `changed` says whether it is a new version.
+    """
 
     status: int
-    version: Version
+    version: Version | None
+    changed: bool = True
 
 
 @functools.lru_cache(maxsize=1024)
@@ -75,8 +86,8 @@ def instant(updated: int) -> str:
 
 
 def standing(connection: sqlite3.Connection, type_: str, id_: str) -> Version | None:
-    """The version that stands."""
-    row = connection.execute(_STANDING, (type_, id_)).fetchone()
+    """The version that stands, maybe a deletion."""
+    row = connection.execute(_STANDING, (type_, GONE + type_, id_)).fetchone()
     return None if row is None else Version(type_, *row[1:])
 
 
@@ -93,7 +104,7 @@ def standing_many(connection: sqlite3.Connection, names: Sequence[tuple[str, str
 
 def history(connection: sqlite3.Connection, type_: str, id_: str) -> list[Version]:
     """All versions, newest first."""
-    row = connection.execute(_STANDING, (type_, id_)).fetchone()
+    row = connection.execute(_STANDING, (type_, GONE + type_, id_)).fetchone()
     if row is None:
         return []
     past = connection.execute(
@@ -103,8 +114,8 @@ def history(connection: sqlite3.Connection, type_: str, id_: str) -> list[Versio
 
 
 def version(connection: sqlite3.Connection, type_: str, id_: str, number: int) -> Version | None:
-    """One version by its number."""
-    row = connection.execute(_STANDING, (type_, id_)).fetchone()
+    """One version by its number, maybe a deletion."""
+    row = connection.execute(_STANDING, (type_, GONE + type_, id_)).fetchone()
     if row is None or row[2] == number:
         return None if row is None else Version(type_, *row[1:])
     past = connection.execute(
@@ -188,14 +199,14 @@ class Versions:
         return self._connection
 
     def replaced(self, type_: str, id_: str, if_match: str | None) -> tuple[int, Version] | None:
-        """The resource that a write under an id replaces: its number and standing version.
+        """The resource that a write under an id replaces: its number and standing version, maybe a deletion.
 
         Errors: Refusal (412) where `if_match` names another version.
         """
-        row = self._connection.execute(_STANDING, (type_, id_)).fetchone()
+        row = self._connection.execute(_STANDING, (type_, GONE + type_, id_)).fetchone()
         old = None if row is None else Version(type_, *row[1:])
-        if if_match is not None and (old is None or if_match != old.etag):
-            held = f"version {old.version} stands" if old else "there is no such resource"
+        if if_match is not None and (old is None or old.deleted or if_match != old.etag):
+            held = f"version {old.version} stands" if old and not old.deleted else "there is no such resource"
             raise Refusal(412, "conflict", f"If-Match asks for {if_match}: {held}", f"{type_}/{id_}")
         return None if old is None else (row[0], old)
 
@@ -204,13 +215,27 @@ class Versions:
         if replaced is None:
             return Written(201, self._create(draft, id_))
         key, old = replaced
+        if old.deleted:
+            return Written(201, self._update(key, old, {}, draft))
         written = splice.head(draft.type, id_, old.version, instant(old.updated))
         if old.body[len(written) :] == draft.content:
-            return Written(200, old)
+            return Written(200, old, changed=False)
         before = wire.loads(old.body)
         if _same(_told(before), _told({**draft.resource, "id": id_})):
-            return Written(200, old)
+            return Written(200, old, changed=False)
         return Written(200, self._update(key, old, before, draft))
+
+    def delete(self, replaced: tuple[int, Version] | None) -> Written:
+        """End what stands; nothing where nothing does. Its index rows hold until now."""
+        if replaced is None:
+            return Written(204, None, changed=False)
+        key, old = replaced
+        if old.deleted:
+            return Written(204, old, changed=False)
+        new = Version(old.type, old.id, old.version + 1, self._updated, b"")
+        self._supersede(key, new)
+        self._index(key, self.extractor(old.type).rows(wire.loads(old.body)), {})
+        return Written(204, new)
 
     def _create(self, draft: Draft, id_: str) -> Version:
         new = self._version(draft, id_, 1)
@@ -222,27 +247,34 @@ class Versions:
         return new
 
     def _update(self, key: int, old: Version, before: Mapping[str, Any], draft: Draft) -> Version:
-        execute = self._connection.execute
         new = self._version(draft, old.id, old.version + 1)
+        self._supersede(key, new)
+        extractor = self.extractor(old.type)
+        self._index(key, extractor.rows(before), extractor.rows(draft.resource))
+        return new
+
+    def _supersede(self, key: int, new: Version) -> None:
+        """Make a version the standing one, what stood a past one."""
+        execute = self._connection.execute
         execute(
             "INSERT INTO past (resource, version, since, until, updated, body) "
             "SELECT key, version, since, ?, updated, body FROM resource WHERE key = ?",
             (self._moment, key),
         )
         execute(
-            "UPDATE resource SET version = ?, since = ?, updated = ?, body = ? WHERE key = ?",
-            (new.version, self._moment, new.updated, new.body, key),
+            "UPDATE resource SET type = ?, version = ?, since = ?, updated = ?, body = ? WHERE key = ?",
+            (GONE + new.type if new.deleted else new.type, new.version, self._moment, new.updated, new.body, key),
         )
-        extractor = self.extractor(old.type)
-        rows, new_rows = extractor.rows(before), extractor.rows(draft.resource)
+
+    def _index(self, key: int, before: Rows, now: Rows) -> None:
+        """End the index rows that hold no more and keep those that hold from now on."""
         none: set[Row] = set()
-        for table in rows.keys() | new_rows.keys():
-            was, is_ = rows.get(table, none), new_rows.get(table, none)
+        for table in before.keys() | now.keys():
+            was, is_ = before.get(table, none), now.get(table, none)
             ended = [(self._moment, *row, key) for row in self._numbered(table, was - is_)]
             if ended:
                 self._connection.executemany(self._ends[table], ended)
             self._insert({table: is_ - was}, key)
-        return new
 
     def _version(self, draft: Draft, id_: str, number: int) -> Version:
         body = splice.head(draft.type, id_, number, instant(self._updated)) + draft.content

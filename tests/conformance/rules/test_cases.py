@@ -131,6 +131,7 @@ BESIDE = {
     "lists/bad.csv": b"nhs-number\n9990000018\n9990000019\n",
     "lists/latin.csv": b"nhs-number\n\xe9\n",
     "lists/old.csv": b"# as of 2026-05-01\nnhs-number\n9990000018\n",
+    "lists/early.csv": b"# as of 2062-05-01\nnhs-number\n9990000018\n",
     "codes/fine.csv": b"system,code,display\nhttp://snomed.info/sct,29857009,Chest pain\n",
     "lists/empty.csv": b"nhs-number\n",
     "codes/empty.csv": b"system,code\n",

@@ -10,12 +10,13 @@ from gateway import assemble, trials
 from gateway.language.nodes import Text
 from gateway.rules.trial.given import World
 from gateway.rules.trial.suite import Result, results
+from tests import loading
 from tests.conformance.rules.support import ROOT, loaded, read, vocabulary
 
 
 @functools.cache
 def decisions() -> assemble.Decisions:
-    return assemble.decisions(ROOT / "rules", ROOT / "specs")
+    return loading.decisions(ROOT / "rules", ROOT / "specs")
 
 
 @dataclass(frozen=True, slots=True)
