@@ -66,6 +66,9 @@ FLAG: Json = {
 }
 
 
+TO_DELETE = ("to-delete-1", "to-delete-2")
+
+
 def bodies(*suffixes: str) -> st.SearchStrategy[bytes]:
     """Samples as they are, samples with a part cut out or put in, and anything at all."""
     whole = [path.read_bytes() for suffix in suffixes for path in sorted(SAMPLES.glob(f"*/*{suffix}"))]
@@ -163,6 +166,13 @@ def world(demo: Server) -> Iterator[World]:
         headers={**one.headers("createFlag"), "Content-Type": "application/fhir+json"},
     )  # fmt: skip
     assert made.status_code == 201, made.text
+    last = {"reference": f"Patient/{max(one.patients)}"}  # somebody whose flags no other operation is tried on
+    for id_ in TO_DELETE:
+        put = requests.put(
+            f"{demo.url}/Flag/{id_}", json={**FLAG, "id": id_, "subject": last}, timeout=30,
+            headers={**one.headers("updateFlag"), "Content-Type": "application/fhir+json"},
+        )  # fmt: skip
+        assert put.status_code == 201, put.text
     yield one
     for client in one.clients.values():
         client.close()
@@ -170,6 +180,9 @@ def world(demo: Server) -> Iterator[World]:
 
 Requests = Iterator[tuple[int, Json]]
 JSON: Mapping[str, str] = {"media_type": "application/fhir+json"}
+PATCH: Mapping[str, str] = {"media_type": "application/json-patch+json"}
+CHANGE = [{"op": "replace", "path": "/status", "value": "inactive"}]
+NO_START = [{"op": "replace", "path": "/period", "value": {"end": "2026-02-01"}}]
 FORM: Mapping[str, str] = {"media_type": "application/x-www-form-urlencoded"}
 
 
@@ -210,6 +223,24 @@ def of_update_where(_: Json, id_: str) -> Requests:
     yield 200, {"query": {"_id": id_}, "body": {**FLAG, "status": "inactive"}, **JSON}
 
 
+def of_patch(_: Json, id_: str) -> Requests:
+    yield 200, {"path_parameters": {"id": id_}, "body": CHANGE, **PATCH}
+    yield 422, {"path_parameters": {"id": id_}, "body": NO_START, **PATCH}
+
+
+def of_patch_where(_: Json, id_: str) -> Requests:
+    yield 200, {"query": {"_id": id_}, "body": CHANGE, **PATCH}
+
+
+def of_delete(_: Json, __: str) -> Requests:
+    yield 204, {"path_parameters": {"id": TO_DELETE[0]}}
+    yield 404, {"path_parameters": {"id": "there-is-none"}}
+
+
+def of_delete_where(_: Json, __: str) -> Requests:
+    yield 204, {"query": {"_id": TO_DELETE[1]}}
+
+
 ON_TYPES: Mapping[str, Callable[[Json, str], Requests]] = {
     "search": of_search,
     "searchByPost": of_search_by_post,
@@ -219,6 +250,10 @@ ON_TYPES: Mapping[str, Callable[[Json, str], Requests]] = {
     "create": of_create,
     "update": of_update,
     "updateWhere": of_update_where,
+    "patch": of_patch,
+    "patchWhere": of_patch_where,
+    "delete": of_delete,
+    "deleteWhere": of_delete_where,
 }
 
 
