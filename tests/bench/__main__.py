@@ -7,6 +7,7 @@ rounds; trust ratios more than figures.
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import tempfile
 import timeit
@@ -40,6 +41,12 @@ from tests.traffic import (
 )  # fmt: skip
 
 RESULTS = Path(__file__).parent / "results.md"
+MARK = re.compile(r"^<!-- (\w+) -->$", re.MULTILINE)
+"""Stands before each section."""
+HEAD = """# Bench
+
+Written by `make bench`, section by section (`python -m tests.bench --only NAME` measures one again): one run each,
+medians of the rounds; the load comes from the same machine."""
 
 
 async def ingest(server: Server, seconds: float, rounds: int) -> dict[int, Figure]:
@@ -205,21 +212,25 @@ def main() -> None:
     parser.add_argument("--filled", type=int, nargs="*", default=beside_hapi.SIZES, help="resources beside HAPI")
     parser.add_argument("--grown", type=int, nargs="*", default=growth.SIZES, help="resources of the store alone")
     parser.add_argument("--lengths", type=int, nargs="*", default=csv_file.LENGTHS, help="rows of CSV files")
-    parser.add_argument("--no-write", action="store_true", help="print only; so does a part by --only")
+    parser.add_argument(
+        "--no-write", action="store_true", help="print only; else the sections that were measured are written"
+    )
     options = parser.parse_args()
-    chosen = options.only or list(SECTIONS)
-    lines = [
-        "# Bench", "", "Written by `make bench`: one run, medians of the rounds; the load comes from the same machine.",
-        "", f"Machine: {machine()}",
-    ]  # fmt: skip
-    for name in SECTIONS:
-        if name in chosen:
-            with tempfile.TemporaryDirectory() as folder:
-                lines += SECTIONS[name](Path(folder), options)
-    text = "\n".join(lines)
-    print(text)  # noqa: T201 - the figures are what this command is for
-    if not options.no_write and options.only is None:
-        RESULTS.write_text(text + "\n", "utf-8")
+    measured: dict[str, str] = {}
+    for name in options.only or SECTIONS:
+        with tempfile.TemporaryDirectory() as folder:
+            lines = SECTIONS[name](Path(folder), options)
+        measured[name] = "\n".join([f"Measured on {machine()}.", *lines])
+        print(measured[name], flush=True)  # noqa: T201 - the figures are what this command is for
+        if not options.no_write:
+            RESULTS.write_text(written(RESULTS.read_text("utf-8") if RESULTS.exists() else "", measured), "utf-8")
+
+
+def written(before: str, measured: Mapping[str, str]) -> str:
+    """The file of results with the sections that were measured, and those of before that were not."""
+    kept = dict(zip(*[iter(MARK.split(before)[1:])] * 2, strict=True))
+    every = {**{name: text.strip("\n") for name, text in kept.items()}, **measured}
+    return "\n\n".join([HEAD, *(f"<!-- {name} -->\n{every[name]}" for name in SECTIONS if name in every)]) + "\n"
 
 
 if __name__ == "__main__":
