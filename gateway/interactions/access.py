@@ -20,7 +20,7 @@ from gateway.interactions.scoped import Narrowing, settled
 from gateway.interactions.scopes import bounds, covers
 from gateway.journal import AuditRow
 from gateway.rules import Decision, Facts
-from gateway.rules.around import Reading, Want, kind_of, reading
+from gateway.rules.around import Reading, Want, is_patients, kind_of, reading
 from gateway.upstream import Answer, FhirServer, TargetDown
 
 TAKEN = ("application/fhir+json", "application/json", "application/*", "*/*", "text/json", "json")
@@ -205,7 +205,8 @@ def may_tell(call: Call, resource: Resource, one: fhir.Telling) -> bool:
         return reference == "#" or reference[1:] in inside
     kind = kind_of(one.value, resource)
     if kind is None:
-        return reference is None and (not _of_patients(call, one.path) or _all_told(call, "Patient"))
+        patients = _of_patients(call, one.path) or is_patients(one.value, call.gateway.tables)
+        return reference is None and (not patients or _all_told(call, "Patient"))
     right = readable(call, kind)
     if right is None:
         return False
@@ -280,10 +281,14 @@ def loaded(server: FhirServer, answer: Answer) -> Resource:
         found = fhir.load(answer.body)
     except fhir.JsonError as fault:
         raise TargetDown(server.name, "its answer is no FHIR resource") from fault
-    if not server.names_itself(answer.body):
-        return found
-    if found.get("type") not in PAGES or found["resourceType"] != "Bundle":
-        return server.taken_out(found)
+    if found["resourceType"] != "Bundle" or str(found.get("type")) not in PAGES:
+        return server.taken_out(found) if server.names_itself(answer.body) else found
+    parts = found.get("link", []), found.get("entry", [])
+    if not all(isinstance(part, list) and all(isinstance(one, dict) for one in part) for part in parts):
+        raise TargetDown(server.name, "its answer is a Bundle whose links and entries are none")
+    told = [one.get(name) for part, name in zip(parts, ("url", "fullUrl"), strict=True) for one in part]
+    if not server.names_itself(answer.body, [text for text in told if isinstance(text, str)]):
+        return found  # it names itself where its pages and entries are, and nowhere else
     entries = [
         {**entry, "resource": server.taken_out(entry["resource"])} if isinstance(entry.get("resource"), dict) else entry
         for entry in found.get("entry", ())

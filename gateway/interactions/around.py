@@ -20,9 +20,9 @@ from gateway.upstream import FhirServer
 
 AT_ONCE = 100
 """Resources that are read in one exchange."""
-MOST_PAGES = 20
+MOST_PAGES = 100
 """Pages looked through for what refers to one resource; past them it counts as not found."""
-PAGE = "200"
+PAGE = "500"
 IN_FLIGHT = 8
 CLIENT_ERROR = 400
 

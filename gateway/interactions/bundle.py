@@ -14,6 +14,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
+import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -21,6 +22,7 @@ from gateway import fhir
 from gateway.interactions import conditions, respond
 from gateway.interactions.access import Call, called
 from gateway.interactions.conditions import Conditions
+from gateway.interactions.faults import trace
 from gateway.interactions.headers import ORGANISATION, once, shown
 from gateway.interactions.history import versions
 from gateway.interactions.read import fetched
@@ -34,6 +36,7 @@ from gateway.journal import JournalUnavailable
 from gateway.source import nearest
 from gateway.upstream import TargetDown
 
+log = structlog.get_logger()
 MOST_ENTRIES = 500
 KINDS = ("batch", "transaction")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -137,6 +140,10 @@ async def _batch(call: Call, entries: list[dict[str, Any]], wanted: str) -> list
             # what was stored before this entry is told all the same
             words = error("transient", "the audit can't be written; send this entry again later", None, "JRN-01")
             told = Reply(503, respond.outcome_body((words,), call.gateway.clock()))
+        except Exception as fault:  # noqa: BLE001 - what was stored before this entry is told all the same
+            log.error("fault", request=call.seen["request"], **trace(fault))
+            words = error("exception", "the gateway failed on this entry; tell its operator", None, "HTTP-500")
+            told = Reply(500, respond.outcome_body((words,), call.gateway.clock()))
         answered.append(_entry(told))
     return answered
 

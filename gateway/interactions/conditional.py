@@ -23,15 +23,23 @@ def overlapping(sends: Sequence[Sent]) -> Sent | None:
 
     Source: https://hl7.org/fhir/R4/http.html#trules, resolved identities must not overlap.
     """
-    before: set[tuple[str, str]] = set()
+    before: set[tuple[str, object]] = set()
     for sent in sends:
         if sent.condition is None:
             continue
-        condition = sent.type, criteria_of(sent)
+        condition = sent.type, _same(criteria_of(sent))
         if condition in before:
             return sent
         before.add(condition)
     return None
+
+
+def _same(criteria: str) -> object:
+    """What two spellings of one condition have in common; one that can't be read is refused later."""
+    try:
+        return tuple(sorted(pairs_of(criteria)))
+    except ValueError:
+        return criteria
 
 
 def criteria_of(sent: Sent) -> str:

@@ -139,7 +139,8 @@ def _wanted(call: Call, pairs: Sequence[tuple[str, str]]) -> Wanted:
     count = sent.get("_count", str(settings.page_size))
     if not (count.isascii() and count.isdigit() and int(count[:9]) > 0):
         raise Refused("unreadable", error("value", "_count is a number above 0", "_count", "HTTP-O05"))
-    return Wanted(since_of(sent.get("_since")), types_of(call, sent.get("_type")), min(int(count), settings.page_limit))
+    most = min(int(count[:9]), settings.page_limit)
+    return Wanted(since_of(sent.get("_since")), types_of(call, sent.get("_type")), most)
 
 
 def since_of(text: str | None) -> datetime | None:

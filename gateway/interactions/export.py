@@ -77,6 +77,7 @@ async def export(request: Request) -> Response:
             tuple(one.name for one in types), gateway.clock(), folder,
         )  # fmt: skip
 
+    _check_few(call)  # others may have begun while the audit was written
     try:
         one = _exports(call).begin(made, partial(_written, call, types, since), gateway.clock)
     except OSError as fault:
@@ -209,12 +210,17 @@ def _asked(call: Call, request: Request, within: str | None) -> tuple[tuple[Type
     if sent.get("_outputFormat", NDJSON).replace(" ", "+") not in FORMATS:
         words = f"files are {NDJSON} alone"
         raise Refused("unreadable", error("not-supported", words, "_outputFormat", "HTTP-O05"))
+    _check_few(call)
+    return types, since
+
+
+def _check_few(call: Call) -> None:
+    """Whether the caller may begin another export. Errors: Refused (429)."""
     if _exports(call).under_way(call.asking.caller.name) >= MOST_AT_ONCE:
         words = f"{MOST_AT_ONCE} exports of yours are under way; wait for one, or end it by DELETE"
         raise Refused(
             "too-many", error("throttled", words, None, "HTTP-O08"), headers={"Retry-After": ASK_AGAIN}, status=429
         )
-    return types, since
 
 
 def _types(call: Call, named: frozenset[str] | None, within: str | None) -> tuple[Type, ...]:

@@ -16,9 +16,9 @@ from gateway import query
 from gateway.interactions.access import Resource, loaded
 from gateway.interactions.paging import START, Place
 from gateway.interactions.refused import Refused, error
-from gateway.upstream import FhirServer
+from gateway.upstream import FhirServer, TargetDown
 
-MOST_FETCHES = 500
+MOST_FETCHES = 200
 """Upstream pages looked through for one page; one that ends early with more behind it tells of what is hidden."""
 MOST_COUNTED = 200
 """Upstream pages of one count, or of what a chain leads to: the upstream can't tell what a caller may see."""
@@ -58,11 +58,12 @@ class Page:
 async def filled(server: FhirServer, asked: query.Query, place: Place, releasing: Releasing, *, limit: int) -> Page:
     """Fill a page.
 
-    Shape: `asked` carries the page's size; `limit` is the size of the pages that a total is counted by.
+    Shape: `asked` carries the page's size; `limit` is the size of the upstream's pages where each resource is judged:
+    were they the caller's, how far it may look would hang on how much is hidden.
     Errors: TargetDown; Refused (400) where the upstream doesn't take the search, or too much is looked through.
     """
     wanted, judged = asked.count or 0, releasing.judged
-    sent = replace(asked, total="none") if judged else asked
+    sent = replace(asked, total="none", count=limit) if judged else asked
     found: list[Resource] = []
     following, total = None, None
     at = place
@@ -73,6 +74,7 @@ async def filled(server: FhirServer, asked: query.Query, place: Place, releasing
         room = wanted - len(found)
         found += shown[:room]
         behind = _next(bundle)
+        _check_onwards(server, at, behind)
         if len(shown) > room:
             following = Place(at.address, at.skip + room)
             break
@@ -123,6 +125,7 @@ async def pages(server: FhirServer, asked: query.Query, releasing: Releasing) ->
         behind = _next(bundle)
         if behind is None:
             return
+        _check_onwards(server, at, behind)
         at = Place(behind)
     words = f"there is too much {asked.type} to see what of it you may see; ask for less"
     raise Refused("unreadable", error("too-costly", words, None, "HTTP-F10"))
@@ -132,7 +135,32 @@ async def _fetched(server: FhirServer, asked: query.Query, at: Place) -> dict[st
     answer = await (server.search(asked.type, query.render(asked)) if at.address is None else server.page(at.address))
     if answer.status >= 400:  # noqa: PLR2004 - HTTP's first client error
         raise Refused("failed", error("processing", "the FHIR server did not take this search"), status=400)
-    return loaded(server, answer)
+    return _page_of(server, loaded(server, answer))
+
+
+def _check_onwards(server: FhirServer, at: Place, behind: str | None) -> None:
+    """Whether the next page is another one. Errors: TargetDown."""
+    if behind is not None and behind == at.address:
+        raise TargetDown(server.name, "its next page is the page itself")
+
+
+def _page_of(server: FhirServer, bundle: dict[str, Any]) -> dict[str, Any]:
+    """A searchset whose entries are resources with a type and an id.
+
+    Errors: TargetDown.
+    """
+    if bundle.get("resourceType") != "Bundle" or bundle.get("type") != "searchset":
+        raise TargetDown(server.name, "its answer to a search is no searchset")
+    entries, links = bundle.get("entry", []), bundle.get("link", [])
+    resources = [one["resource"] for one in entries if one.get("resource") is not None]
+    told = all(
+        isinstance(one, dict) and isinstance(one.get("resourceType"), str) and isinstance(one.get("id"), str)
+        for one in resources
+        if not (isinstance(one, dict) and one.get("resourceType") == "OperationOutcome")
+    )
+    if not told or any(one.get("relation") == "next" and not isinstance(one.get("url"), str) for one in links):
+        raise TargetDown(server.name, "its answer to a search has resources without type or id, or no next page")
+    return bundle
 
 
 def _resources(bundle: dict[str, Any]) -> list[Resource]:

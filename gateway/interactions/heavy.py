@@ -19,3 +19,8 @@ async def worked(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwa
     Errors: what the work raises.
     """
     return work(*args, **kwargs) if size < LARGE else await asyncio.to_thread(work, *args, **kwargs)
+
+
+def size_of(value: object) -> int:
+    """About how large a JSON value is that was read before. Units: characters."""
+    return len(repr(value))

@@ -5,6 +5,7 @@ Source: "The way of one search" in `architecture.md` of the design; https://hl7.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Literal
 from urllib.parse import parse_qsl, urlencode
@@ -26,7 +27,7 @@ from gateway.interactions.refused import Refused, error
 from gateway.interactions.respond import Reply
 from gateway.interactions.scopes import check_access
 from gateway.interactions.shaping import Pairs, counts_alone, parsed, shaped, usable
-from gateway.upstream import FhirServer
+from gateway.upstream import FhirServer, TargetDown
 
 PAGE = "_page"
 Mode = Literal["match", "include"]
@@ -70,11 +71,14 @@ async def searched(call: Call, resource_type: str, sent: Pairs, *, shown: bool) 
         check_access(call.asking.scopes, action, resource_type)
         plan, comes = _planned(call, asked, server)
         view = " ".join((gateway.rules.digest, *(rule for one in plan.search.judgings for rule in one.decision.by)))
-        page = await _page(call, plan, START if ticket is None else _place(ticket, view), by)
-        more = await included(call, comes, page.resources, by)
+        async with asyncio.timeout(gateway.settings.answer_within):
+            page = await _page(call, plan, START if ticket is None else _place(ticket, view), by)
+            more = await included(call, comes, page.resources, by)
     except Refused as refusal:
         await refused(call, action, what, refusal)
         raise
+    except TimeoutError as fault:
+        raise TargetDown(server.name, "what this search asks of it takes too long: ask for less") from fault
     every = (*page.resources, *more)
     names = tuple(f"{resource['resourceType']}/{resource['id']}" for resource in every)
     rules = tuple(sorted({*(rule for one in plan.search.judgings for rule in one.decision.by), *by}))

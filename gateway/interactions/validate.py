@@ -16,6 +16,7 @@ from gateway.interactions import respond
 from gateway.interactions.access import Call, Resource, called, record, refused, served
 from gateway.interactions.conditions import NONE
 from gateway.interactions.headers import shown
+from gateway.interactions.heavy import size_of, worked
 from gateway.interactions.operation import Operating, only_known, operating
 from gateway.interactions.read import fetched
 from gateway.interactions.refused import Refused, error
@@ -48,7 +49,7 @@ async def validate(request: Request) -> Response:
     resource, mode = sent
     if resource is None:
         resource = await _standing(call, kind, path.get("id"))
-    found = _found(call, under, resource, kind, path.get("id"), mode)
+    found = await worked(size_of(resource), _found, call, under, resource, kind, path.get("id"), mode)
     call.seen.update(rules=under.decision.by, outcome="permit")
     await record(call, ACTION, kind, rules=under.decision.by, outcome="permit")
     told = respond.whole_outcome(found or (Finding("information", "informational", "valid"),), call.gateway.clock())
@@ -122,10 +123,11 @@ def _found(
     if id_ is not None and resource.get("id") != id_:
         found.append(error("invalid", "the resource needs the id that the address says", f"{kind}.id", "HTTP-W06"))
     if mode is not None and not found:
-        rules = call.gateway.rules
-        facts = call.asking.facts(
-            call.gateway, mode, type=kind, data_type="Fhir", received=under.facts.now,
-            resources={kind: [(kind, resource)]},
-        )  # fmt: skip
-        found += [f for name in rules.serving(kind) for f in rules.check_submitted(facts, name, [(kind, resource)])]
+        rules, own = call.gateway.rules, tuple(call.asking.caller.connects_as)
+        for name in rules.serving(kind):
+            facts = call.asking.facts(
+                call.gateway, mode, type=kind, domain=name, organisation=own[0] if len(own) == 1 else call.organisation,
+                data_type="Fhir", received=under.facts.now, resources={kind: [(kind, resource)]},
+            )  # fmt: skip
+            found += rules.check_submitted(facts, name, [(kind, resource)])
     return tuple(found)

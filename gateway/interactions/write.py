@@ -26,6 +26,7 @@ from gateway.interactions.conditional import overlapping, place
 from gateway.interactions.conditions import version_of
 from gateway.interactions.deleted import last_seen
 from gateway.interactions.headers import ORGANISATION, once, shown
+from gateway.interactions.heavy import size_of, worked
 from gateway.interactions.judge_write import (
     Authority,
     Change,
@@ -178,7 +179,7 @@ async def written(call: Call, sends: Sequence[Sent]) -> tuple[Done, ...]:
     authorities = []
     for sent in sends:
         async with audited(call, sent):
-            authorities.append(authorised(call, sent))
+            authorities.append(await worked(size_of(sent.resource), authorised, call, sent))
     server = await _one_server(call, authorities)
     twice = overlapping(sends)
     if twice is not None:
@@ -204,7 +205,10 @@ async def written(call: Call, sends: Sequence[Sent]) -> tuple[Done, ...]:
             if answer.status not in LOST_RACE:
                 return await _told(call, server, changes, answer)
     words = "others changed the same resources again and again; send it again"
-    raise Refused("conflict", error("conflict", words, None, "HTTP-W18"))
+    lost = Refused("conflict", error("conflict", words, None, "HTTP-W18"))
+    for sent in sends:  # what was recorded as permitted was not done
+        await refused(call, sent.action, sent.type, lost)
+    raise lost
 
 
 async def _one_server(call: Call, authorities: Sequence[Authority]) -> FhirServer:

@@ -65,7 +65,7 @@ def subjects(resource_type: str, elements: Elements, tables: FhirTables) -> Subj
         for parameter in (tables.search_parameters[resource_type, name],)
         for path in _paths(parameter.fhirpath, resource_type)
     ]
-    numbers = frozenset(one.system for one in tables.identities.get(PATIENT, ()) if one.system)
+    numbers = _numbers(tables)
 
     def found(resource: Resource) -> tuple[Reading | None, ...]:
         named: dict[Reading | None, None] = {}
@@ -113,6 +113,16 @@ def _patient(value: Any, resource: Resource, numbers: frozenset[str], *, of_pati
     return of_patients or numbered or "reference" in value
 
 
+def is_patients(value: Mapping[str, Any], tables: FhirTables) -> bool:
+    """Whether a reference has a number by which patients are known here, whatever element it stands in."""
+    identifier = value.get("identifier")
+    return isinstance(identifier, dict) and identifier.get("system") in _numbers(tables)
+
+
+def _numbers(tables: FhirTables) -> frozenset[str]:
+    return frozenset(one.system for one in tables.identities.get(PATIENT, ()) if one.system)
+
+
 def kind_of(value: Mapping[str, Any], resource: Resource) -> str | None:
     """The type of what a reference names; None where nothing tells it.
 
@@ -134,9 +144,17 @@ def _named(value: Mapping[str, Any]) -> Reading | None:
     return reading(value.get("reference"), (PATIENT,))
 
 
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+
+
+def is_id(text: str) -> bool:
+    """Whether a text can be a resource's id; what can't, as `$everything`, might be read as another address."""
+    return _ID.fullmatch(text) is not None and text not in {".", ".."}
+
+
 def reading(reference: object, types: Iterable[str]) -> Reading | None:
     """The resource that a relative reference names, if it is of one of these types."""
     parts = reference.split("/") if isinstance(reference, str) else []
-    if len(parts) not in {2, 4} or parts[0] not in set(types) or not parts[1]:
+    if len(parts) not in {2, 4} or parts[0] not in set(types) or not is_id(parts[1]):
         return None
     return Reading(parts[0], parts[1])

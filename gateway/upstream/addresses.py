@@ -7,6 +7,7 @@ Source: `facade.md` of the design, "Links"; https://hl7.org/fhir/R4/references.h
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -22,9 +23,9 @@ class OwnAddress:
         self._host = (self._parts.hostname or "").lower()
         self._bytes = self._host.encode()
 
-    def named_in(self, body: bytes) -> bool:
-        """Whether a body may name the server, at the price of one look at it."""
-        return self._bytes in body.lower()
+    def named_in(self, body: bytes, beside: Iterable[str] = ()) -> bool:
+        """Whether a body may name the server, at the price of one look at it; more often than these texts of it do."""
+        return body.lower().count(self._bytes) > sum(text.lower().count(self._host) for text in beside)
 
     def relative(self, address: str) -> str:
         """An address below the server's, without it; any other as it is."""

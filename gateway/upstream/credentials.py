@@ -160,7 +160,7 @@ class ClientToken:
         }
         form = {"grant_type": "client_credentials"} | ({"scope": self._scope} if self._scope else {})
         try:
-            answer = await self._client.post(self._address, data=form, headers=headers)
+            answer = await self._client.post(self._address, data=form, headers=headers, timeout=TOKEN_TIMEOUT)
         except (httpx.HTTPError, aiohttp.ClientError, OSError):
             # the cause is left out: what it holds may print the request
             raise CredentialsError("its token endpoint can't be reached") from None

@@ -40,7 +40,7 @@ class EmbeddedServer(FhirServer):
         self._app = app
         self._writer = writer
 
-    def names_itself(self, body: bytes) -> bool:  # noqa: ARG002 - as of any server
+    def names_itself(self, body: bytes, beside: Iterable[str] = ()) -> bool:  # noqa: ARG002 - as of any server
         """Never: what is kept here was written by the gateway, which made such references relative."""
         return False
 

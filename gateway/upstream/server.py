@@ -160,7 +160,8 @@ class FhirServer:
         Shape: `gone` gathers those that were deleted.
         Errors: TargetDown, also where the server answers some entry with neither the resource nor 404 or 410.
         """
-        wanted = list(dict.fromkeys(names))
+        # what can't be such a resource might be read as another address
+        wanted = [name for name in dict.fromkeys(names) if _TYPE.fullmatch(name[0]) and _named(name[1])]
         if not wanted:
             return {}
         batch = fhir.dump(fhir.batch([fhir.entry_get(f"{type_}/{id_}") for type_, id_ in wanted]))
@@ -185,9 +186,12 @@ class FhirServer:
         """An address of this server without its own part; any other as it is."""
         return self._address.relative(address)
 
-    def names_itself(self, body: bytes) -> bool:
-        """Whether a body may hold this server's own address; one that doesn't may be passed on as it is."""
-        return self._address.named_in(body)
+    def names_itself(self, body: bytes, beside: Iterable[str] = ()) -> bool:
+        """Whether a body may hold this server's own address; one that doesn't may be passed on as it is.
+
+        Shape: what `beside`, texts of the body that are known, names of it doesn't count.
+        """
+        return self._address.named_in(body, beside)
 
     def taken_out(self, resource: dict[str, Any]) -> dict[str, Any]:
         """A resource without this server's own address: see `OwnAddress.taken_out`; itself where it isn't there."""

@@ -182,10 +182,27 @@ def test_a_scope_narrows_entries_too(gateway: Running) -> None:
 def test_two_entries_on_one_condition_make_no_two_resources(gateway: Running) -> None:
     sent = entry("POST", "Flag", flag(identifier=[{"value": "once"}]), ifNoneExist="identifier=once")
     other = entry("PUT", "Flag?identifier=once", flag(identifier=[{"value": "once"}]))
-    refused = send(gateway, "transaction", sent, other)
-    assert refused.status_code == 400, refused.text
-    assert "Bundle.entry[1]" in refused.text
+    spelled = entry("POST", "Flag", flag(identifier=[{"value": "once"}]), ifNoneExist="identifier=%6Fnce")
+    for second in (other, spelled):
+        refused = send(gateway, "transaction", sent, second)
+        assert refused.status_code == 400, refused.text
+        assert "Bundle.entry[1]" in refused.text
     assert statuses(send(gateway, "batch", sent, other, sent)) == ["201", "200", "200"]
+
+
+def test_what_a_batch_stored_is_told_though_the_program_fails_after_it(
+    gateway: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> None:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(read, "shaped", fails)
+    made = entry("PUT", "Flag/kept", flag(id="kept"))
+    answer = send(gateway, "batch", made, entry("GET", "Flag/kept"), entry("PUT", "Flag/after", flag(id="after")))
+    assert statuses(answer) == ["201", "500", "201"]
+    assert "a fault" not in answer.text
+    monkeypatch.undo()
+    assert ask(gateway, "GET", "/Flag/after").status_code == 200
 
 
 def test_what_a_batch_stored_is_told_though_the_audit_fails_after_it(

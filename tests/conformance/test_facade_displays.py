@@ -87,6 +87,19 @@ def test_what_may_name_the_patient_without_a_target_is_masked(one: Running, said
     assert subsetted(seen)
 
 
+def test_a_patients_number_is_one_wherever_it_stands(one: Running) -> None:
+    number = {"system": "https://fhir.nhs.uk/Id/nhs-number", "value": "9990000026"}
+    other = {"system": "urn:example:staff", "value": "S-1"}
+    seen = shown(one, observation(
+        "n1", "p1", "x",
+        note=[{"text": "seen", "authorReference": {"identifier": number, "display": "Edith Secret"}}],
+        hasMember=[{"identifier": other, "display": "A panel"}],
+    ))  # fmt: skip
+    assert seen["note"][0]["authorReference"] == MASKED
+    assert seen["hasMember"] == [{"identifier": other, "display": "A panel"}]
+    assert "9990000026" not in str(seen)
+
+
 def test_a_text_that_names_no_target_is_the_resources_own(one: Running) -> None:
     seen = shown(one, {**encounter("n1", "p1"), "participant": [{"individual": {"display": "Ada Okafor"}}]})
     assert seen["participant"][0]["individual"] == {"display": "Ada Okafor"}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.interactions import filling
 from tests import loading
 from tests.running import Running, message, running
 
@@ -73,3 +74,11 @@ def test_an_accurate_total_stands_on_every_page(judged: Running) -> None:
     for wanted in ("none", "estimate"):
         found = pages(judged, f"/Encounter?patient=9990000018&_count=1&_total={wanted}")
         assert [page.get("total") for page in found] == [None, None]
+
+
+def test_how_much_is_hidden_refuses_no_small_page(judged: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(filling, "MOST_FETCHES", 2)  # of one resource a page, what is hidden would take four
+    found = judged.search("/Encounter?patient=9990000018&_count=1")
+    assert found.status_code == 200, found.text
+    assert len(found.json()["entry"]) == 1
+    assert [len(page["entry"]) for page in pages(judged, "/Encounter?patient=9990000018&_count=1")] == [1, 1]  # type: ignore[arg-type]  # JSON

@@ -23,10 +23,10 @@ OWN, OTHER = "9990000018", "9990000026"
 
 
 @contextmanager
-def record(visitor: str, *, without: str = "nothing") -> Iterator[str]:
+def record(visitor: str, *, without: str = "nothing", found: Any = None) -> Iterator[str]:
     """A FHIR server that finds one patient, and one visit here, whatever is asked.
 
-    Shape: `visitor` is whose it is; for searches of the type `without` it hangs up.
+    Shape: `visitor` is whose it is; for searches of the type `without` it hangs up; `found` is what it answers instead.
     """
     patient = {"resourceType": "Patient", "id": OWN}
     visit = {
@@ -39,8 +39,9 @@ def record(visitor: str, *, without: str = "nothing") -> Iterator[str]:
             if f"/{without}" in self.path:
                 self.close_connection = True
                 return
-            found = visit if "/Encounter" in self.path else patient
-            body = json.dumps({"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": found}]}).encode()
+            one = visit if "/Encounter" in self.path else patient
+            answer = found or {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": one}]}
+            body = json.dumps(answer).replace("ADDRESS", f"http://{self.headers['Host']}/fhir").encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/fhir+json")
             self.send_header("Content-Length", str(len(body)))
@@ -94,3 +95,25 @@ def test_a_record_that_hangs_up_when_it_is_asked_for_links_is_down(tmp_path: Pat
         asked = one.search(f"/Patient?_id={OWN}", principal="other-engine")
         assert asked.status_code == 503, asked.text
         assert asked.json()["resourceType"] == "OperationOutcome"
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        {"entry": [None]},
+        {"entry": None},
+        {"entry": [{"resource": "Patient"}]},
+        {"entry": [{"resource": {"resourceType": "Patient"}}]},
+        {"link": None},
+        {"link": [{"relation": "next"}]},
+        {"link": [{"relation": "next", "url": "ADDRESS/Patient?page=2"}]},  # so says page 2 too
+        {"resourceType": "Patient", "id": OWN},
+    ],
+    ids=str,
+)
+def test_a_record_whose_searchset_is_none_is_down(tmp_path: Path, repository: Path, found: dict[str, Any]) -> None:
+    loaded = loading.decisions(rules(tmp_path / "rules", repository), repository / "specs")
+    sent = {"resourceType": "Bundle", "type": "searchset", **found}
+    with record(OWN, found=sent) as address, running(tmp_path / "data", loaded, targets={"record": address}) as one:
+        asked = one.search(f"/Patient?_id={OWN}")
+        assert asked.status_code == 503, asked.text
