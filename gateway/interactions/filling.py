@@ -83,8 +83,8 @@ async def filled(server: FhirServer, asked: query.Query, place: Place, releasing
             break
         at = Place(behind)
     else:
-        words = "this search looks through too much: ask for larger pages with _count, or for less"
-        raise Refused("unreadable", error("too-costly", words, "_count", "HTTP-F10"))
+        words = "this search looks through too much: ask for less"
+        raise Refused("unreadable", error("too-costly", words, None, "HTTP-F10"))
     if asked.total == "none":
         total = None
     elif following is None and place == START:
