@@ -241,6 +241,9 @@ async def _judged(call: Call, server: FhirServer, authorities: Sequence[Authorit
         if authority.sent.full_url is not None and authority.sent.action != "delete"
     }
     stands = [resource_of(server, one) for one in standing.values()]
+    # those of one type and action are judged alike, and there may be hundreds
+    judgings = {(f.action, f.type): (f, d) for authority in authorities for f, d in authority.judgings()}
+    await gather(call, server, judgings.values(), stands)
     changes: list[Change] = []
     for authority, name, match in zip(authorities, names, found, strict=True):
         async with audited(call, authority.sent):
@@ -249,7 +252,6 @@ async def _judged(call: Call, server: FhirServer, authorities: Sequence[Authorit
                 raise Refused("unreadable", error("invalid", words, "/".join(name), "HTTP-W20"))
             needless = authority.sent.action == "create" and match is not None
             where = Located(name[1], standing.get(name), needless)
-            await gather(call, server, authority.judgings(), stands)
             if name in gone:
                 changes.append(await _anew(call, authority, where, links))
             else:
