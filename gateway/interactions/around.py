@@ -7,12 +7,14 @@ Source: `rules-language.md` of the design, the fact `patient` and meaning 11
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import suppress
 
 from gateway.fhir import fhirpath
 from gateway.identity import Scope
-from gateway.interactions.access import Call, Resource, loaded, readable, to_look_up
+from gateway.interactions.access import Call, Resource, readable, to_look_up
 from gateway.interactions.scoped import queries, terms
+from gateway.interactions.searchsets import NotTaken, Searchset, searchsets
 from gateway.rules import Decision, Facts
 from gateway.rules.around import Reading, Referring, reading
 from gateway.specs import SearchParameter
@@ -24,7 +26,6 @@ MOST_PAGES = 100
 """Pages looked through for what refers to one resource; past them it counts as not found."""
 PAGE = "500"
 IN_FLIGHT = 8
-CLIENT_ERROR = 400
 
 
 async def gather(
@@ -84,17 +85,19 @@ async def _narrow(call: Call, server: FhirServer, scope: Scope, resources: Seque
     ids = sorted(may)
     for first in range(0, len(ids), AT_ONCE):
         asked = ids[first : first + AT_ONCE]
-        answer = await server.search(scope.type, terms(narrowing, asked))
-        for _ in range(MOST_PAGES):
-            if answer.status >= CLIENT_ERROR:
-                break
-            bundle = loaded(server, answer)
-            found = (entry.get("resource", {}) for entry in bundle.get("entry", ()))
-            call.inside.update((scope, str(one.get("id"))) for one in found if one.get("id") in asked)
-            behind = next((str(one["url"]) for one in bundle.get("link", ()) if one.get("relation") == "next"), None)
-            if behind is None:
-                break
-            answer = await server.page(behind)
+        with suppress(NotTaken):  # what the server can't say is not shown
+            async for page in _pages(server, scope.type, terms(narrowing, asked)):
+                call.inside.update((scope, str(one["id"])) for one in page.resources if one["id"] in asked)
+
+
+async def _pages(server: FhirServer, kind: str, pairs: Sequence[tuple[str, str]]) -> AsyncIterator[Searchset]:
+    """The first pages of a search, to its end or as many as are looked through. Errors: NotTaken, TargetDown."""
+    left = MOST_PAGES
+    async for page in searchsets(server, kind, pairs):
+        yield page
+        left -= 1
+        if left == 0:
+            return
 
 
 async def _read(call: Call, server: FhirServer, wants: Sequence[Reading]) -> None:
@@ -132,15 +135,8 @@ async def _search(call: Call, server: FhirServer, want: Referring, turns: asynci
     found: list[Resource] = []
     call.around[want] = None
     async with turns:
-        answer = await server.search(want.type, [(want.parameter, want.to), ("_count", PAGE)])
-        for _ in range(MOST_PAGES):
-            if answer.status >= CLIENT_ERROR:
-                return
-            bundle = loaded(server, answer)
-            entries = (entry.get("resource") for entry in bundle.get("entry", ()))
-            found += [one for one in entries if one is not None and _refers(call, want, one)]
-            behind = next((str(one["url"]) for one in bundle.get("link", ()) if one.get("relation") == "next"), None)
-            if behind is None:
-                call.around[want] = tuple(found)
-                return
-            answer = await server.page(behind)
+        with suppress(NotTaken):
+            async for page in _pages(server, want.type, [(want.parameter, want.to), ("_count", PAGE)]):
+                found += [one for one in page.resources if _refers(call, want, one)]
+                if page.behind is None:
+                    call.around[want] = tuple(found)

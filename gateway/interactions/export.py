@@ -20,7 +20,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from gateway import fhir
 from gateway.documents.operation_paths import NDJSON
 from gateway.interactions import respond
-from gateway.interactions.access import Call, Resource, Right, called, loaded, readable, record, refused
+from gateway.interactions.access import Call, Resource, Right, called, readable, record, refused
 from gateway.interactions.around import gather
 from gateway.interactions.conditions import http_date
 from gateway.interactions.everything import changed_since, since_of, types_of
@@ -29,6 +29,7 @@ from gateway.interactions.limits import limited
 from gateway.interactions.operation import Operating, only_known, operating, released_by_both
 from gateway.interactions.refused import Refused, error
 from gateway.interactions.respond import NO_STORE
+from gateway.interactions.searchsets import NotTaken, searchsets
 from gateway.upstream import TargetDown
 
 EXPORT = "export"
@@ -37,7 +38,6 @@ PATIENT = "Patient"
 TAKEN = ("_since", "_type", "_outputFormat", "_format")
 FORMATS = frozenset({NDJSON, "application/ndjson", "ndjson"})
 ACCEPTED = 202
-CLIENT_ERROR = 400
 ASK_AGAIN = "2"
 """Units: seconds."""
 
@@ -278,18 +278,13 @@ async def _written(call: Call, types: Sequence[Type], since: datetime | None, on
 
 
 async def _of_type(call: Call, kind: Type, since: datetime | None, one: Export) -> None:
-    server, size = kind.right.server, str(call.gateway.settings.page_limit)
-    answer = await server.search(kind.name, [("_count", size)])
-    while True:
-        if answer.status >= CLIENT_ERROR:
-            raise Refused("failed", error("processing", f"the FHIR server did not list {kind.name}"), status=500)
-        bundle = loaded(server, answer)
-        found = [entry["resource"] for entry in bundle.get("entry", ()) if isinstance(entry.get("resource"), dict)]
-        await _of_page(call, kind, [r for r in found if r["resourceType"] == kind.name], since, one)
-        behind = next((str(link["url"]) for link in bundle.get("link", ()) if link.get("relation") == "next"), None)
-        if behind is None:
-            return
-        answer = await server.page(behind)
+    asked = [("_count", str(call.gateway.settings.page_limit))]
+    try:
+        async for page in searchsets(kind.right.server, kind.name, asked):
+            await _of_page(call, kind, [r for r in page.resources if r["resourceType"] == kind.name], since, one)
+    except NotTaken as fault:
+        words = f"the FHIR server did not list {kind.name}"
+        raise Refused("failed", error("processing", words), status=500) from fault
 
 
 async def _of_page(call: Call, kind: Type, resources: Sequence[Resource], since: datetime | None, one: Export) -> None:

@@ -30,6 +30,7 @@ from gateway.interactions.limits import limited
 from gateway.interactions.refused import Refused, error
 from gateway.interactions.respond import Reply
 from gateway.interactions.scopes import check_access
+from gateway.interactions.searchsets import behind
 from gateway.interactions.shaping import Pairs, read_shape, shaped
 from gateway.upstream import FhirServer
 
@@ -122,17 +123,17 @@ async def _entries(server: FhirServer, resource_type: str, resource_id: str) -> 
 
     Errors: TargetDown; Refused for more than can be judged in one answer.
     """
-    answer = await server.history(resource_type, resource_id)
+    answer, at = await server.history(resource_type, resource_id), None
     entries: list[dict[str, Any]] = []
     for _ in range(MOST_PAGES):
         if answer.status != FOUND:
             return []
         page = loaded(server, answer)
         entries += page.get("entry", ())
-        behind = next((str(link["url"]) for link in page.get("link", ()) if link.get("relation") == "next"), None)
-        if behind is None:
+        at = behind(server, page, at)
+        if at is None:
             return entries
-        answer = await server.page(behind)
+        answer = await server.page(at)
     words = f"this {resource_type} has more versions than one answer holds; read one by its version"
     raise Refused("unreadable", error("too-costly", words, None, "HTTP-F13"))
 

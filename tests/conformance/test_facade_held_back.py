@@ -21,8 +21,7 @@ from tests.running import Running, running
 
 Json = dict[str, Any]
 MANY = 45
-"""More than fit into four of the upstream's pages."""
-A_PAGE = 10
+"""More than fit into twenty pages of two."""
 BEFORE = "check CF-C1"
 FORBID = """
 forbid CF-F1 "Flags that have ended are not shown"
@@ -47,8 +46,7 @@ CONTAINING = flag(id="holder", contained=[CLINICIAN], extension=[{
 def ended(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[Running]:
     """A store with many flags that nobody is shown, before two that are."""
     folder = tmp_path_factory.mktemp("ended")
-    decided = rules(folder / "rules", repository, BEFORE, FORBID + BEFORE)
-    with running(folder / "data", decided, page_size=A_PAGE, page_limit=A_PAGE) as one:
+    with running(folder / "data", rules(folder / "rules", repository, BEFORE, FORBID + BEFORE)) as one:
         names = [f"h{number:03}" for number in range(MANY)]
         hidden = [
             entry("PUT", f"Flag/{name}", {**of(name, "2026-01-01", "RDZ"), "status": "inactive"}) for name in names
@@ -73,13 +71,14 @@ def test_a_condition_finds_what_stands_behind_many_that_are_held_back(ended: Run
 
 def test_a_search_that_looks_through_too_much_is_refused(ended: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     """Never a page that is short for no reason that the caller may know."""
-    monkeypatch.setattr(filling, "MOST_FETCHES", 4)
-    for count in (1, 2, A_PAGE):  # which pages the caller asks for makes no difference
+    monkeypatch.setattr(filling, "MOST_LOOKED", MANY - 5)
+    for count in (1, 2, 10):  # in which pages the caller asks makes no difference
         refused = ask(ended, "GET", f"{PATIENT}&_count={count}")
         assert refused.status_code == 400, refused.text
         assert "ask for less" in refused.text
-    monkeypatch.setattr(filling, "MOST_FETCHES", 5)
-    assert ask(ended, "GET", f"{PATIENT}&_count=1").status_code == 200
+    monkeypatch.setattr(filling, "MOST_LOOKED", MANY + 5)
+    for count in (1, 2, 10):
+        assert ask(ended, "GET", f"{PATIENT}&_count={count}").status_code == 200
 
 
 def test_the_length_of_a_pages_token_tells_nothing_of_where_it_is() -> None:

@@ -77,7 +77,7 @@ def test_an_accurate_total_stands_on_every_page(judged: Running) -> None:
 
 
 def test_how_much_is_hidden_refuses_no_small_page(judged: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(filling, "MOST_FETCHES", 2)  # of one resource a page, what is hidden would take four
+    monkeypatch.setattr(filling, "MOST_LOOKED", len(VISITS))
     found = judged.search("/Encounter?patient=9990000018&_count=1")
     assert found.status_code == 200, found.text
     assert len(found.json()["entry"]) == 1

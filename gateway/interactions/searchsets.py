@@ -1,0 +1,81 @@
+"""What a FHIR server finds, page by page: whoever searches goes through its pages here.
+
+A server's answer is believed as far as it is what it should be; else the server counts as down.
+Source: https://hl7.org/fhir/R4/http.html#search, #paging
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.interactions.access import Resource, loaded
+from gateway.upstream import FhirServer, TargetDown
+
+CLIENT_ERROR = 400
+OUTCOME = "OperationOutcome"
+
+
+class NotTaken(Exception):  # noqa: N818 - a server's answer, passed on
+    """A server answered a search, or one of its pages, with 4xx."""
+
+
+@dataclass(frozen=True, slots=True)
+class Searchset:
+    """One page.
+
+    Shape: `address` is the server's, None for the first page; `behind` that of the next one, None for the last; `total`
+    as the server says it.
+    """
+
+    address: str | None
+    resources: tuple[Resource, ...]
+    behind: str | None
+    total: int | None
+
+
+async def searchsets(
+    server: FhirServer, resource_type: str, pairs: Sequence[tuple[str, str]], at: str | None = None
+) -> AsyncIterator[Searchset]:
+    """The pages of a search, from its first or from the one at an address.
+
+    Errors: NotTaken; TargetDown, also for a page that is none.
+    """
+    while True:
+        answer = await (server.search(resource_type, pairs) if at is None else server.page(at))
+        if answer.status >= CLIENT_ERROR:
+            raise NotTaken
+        page = _page(server, loaded(server, answer), at)
+        yield page
+        if page.behind is None:
+            return
+        at = page.behind
+
+
+def behind(server: FhirServer, bundle: dict[str, Any], at: str | None) -> str | None:
+    """Address of the page behind the one at an address, None behind the last.
+
+    Errors: TargetDown for one that is none, and for the page itself: there would be no end.
+    """
+    link = next((link for link in bundle.get("link", ()) if link.get("relation") == "next"), None)
+    if link is None:
+        return None
+    url = link.get("url")
+    if isinstance(url, str) and url != at:
+        return url
+    raise TargetDown(server.name, "the next page of its answer is none, or the page itself")
+
+
+def _page(server: FhirServer, bundle: dict[str, Any], at: str | None) -> Searchset:
+    """A searchset of resources that say what they are. Errors: TargetDown."""
+    if bundle.get("resourceType") != "Bundle" or bundle.get("type") != "searchset":
+        raise TargetDown(server.name, "its answer to a search is no searchset")
+    found = [one["resource"] for one in bundle.get("entry", ()) if one.get("resource") is not None]
+    if not all(isinstance(one, dict) and isinstance(one.get("resourceType"), str) for one in found):
+        raise TargetDown(server.name, "its answer to a search holds what is no resource")
+    resources = tuple(one for one in found if one["resourceType"] != OUTCOME)
+    if not all(isinstance(one.get("id"), str) for one in resources):
+        raise TargetDown(server.name, "its answer to a search holds a resource without id")
+    total = bundle.get("total")
+    return Searchset(at, resources, behind(server, bundle, at), total if isinstance(total, int) else None)
