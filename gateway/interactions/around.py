@@ -12,9 +12,10 @@ from contextlib import suppress
 
 from gateway.fhir import fhirpath
 from gateway.identity import Scope
-from gateway.interactions.access import Call, Resource, readable, to_look_up
+from gateway.interactions.call import Call, Resource, readable
 from gateway.interactions.scoped import queries, terms
 from gateway.interactions.searchsets import NotTaken, Searchset, searchsets
+from gateway.interactions.telling import to_look_up
 from gateway.rules import Decision, Facts
 from gateway.rules.around import Reading, Referring, reading
 from gateway.specs import SearchParameter

@@ -20,7 +20,7 @@ from starlette.responses import Response
 
 from gateway import fhir
 from gateway.interactions import conditions, respond
-from gateway.interactions.access import Call, called
+from gateway.interactions.call import Call, called
 from gateway.interactions.conditions import Conditions
 from gateway.interactions.faults import trace
 from gateway.interactions.headers import ORGANISATION, once, shown

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from gateway import query
-from gateway.interactions.access import Call, Resource, served
 from gateway.interactions.around import referred
+from gateway.interactions.call import Call, Resource, served
 from gateway.interactions.judging import Judging, Permitted, judged, shown
 from gateway.interactions.refused import Refused, error
 from gateway.interactions.scopes import check_access

@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 
-from gateway.interactions.access import Call
+from gateway.interactions.call import Call
 from gateway.interactions.judge_write import Authority
 from gateway.interactions.refused import Refused, error
 from gateway.interactions.search import matches, pairs_of

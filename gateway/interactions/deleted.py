@@ -5,8 +5,9 @@ Source: https://hl7.org/fhir/R4/http.html#delete, #read
 
 from __future__ import annotations
 
-from gateway.interactions.access import Call, Resource, loaded
+from gateway.interactions.access import loaded
 from gateway.interactions.around import gather
+from gateway.interactions.call import Call, Resource
 from gateway.interactions.judge_write import View
 from gateway.interactions.scopes import bounds
 from gateway.upstream import FhirServer

@@ -18,8 +18,9 @@ from starlette.responses import Response
 
 from gateway import fhir, query
 from gateway.interactions import respond
-from gateway.interactions.access import Call, Resource, absent, called, record, refused, served
+from gateway.interactions.access import absent, record, refused
 from gateway.interactions.around import gather, referred
+from gateway.interactions.call import Call, Resource, called, served
 from gateway.interactions.filling import Releasing, filled
 from gateway.interactions.headers import shown
 from gateway.interactions.judging import Permitted, narrowed, own

@@ -20,8 +20,9 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from gateway import fhir
 from gateway.documents.operation_paths import NDJSON
 from gateway.interactions import respond
-from gateway.interactions.access import Call, Resource, Right, called, readable, record, refused
+from gateway.interactions.access import record, refused
 from gateway.interactions.around import gather
+from gateway.interactions.call import Call, Resource, Right, called, readable
 from gateway.interactions.conditions import http_date
 from gateway.interactions.everything import changed_since, since_of, types_of
 from gateway.interactions.exports import MOST_AT_ONCE, Export, Exports, Owner

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 from gateway import query
-from gateway.interactions.access import Resource
+from gateway.interactions.call import Resource
 from gateway.interactions.paging import START, Place
 from gateway.interactions.refused import Refused, error
 from gateway.interactions.searchsets import NotTaken, Searchset, searchsets

@@ -13,19 +13,9 @@ from starlette.responses import Response
 
 from gateway import fhir
 from gateway.interactions import respond
-from gateway.interactions.access import (
-    Call,
-    Resource,
-    absent,
-    called,
-    loaded,
-    permitted,
-    record,
-    refused,
-    released,
-    served,
-)
+from gateway.interactions.access import absent, loaded, record, refused, released
 from gateway.interactions.around import gather
+from gateway.interactions.call import Call, Resource, called, permitted, served
 from gateway.interactions.limits import limited
 from gateway.interactions.refused import Refused, error
 from gateway.interactions.respond import Reply

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from gateway import query
-from gateway.interactions.access import Call, Resource, readable, released
+from gateway.interactions.access import released
 from gateway.interactions.around import gather, referred
+from gateway.interactions.call import Call, Resource, readable
 from gateway.interactions.chains import ANY_ID, AT_ONCE, within
 from gateway.interactions.judging import Judging, Permitted, own, shown
 from gateway.interactions.refused import Refused, error

@@ -10,7 +10,8 @@ from datetime import UTC
 
 from gateway import fhir
 from gateway.finding import Finding, refuses
-from gateway.interactions.access import Call, Resource, absent, holds_whole, in_scope, permitted, served, untold
+from gateway.interactions.access import absent, holds_whole
+from gateway.interactions.call import Call, Resource, in_scope, permitted, served
 from gateway.interactions.conditions import ANY
 from gateway.interactions.gateway import Gateway
 from gateway.interactions.headers import listed
@@ -18,6 +19,7 @@ from gateway.interactions.refused import Refused, error
 from gateway.interactions.respond import instant
 from gateway.interactions.scopes import check_access
 from gateway.interactions.sent import Sent, check_conditions, check_fit
+from gateway.interactions.telling import untold
 from gateway.rules import Decision, Facts, Release
 from gateway.upstream import FhirServer, Standing, TargetDown
 

@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 
 from gateway import query
-from gateway.interactions.access import Call, Resource, permitted, released, served
+from gateway.interactions.access import released
 from gateway.interactions.around import gather
+from gateway.interactions.call import Call, Resource, permitted, served
 from gateway.interactions.filling import Releasing, pages
 from gateway.interactions.gateway import Gateway
 from gateway.interactions.refused import Refused

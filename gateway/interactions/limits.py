@@ -10,7 +10,8 @@ import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
 
-from gateway.interactions.access import Call, Resource, record
+from gateway.interactions.access import record
+from gateway.interactions.call import Call, Resource
 from gateway.interactions.gateway import LONDON, Gateway, keyed_hash
 from gateway.interactions.refused import Refused, error
 

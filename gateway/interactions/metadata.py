@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.interactions import respond
-from gateway.interactions.access import check_format
+from gateway.interactions.call import check_format
 from gateway.interactions.documents import PER_CALLER, viewing
 from gateway.interactions.gateway import of
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from gateway.documents.operation_paths import OFFERED
-from gateway.interactions.access import Call, Resource, in_scope, permitted, released, shown_of
+from gateway.interactions.access import released, shown_of
+from gateway.interactions.call import Call, Resource, in_scope, permitted
 from gateway.interactions.headers import shown
 from gateway.interactions.refused import Refused, error
 from gateway.interactions.scopes import check_access

@@ -10,8 +10,9 @@ from starlette.responses import Response
 
 from gateway import fhir
 from gateway.interactions import conditions, respond
-from gateway.interactions.access import Call, absent, called, loaded, permitted, record, refused, released, served
+from gateway.interactions.access import absent, loaded, record, refused, released
 from gateway.interactions.around import gather
+from gateway.interactions.call import Call, called, permitted, served
 from gateway.interactions.conditions import Conditions
 from gateway.interactions.deleted import GONE, last_seen
 from gateway.interactions.judge_write import View

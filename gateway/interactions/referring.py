@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway import fhir
-from gateway.interactions.access import Resource
+from gateway.interactions.call import Resource
 from gateway.interactions.headers import shown
 from gateway.interactions.refused import Refused, error
 

@@ -12,7 +12,8 @@ from starlette.requests import Request
 from gateway import fhir
 from gateway.finding import Finding
 from gateway.interactions import respond
-from gateway.interactions.access import Call, Resource, shown_of
+from gateway.interactions.access import shown_of
+from gateway.interactions.call import Call, Resource
 from gateway.interactions.conditions import http_date
 from gateway.interactions.judge_write import Change
 from gateway.interactions.respond import Reply

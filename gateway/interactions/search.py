@@ -15,7 +15,8 @@ from starlette.responses import Response
 
 from gateway import fhir, query
 from gateway.interactions import body, respond
-from gateway.interactions.access import Call, Resource, called, record, refused, served
+from gateway.interactions.access import record, refused
+from gateway.interactions.call import Call, Resource, called, served
 from gateway.interactions.chains import Planned, led, planned
 from gateway.interactions.filling import Page, counted, filled
 from gateway.interactions.gateway import Gateway

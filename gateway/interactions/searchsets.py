@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.interactions.access import Resource, loaded
+from gateway.interactions.access import loaded
+from gateway.interactions.call import Resource
 from gateway.upstream import FhirServer, TargetDown
 
 CLIENT_ERROR = 400

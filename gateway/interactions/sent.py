@@ -16,7 +16,7 @@ from starlette.requests import Request
 from gateway import fhir
 from gateway.finding import Finding, refuses
 from gateway.interactions import body
-from gateway.interactions.access import Resource
+from gateway.interactions.call import Resource
 from gateway.interactions.conditions import NONE, Conditions
 from gateway.interactions.gateway import Gateway
 from gateway.interactions.headers import shown

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from gateway import fhir, query
 from gateway.documents.facade_paths import RESULT_PARAMETERS
 from gateway.finding import Finding
-from gateway.interactions.access import Call, Resource, check_taken
+from gateway.interactions.call import Call, Resource, check_taken
 from gateway.interactions.gateway import Gateway
 from gateway.interactions.headers import shown
 from gateway.interactions.refused import Refused, error

@@ -13,7 +13,8 @@ from starlette.responses import Response
 from gateway import fhir
 from gateway.finding import Finding
 from gateway.interactions import respond
-from gateway.interactions.access import Call, Resource, called, record, refused, served
+from gateway.interactions.access import record, refused
+from gateway.interactions.call import Call, Resource, called, served
 from gateway.interactions.conditions import NONE
 from gateway.interactions.headers import shown
 from gateway.interactions.heavy import size_of, worked

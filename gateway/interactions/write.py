@@ -20,8 +20,9 @@ from starlette.responses import Response
 
 from gateway import fhir
 from gateway.interactions import conditions, respond
-from gateway.interactions.access import Call, Resource, absent, called, loaded, record, refused
+from gateway.interactions.access import absent, loaded, record, refused
 from gateway.interactions.around import gather
+from gateway.interactions.call import Call, Resource, called
 from gateway.interactions.conditional import overlapping, place
 from gateway.interactions.conditions import version_of
 from gateway.interactions.deleted import last_seen

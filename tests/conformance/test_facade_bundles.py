@@ -13,6 +13,7 @@ from httpx import Response
 
 from gateway import assemble
 from gateway.interactions import access, read
+from gateway.interactions.call import Call
 from gateway.journal import JournalUnavailable
 from tests.conformance.test_facade_writes import ask, flag, stored
 from tests.running import NHS_NUMBER, Running, issues, message, running
@@ -211,7 +212,7 @@ def test_what_a_batch_stored_is_told_though_the_audit_fails_after_it(
     """The entries stand alone: an answer of 503 to all of it would be untrue of the first."""
     audited = access.record
 
-    async def full(call: access.Call, action: str, *told: Any, **more: Any) -> None:
+    async def full(call: Call, action: str, *told: Any, **more: Any) -> None:
         if action == "read":
             raise JournalUnavailable("no space")
         await audited(call, action, *told, **more)
