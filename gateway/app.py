@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.fhir.ids import ID
 from gateway.finding import Finding
 from gateway.interactions import body, respond
 from gateway.interactions.access_log import AccessLog
@@ -64,7 +65,7 @@ class ResourceType(Convertor[str]):
 class ResourceId(Convertor[str]):
     """Path part that may be a resource's id. Source: https://hl7.org/fhir/R4/datatypes.html#id."""
 
-    regex = r"(?!\.{1,2}(?:/|$))[A-Za-z0-9\-.]{1,64}"
+    regex = r"(?!\.{1,2}(?:/|$))" + ID
 
     def convert(self, value: str) -> str:
         """Part as the handler sees it."""

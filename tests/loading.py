@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from gateway import assemble
+
+_BESIDE = shutil.ignore_patterns("*.test.rules", "samples", "examples")
 
 _standing: dict[Path, assemble.Decisions] = {}
 
@@ -13,3 +17,12 @@ def decisions(rules: Path, specs: Path) -> assemble.Decisions:
     """What `assemble.decisions` loads, as a gateway does that reads its rules again."""
     loaded = _standing[specs] = assemble.decisions(rules, specs, standing=_standing.get(specs))
     return loaded
+
+
+def with_more(folder: Path, repository: Path, more: Mapping[str, str]) -> assemble.Decisions:
+    """The shipped rules with more said at the end of some files, by their names. Shape: `folder` is not there yet."""
+    shutil.copytree(repository / "rules", folder, ignore=_BESIDE)
+    for name, text in more.items():
+        with (folder / name).open("a", encoding="utf-8") as file:
+            file.write(text)
+    return decisions(folder, repository / "specs")

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import uvicorn
@@ -71,7 +72,7 @@ class Records:
         """Setting `targets` of a gateway on a data folder, as far as the record is concerned."""
         match self.kind:
             case "store":
-                with served(data / ELSEWHERE) as url:
+                with served(store.app(data / ELSEWHERE)) as url:
                     yield {"record": url}
             case "hapi" | "medplum" if self.pool is not None:
                 with self.pool.lend(data) as url:
@@ -109,11 +110,11 @@ def hold_organisations(url: str) -> None:
 
 
 @contextlib.contextmanager
-def served(file: Path) -> Iterator[str]:
-    """Address of the embedded store's application, served over HTTP as `gateway store serve` does, in a thread."""
-    port = free_port()
+def served(app: Any, port: int | None = None) -> Iterator[str]:
+    """Address of an application that is served in a thread, as the product serves it but for its log."""
+    port = port or free_port()
     config = uvicorn.Config(
-        store.app(file),
+        app,
         host="127.0.0.1",
         port=port,
         lifespan="on",
@@ -127,7 +128,7 @@ def served(file: Path) -> Iterator[str]:
     until = time.monotonic() + READY_WITHIN
     while not server.started:
         if time.monotonic() > until or not thread.is_alive():
-            raise RuntimeError(f"the store did not start within {READY_WITHIN} s")
+            raise RuntimeError(f"it did not start within {READY_WITHIN} s")
         time.sleep(0.005)
     try:
         yield f"http://127.0.0.1:{port}"

@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway import fhir
+from gateway.fhir.ids import ID
 from gateway.interactions import conditions, respond
 from gateway.interactions.call import Call, called
 from gateway.interactions.conditions import Conditions
@@ -41,9 +42,8 @@ MOST_ENTRIES = 500
 KINDS = ("batch", "transaction")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 ACTIONS: Mapping[str, Action] = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
-_ID = r"[A-Za-z0-9\-.]{1,64}"
 _ADDRESS = re.compile(
-    rf"(?P<type>[A-Z][A-Za-z]+)(?:/(?P<id>{_ID})(?P<history>/_history(?:/(?P<version>{_ID}))?)?)?(?:\?(?P<query>.*))?"
+    rf"(?P<type>[A-Z][A-Za-z]+)(?:/(?P<id>{ID})(?P<history>/_history(?:/(?P<version>{ID}))?)?)?(?:\?(?P<query>.*))?"
 )
 
 

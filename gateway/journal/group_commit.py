@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any, TypeAlias, TypeVar
 
+from gateway.exclusive import begin
 from gateway.journal.model import JournalUnavailable
 from gateway.journal.operation import FAILURES, Operation, Result, tried, unavailable
 
@@ -23,9 +24,8 @@ _Job: TypeAlias = tuple[Operation[Any], "asyncio.Future[Any]"]
 
 # Past this a batch takes no more: bounds how long other requests wait for its statements, not its speed.
 _LARGE_BATCH = 64
-# How long another process may have the file, and how often that is looked at. Seconds.
+# How long another process may have the file. Seconds.
 _PATIENCE = 5.0
-_PAUSE = 0.005
 
 
 def together(connection: sqlite3.Connection, operations: Sequence[Operation[Any]]) -> list[Result]:
@@ -113,7 +113,7 @@ class GroupCommit:
         try:
             if self._connection is None:
                 self._connection = await in_thread(thread, self._connect)
-            await _begin(self._connection)
+            await begin(self._connection, _PATIENCE)
             results = together(self._connection, operations)
             await in_thread(thread, self._connection.commit)
         except FAILURES as error:
@@ -124,21 +124,6 @@ class GroupCommit:
                     connection.close()
             return [(None, unavailable(error)) for _ in operations]
         return results
-
-
-async def _begin(connection: sqlite3.Connection) -> None:
-    """Take the file for writing; wait, without holding up the loop, while another process has it (a backup, a tool)."""
-    waited = 0.0
-    while True:
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or waited >= _PATIENCE:
-                raise
-            waited += _PAUSE
-            await asyncio.sleep(_PAUSE)
-        else:
-            return
 
 
 def _tell(batch: Sequence[_Job], results: Sequence[Result]) -> None:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from gateway.fhir import fhirpath
 from gateway.fhir.elements import Elements
+from gateway.fhir.ids import is_id
 from gateway.specs import FhirTables
 
 Resource = Mapping[str, Any]
@@ -108,15 +109,17 @@ def _patient(value: Any, resource: Resource, numbers: frozenset[str], *, of_pati
     kind = kind_of(value, resource)
     if kind is not None:
         return kind == PATIENT
-    identifier = value.get("identifier")
-    numbered = isinstance(identifier, dict) and identifier.get("system") in numbers
-    return of_patients or numbered or "reference" in value
+    return of_patients or _numbered(value, numbers) or "reference" in value
 
 
 def is_patients(value: Mapping[str, Any], tables: FhirTables) -> bool:
     """Whether a reference has a number by which patients are known here, whatever element it stands in."""
+    return _numbered(value, _numbers(tables))
+
+
+def _numbered(value: Mapping[str, Any], numbers: frozenset[str]) -> bool:
     identifier = value.get("identifier")
-    return isinstance(identifier, dict) and identifier.get("system") in _numbers(tables)
+    return isinstance(identifier, dict) and identifier.get("system") in numbers
 
 
 def _numbers(tables: FhirTables) -> frozenset[str]:
@@ -144,16 +147,11 @@ def _named(value: Mapping[str, Any]) -> Reading | None:
     return reading(value.get("reference"), (PATIENT,))
 
 
-_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
-
-
-def is_id(text: str) -> bool:
-    """Whether a text can be a resource's id; what can't, as `$everything`, might be read as another address."""
-    return _ID.fullmatch(text) is not None and text not in {".", ".."}
-
-
 def reading(reference: object, types: Iterable[str]) -> Reading | None:
-    """The resource that a relative reference names, if it is of one of these types."""
+    """The resource that a relative reference names, if it is of one of these types.
+
+    Shape: what can't be an id, as `$everything`, names none: it might be read as another address.
+    """
     parts = reference.split("/") if isinstance(reference, str) else []
     if len(parts) not in {2, 4} or parts[0] not in set(types) or not is_id(parts[1]):
         return None

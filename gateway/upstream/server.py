@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 import httpx
 
 from gateway import fhir
+from gateway.fhir.ids import is_id
 from gateway.upstream import wire
 from gateway.upstream.addresses import OwnAddress
 from gateway.upstream.answer import Answer, TargetDown
@@ -27,7 +28,6 @@ _READ = {"accept": MEDIA_TYPE}
 _BODY = {"accept": MEDIA_TYPE, "content-type": MEDIA_TYPE}
 _FORM = {"accept": MEDIA_TYPE, "content-type": "application/x-www-form-urlencoded"}
 _TYPE = re.compile(r"[A-Z][A-Za-z]+")
-_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _CLIENT_ERROR, _GONE = 400, 410
 _ABSENT = Answer(404, {}, b"")
 
@@ -82,7 +82,7 @@ class FhirServer:
 
         Errors: TargetDown.
         """
-        if not _TYPE.fullmatch(type_) or not _named(id_):
+        if not _TYPE.fullmatch(type_) or not is_id(id_):
             return _ABSENT  # such a resource can't be, and its name might be read as another path
         return await self._get(f"{type_}/{id_}")
 
@@ -91,7 +91,7 @@ class FhirServer:
 
         Errors: TargetDown.
         """
-        if not _TYPE.fullmatch(type_) or not _named(id_) or not _named(version):
+        if not _TYPE.fullmatch(type_) or not is_id(id_) or not is_id(version):
             return _ABSENT
         return await self._get(f"{type_}/{id_}/_history/{version}")
 
@@ -100,7 +100,7 @@ class FhirServer:
 
         Errors: TargetDown.
         """
-        if not _TYPE.fullmatch(type_) or not _named(id_):
+        if not _TYPE.fullmatch(type_) or not is_id(id_):
             return _ABSENT
         return await self._get(f"{type_}/{id_}/_history")
 
@@ -149,7 +149,7 @@ class FhirServer:
         may have no body.
         Errors: TargetDown: it may have been deleted or not.
         """
-        if not _TYPE.fullmatch(type_) or not _named(id_):
+        if not _TYPE.fullmatch(type_) or not is_id(id_):
             return _ABSENT
         headers = _READ if if_match is None else {**_READ, "if-match": f'W/"{if_match}"'}
         return await self._exchange.ask("DELETE", self._at(f"{type_}/{id_}"), headers, again=False)
@@ -161,7 +161,7 @@ class FhirServer:
         Errors: TargetDown, also where the server answers some entry with neither the resource nor 404 or 410.
         """
         # what can't be such a resource might be read as another address
-        wanted = [name for name in dict.fromkeys(names) if _TYPE.fullmatch(name[0]) and _named(name[1])]
+        wanted = [name for name in dict.fromkeys(names) if _TYPE.fullmatch(name[0]) and is_id(name[1])]
         if not wanted:
             return {}
         batch = fhir.dump(fhir.batch([fhir.entry_get(f"{type_}/{id_}") for type_, id_ in wanted]))
@@ -241,10 +241,6 @@ class FhirServer:
         if not same or url.userinfo or not (url.path + "/").startswith(base.path):
             return None
         return self._at_base.copy_with(raw_path=url.raw_path)
-
-
-def _named(id_: str) -> bool:
-    return _ID.fullmatch(id_) is not None and id_ not in {".", ".."}
 
 
 def _status(entry: dict[str, Any]) -> int:

@@ -36,7 +36,7 @@ LAYERS: Mapping[int, tuple[str, ...]] = {
     3: ("rules", "mapping"),
     2: ("language",),
     1: ("hl7v2", "fhir", "tabular", "query"),
-    0: ("source", "specs", "config", "finding"),
+    0: ("source", "specs", "config", "finding", "exclusive"),
 }
 LAYER = {unit: layer for layer, units in LAYERS.items() for unit in units}
 

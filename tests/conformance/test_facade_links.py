@@ -6,7 +6,6 @@ Source: `facade.md` of the design, "Links"
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import pytest
 from httpx import Response
 
 from gateway import assemble
+from gateway.upstream import store
 from tests import loading
 from tests.conformance.test_facade_bundles import bundle, entry
 from tests.conformance.test_facade_writes import ask, flag
@@ -43,11 +43,7 @@ permit T-P3 "and all of all"
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> assemble.Decisions:
-    folder = tmp_path_factory.mktemp("linked") / "rules"
-    shutil.copytree(repository / "rules", folder, ignore=shutil.ignore_patterns("*.test.rules", "samples", "examples"))
-    with (folder / "care-flags.rules").open("a", encoding="utf-8") as file:
-        file.write(RULES)
-    return loading.decisions(folder, repository / "specs")
+    return loading.with_more(tmp_path_factory.mktemp("linked") / "rules", repository, {"care-flags.rules": RULES})
 
 
 def resources(base: str) -> list[Json]:
@@ -79,7 +75,7 @@ def resources(base: str) -> list[Json]:
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory, loaded: assemble.Decisions) -> Iterator[tuple[Running, str]]:
     data = tmp_path_factory.mktemp("data")
-    with served(data / "elsewhere.db") as base:
+    with served(store.app(data / "elsewhere.db")) as base:
         entries = [
             {"resource": one, "request": {"method": "PUT", "url": f"{one['resourceType']}/{one['id']}"}}
             for one in resources(base)

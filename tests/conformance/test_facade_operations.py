@@ -7,7 +7,6 @@ http://hl7.org/fhir/uv/bulkdata/STU2/export.html; `rules-language.md` meaning 9 
 from __future__ import annotations
 
 import json
-import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -73,13 +72,11 @@ principal other-writer "Another partner"
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> assemble.Decisions:
-    folder = tmp_path_factory.mktemp("operating") / "rules"
-    shutil.copytree(repository / "rules", folder, ignore=shutil.ignore_patterns("*.test.rules", "samples", "examples"))
-    with (folder / "shared-record.rules").open("a", encoding="utf-8") as file:
-        file.write(RULES)
-    with (folder / "registry.rules").open("a", encoding="utf-8") as file:
-        file.write(PRINCIPAL)
-    return loading.decisions(folder, repository / "specs")
+    return loading.with_more(
+        tmp_path_factory.mktemp("operating") / "rules",
+        repository,
+        {"shared-record.rules": RULES, "registry.rules": PRINCIPAL},
+    )
 
 
 def observation(id_: str, patient: str = NHS_NUMBER, **more: Any) -> Json:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,11 +50,7 @@ permit T-P4 "and write what they like"
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> assemble.Decisions:
-    folder = tmp_path_factory.mktemp("patched") / "rules"
-    shutil.copytree(repository / "rules", folder, ignore=shutil.ignore_patterns("*.test.rules", "samples", "examples"))
-    with (folder / "care-flags.rules").open("a", encoding="utf-8") as file:
-        file.write(RULES)
-    return loading.decisions(folder, repository / "specs")
+    return loading.with_more(tmp_path_factory.mktemp("patched") / "rules", repository, {"care-flags.rules": RULES})
 
 
 @pytest.fixture(scope="module")

@@ -6,17 +6,13 @@ Source: `facade.md` of the design, "Bars"; `leaks/README.md`
 from __future__ import annotations
 
 import base64
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 
 from gateway import assemble
 from gateway.app import application
@@ -29,34 +25,14 @@ from tests.conformance.leaks.canaries import canaries
 from tests.conformance.leaks.recording import Call, Recorder, allowed, forbidden
 from tests.conformance.leaks.running import Fault, Run, run
 from tests.conformance.leaks.sending import Sender
+from tests.records import served
 from tests.running import NOW, enrol
-from tests.traffic import READY_WITHIN, free_port
+from tests.traffic import free_port
 
 SECRETS = {"leak-partner": "a-secret-of-the-suites-partner", "leak-owner": "a-secret-of-the-suites-owner"}
 SUITE = cases.suite()
 FILES = sorted({case.name.partition(":")[0] for case in SUITE.cases})
 MOST_TOLD = 20
-
-
-@contextmanager
-def served(app: Any, port: int) -> Iterator[str]:
-    """Address of an app that is served in a thread, as the product serves it but for its log."""
-    config = uvicorn.Config(
-        app, host="127.0.0.1", port=port, lifespan="on", log_config=None, ws="none", timeout_graceful_shutdown=5
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    until = time.monotonic() + READY_WITHIN
-    while not server.started:
-        if time.monotonic() > until or not thread.is_alive():
-            raise RuntimeError(f"it did not start within {READY_WITHIN} s")
-        time.sleep(0.005)
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 @contextmanager

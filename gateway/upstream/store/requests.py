@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
+from gateway.fhir import ids
 from gateway.query import WHOLE, Query, parse
 from gateway.specs import FhirTables
 from gateway.upstream.store.refusal import Refusal
 from gateway.upstream.store.versions import Version
 
-ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+ID = re.compile(ids.ID)
 """Source: https://hl7.org/fhir/R4/datatypes.html#id"""
 _ADDRESS = re.compile(
-    r"(?P<type>[A-Z][A-Za-z]+)(?:/(?P<id>[A-Za-z0-9\-.]{1,64}))?"
+    rf"(?P<type>[A-Z][A-Za-z]+)(?:/(?P<id>{ids.ID}))?"
     r"(?P<history>/_history(?(id)(?:/(?P<version>[0-9]{1,18}))?))?"
     r"(?:\?(?P<query>.*))?"
 )

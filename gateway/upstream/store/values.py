@@ -17,6 +17,8 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
+from gateway.fhir.ids import ID
+
 Row = tuple[Any, ...]
 Convert = Callable[[Any], Sequence[Row]]
 
@@ -34,9 +36,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = _EPOCH.toordinal()
 _DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
 _INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2})?(?:\.(\d+))?(?:Z|[+-]\d{2}:\d{2})?")
-_LITERAL = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?")
+_LITERAL = re.compile(rf"([A-Z][A-Za-z]+)/({ID})(?:/_history/{ID})?")
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:\S+")
-_HISTORY = re.compile(r"/_history/[A-Za-z0-9\-.]{1,64}$")
+_HISTORY = re.compile(rf"/_history/{ID}$")
 _CURRENCIES = "urn:iso:std:iso:4217"
 
 

@@ -13,13 +13,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 
+from gateway.exclusive import begin
+
 T = TypeVar("T")
 
 GROUP = 64
 """Most works in one commit."""
 _PATIENCE = 10.0
 """How long another process may hold the database. Units: seconds."""
-_PAUSE = 0.005
 
 
 class Unwritable(Exception):  # noqa: N818 - the disk's state, told to the client as 503
@@ -92,7 +93,7 @@ class Writer:
     async def _attempt(self, group: list[_Work[Any]]) -> bool:
         """Whether the group was committed; a savepoint for each work instead would copy every page that it touches."""
         connection = self._connection
-        await self._begin()
+        await begin(connection, _PATIENCE)
         self._before()
         results: list[tuple[_Work[Any], Any]] = []
         for work in group:
@@ -113,20 +114,6 @@ class Writer:
         for work, result in results:
             work.done.set_result(result)
         return True
-
-    async def _begin(self) -> None:
-        """Take the database for writing; wait, without holding up the loop, while another process has it."""
-        waited = 0.0
-        while True:
-            try:
-                self._connection.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or waited >= _PATIENCE:
-                    raise
-                waited += _PAUSE
-                await asyncio.sleep(_PAUSE)
-            else:
-                return
 
     def _fail(self, group: list[_Work[Any]], error: Exception) -> None:
         for work in group:
