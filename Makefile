@@ -13,7 +13,7 @@ TEXTMATE := gateway/editor/syntaxes/rules.tmLanguage.json
 # without the bytecode that Python keeps, each command would compile 360 modules first: half a second
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run demo test check fmt lint types rules openapi-check bench misspelt corpus faults leaks interop coverage lock clean
+.PHONY: help setup run demo test check fmt lint types rules openapi-check bench misspelt corpus faults leaks interop coverage security audit sbom lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -37,11 +37,22 @@ demo: setup ## with `make run` in another terminal: send samples of every kind a
 test: setup ## run the tests (long suites in bounded samples)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not interop" $(ARGS)
 
-check: setup lint types rules openapi-check test ## all that CI checks, but for the real peers
+check: setup lint security types rules openapi-check test ## all that CI checks, but for the real peers
 
 lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+security: setup ## look for insecure habits in the code (bandit; exemptions stand in pyproject.toml and in the lines)
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive gateway
+
+audit: setup ## ask for known faults of the locked packages; exit 3 where no advisory service can be reached
+	@$(BIN)/python .ci/audit.py --command $(BIN)/pip-audit requirements-run.lock requirements.lock
+
+sbom: setup ## write build/sbom.json, what a deployment is made of (CycloneDX)
+	@mkdir -p build
+	$(BIN)/cyclonedx-py requirements requirements-run.lock --pyproject pyproject.toml --output-reproducible \
+	  --of JSON --output-file build/sbom.json
 
 types: setup
 	$(BIN)/mypy --strict gateway tests
@@ -73,15 +84,17 @@ misspelt: setup ## misspell every word of the shipped rules, not a sample alone 
 corpus: setup ## send every file of the shared corpus, and write tests/conformance/results.md
 	$(BIN)/python -W ignore -m tests.conformance.corpus
 
-faults: setup ## kill -9 under load (N= for more cycles), and write tests/fault/results.md
-	$(BIN)/python -m tests.fault $(if $(N),--cycles $(N))
+faults: setup ## kill -9, restarts, full disks and more under load (N= for how often), and write tests/fault/results.md
+	$(BIN)/python -m tests.fault $(if $(N),--times $(N)) $(ARGS)
 
 leaks: setup ## the leak suite, and N pairs of stores that differ in what is hidden alone (N=10000 takes some minutes)
-	GATEWAY_PAIRS=$(or $(N),1000) $(BIN)/python -m pytest tests/conformance/test_leaks.py tests/property/test_two_worlds.py $(ARGS)
+	GATEWAY_LEAKS=all GATEWAY_PAIRS=$(or $(N),1000) $(BIN)/python -m pytest tests/conformance/test_leaks.py tests/property/test_two_worlds.py $(ARGS)
 
 interop: export GATEWAY_INTEROP = required
 interop: export GATEWAY_ARTIFACTS ?= $(CURDIR)/build/screenshots
-interop: setup ## tests with real peers (Chromium, Java, HAPI, Medplum), each must be there; pictures go to build/screenshots
+interop: setup ## tests with real peers (PostgreSQL, strace, Chromium, Java, HAPI, Medplum), each must be there; pictures go to build/screenshots
+	$(BIN)/python -m pytest tests/unit tests/property tests/fault -m interop $(ARGS)
+	GATEWAY_LEAKS=all $(BIN)/python -m pytest tests/conformance/test_leaks.py $(ARGS)
 	$(BIN)/python -m pytest tests/interop tests/conformance -m "interop or any_record" --record=hapi $(ARGS)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup tests/conformance -m any_record --record=store $(ARGS)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup tests/conformance -m any_record --record=medplum $(ARGS)

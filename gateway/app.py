@@ -20,7 +20,9 @@ from gateway.fhir.ids import ID
 from gateway.finding import Finding
 from gateway.interactions import body, respond
 from gateway.interactions.access_log import AccessLog
+from gateway.interactions.at_the_door import REQUEST, turned_away
 from gateway.interactions.bundle import bundle
+from gateway.interactions.discovery import oauth, smart
 from gateway.interactions.documents import openapi, page, rules
 from gateway.interactions.everything import everything
 from gateway.interactions.export import cancel, export, file, status
@@ -30,19 +32,23 @@ from gateway.interactions.health import live, ready
 from gateway.interactions.history import history
 from gateway.interactions.ingest import ingest
 from gateway.interactions.metadata import metadata
+from gateway.interactions.metrics import Apart, metrics
 from gateway.interactions.operation import unknown
 from gateway.interactions.queue import work_off
 from gateway.interactions.read import read
 from gateway.interactions.receipt import receipt
 from gateway.interactions.refused import Refused, error
 from gateway.interactions.reload import Reload
-from gateway.interactions.resume import resume
+from gateway.interactions.resume import follow, resume
+from gateway.interactions.retention import purge_for_good
 from gateway.interactions.search import search
 from gateway.interactions.sent import PATCHES
-from gateway.interactions.token import jwks, token
+from gateway.interactions.token import introspect, jwks, revoke, token
 from gateway.interactions.validate import validate
+from gateway.interactions.watched import METRICS, Watched
 from gateway.interactions.write import create, delete, delete_where, patch, patch_where, update, update_where
 from gateway.journal import JournalUnavailable
+from gateway.observing import COUNTS
 from gateway.upstream import TargetDown
 
 log = structlog.get_logger()
@@ -80,35 +86,41 @@ register_url_convertor("resource_type", ResourceType())
 register_url_convertor("resource_id", ResourceId())
 
 ROUTES = [
+    # asked for most, so looked at first: no other address is like them
+    Route("/{type:resource_type}", search, methods=["GET"]),
+    Route("/{type:resource_type}/{id:resource_id}", read, methods=["GET"]),
     Route("/", bundle, methods=["POST"]),
     Route("/$ingest", ingest, methods=["POST"]),
     Route("/$ingest/auth", token, methods=["POST"]),
-    Route("/$export", export, methods=["GET"]),
+    Route("/$ingest/auth/introspect", introspect, methods=["POST"]),
+    Route("/$ingest/auth/revoke", revoke, methods=["POST"]),
+    Route("/$export", export, methods=["GET", "POST"]),
     Route("/$export/{job:resource_id}", cancel, methods=["DELETE"]),
     Route("/$export/{job:resource_id}", status, methods=["GET"]),
     Route("/$export/{job:resource_id}/{name}", file, methods=["GET"]),
     Route("/$ingest/receipts/{id:resource_id}", receipt, methods=["GET"]),
     Route("/.well-known/jwks.json", jwks, methods=["GET"]),
+    Route("/.well-known/oauth-authorization-server", oauth, methods=["GET"]),
+    Route("/.well-known/smart-configuration", smart, methods=["GET"]),
     Route("/_health/live", live, methods=["GET"]),
     Route("/_health/ready", ready, methods=["GET"]),
+    Route(METRICS, metrics, methods=["GET"]),
     Route("/metadata", metadata, methods=["GET"]),
     Route("/openapi.json", openapi, methods=["GET"]),
     Route("/rules", rules, methods=["GET"]),
     Route("/swagger/v1/swagger.json", openapi, methods=["GET"]),
     Route("/swagger/{name}", page, methods=["GET"]),
-    Route("/{type:resource_type}", search, methods=["GET"]),
     Route("/{type:resource_type}", create, methods=["POST"]),
     Route("/{type:resource_type}", update_where, methods=["PUT"]),
     Route("/{type:resource_type}", patch_where, methods=["PATCH"]),
     Route("/{type:resource_type}", delete_where, methods=["DELETE"]),
-    Route("/{type:resource_type}/$export", export, methods=["GET"]),
+    Route("/{type:resource_type}/$export", export, methods=["GET", "POST"]),
     Route("/{type:resource_type}/$validate", validate, methods=["POST"]),
     Route("/{type:resource_type}/_search", search, methods=["POST"]),
-    Route("/{type:resource_type}/{id:resource_id}", read, methods=["GET"]),
     Route("/{type:resource_type}/{id:resource_id}", update, methods=["PUT"]),
     Route("/{type:resource_type}/{id:resource_id}", patch, methods=["PATCH"]),
     Route("/{type:resource_type}/{id:resource_id}", delete, methods=["DELETE"]),
-    Route("/{type:resource_type}/{id:resource_id}/$everything", everything, methods=["GET"]),
+    Route("/{type:resource_type}/{id:resource_id}/$everything", everything, methods=["GET", "POST"]),
     Route("/{type:resource_type}/{id:resource_id}/$validate", validate, methods=["POST"]),
     Route("/{type:resource_type}/{id:resource_id}/_history", history, methods=["GET"]),
     Route("/{type:resource_type}/{id:resource_id}/_history/{version:resource_id}", read, methods=["GET"]),
@@ -126,17 +138,28 @@ def application(opened: Opened) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with opened() as gateway:
+            COUNTS.set(gateway.watch.counts)  # for the tasks that begin here
             reload = app.state.reload = Reload(app.state, gateway)
+            if gateway.anchoring is not None:
+                await gateway.anchoring.begin()  # before the first row
             await resume(gateway)
             worker = asyncio.create_task(work_off(lambda: reload.gateway), name="queue")
             worker.add_done_callback(_worker_ended)
             app.state.worker = worker
+            keeper = asyncio.create_task(purge_for_good(lambda: reload.gateway), name="retention")
+            keeper.add_done_callback(_worker_ended)
             follower = asyncio.create_task(reload.follow(), name="rules")
             follower.add_done_callback(_worker_ended)
+            anchors = asyncio.create_task(_anchored(gateway), name="anchors")
+            anchors.add_done_callback(_worker_ended)
+            heir = asyncio.create_task(_inherited(lambda: reload.gateway), name="resume")
+            heir.add_done_callback(_worker_ended)
             yield
-            for task in (worker, follower):
+            for task in (worker, follower, keeper, anchors, heir):
                 task.cancel()
-            await asyncio.gather(worker, follower, return_exceptions=True)
+            await asyncio.gather(worker, follower, keeper, anchors, heir, return_exceptions=True)
+            if gateway.anchoring is not None:
+                await gateway.anchoring.end()  # of all that was answered
 
     handlers = {
         Refused: _refused,
@@ -148,15 +171,18 @@ def application(opened: Opened) -> Starlette:
     web = Starlette(
         routes=ROUTES,
         lifespan=lifespan,
-        middleware=[Middleware(AccessLog), Middleware(PlainPaths)],
+        middleware=[Middleware(Watched), Middleware(AccessLog), Middleware(Apart), Middleware(PlainPaths)],
         exception_handlers=handlers,  # type: ignore[arg-type]  # Starlette's type takes handlers of Exception alone
     )
     web.router.redirect_slashes = False  # it would send the path, a patient's id in it, to whatever Host said
     return web
 
 
+_ENCODED = (b"%2e", b"%2f", b"%5c", b"%00")
+
+
 class PlainPaths:
-    """ASGI middleware that refuses encoded dots and slashes in paths: what is routed is what was asked for."""
+    """ASGI middleware that refuses encoded dots, slashes and NULs in paths: what is routed is what was asked for."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Wrap an application."""
@@ -164,10 +190,10 @@ class PlainPaths:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse, or pass on."""
-        raw = bytes(scope.get("raw_path", b"")).lower()
-        if scope["type"] == "http" and (b"%2e" in raw or b"%2f" in raw or b"%5c" in raw):
+        raw = bytes(scope.get("raw_path", b""))
+        if b"%" in raw and scope["type"] == "http" and any(code in raw.lower() for code in _ENCODED):
             request = Request(scope, receive)
-            refusal = error("invalid", "encoded dots and slashes in a path are not taken; write them plain")
+            refusal = error("invalid", "encoded dots, slashes and NULs in a path are not taken; write them plain")
             answer = respond.outcome((refusal,), 400, of(request).clock())
             await answer(scope, receive, send)
             return
@@ -181,6 +207,7 @@ async def _refused(request: Request, refusal: Refused) -> Response:
 async def _down(request: Request, fault: TargetDown) -> Response:
     log.warning("target down", target=fault.target, why=fault.why)
     words = error("transient", f"target {fault.target} is down; ask again later", rule="TGT-01")
+    await turned_away(request, of(request), Refused("down", words), REQUEST)  # permitted, and it came to nothing
     return await _told(request, (words,), 503, {"Retry-After": "10"})
 
 
@@ -231,6 +258,18 @@ async def _told(request: Request, findings: tuple[Finding, ...], status: int, he
     may_stay = await body.drain(request)
     extra = {} if may_stay else {"Connection": "close"}
     return respond.outcome(findings, status, of(request).clock(), {**headers, **extra})
+
+
+async def _inherited(current: Callable[[], Gateway]) -> None:
+    """Take up what other gateways left, where there may be others."""
+    if current().journal.shared:
+        await follow(current)
+
+
+async def _anchored(gateway: Gateway) -> None:
+    """Put down the end of the audit's chain every so often, where it has one."""
+    if gateway.anchoring is not None:
+        await gateway.anchoring.keep()
 
 
 def _worker_ended(worker: asyncio.Task[None]) -> None:

@@ -7,142 +7,42 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import secrets
-import stat
-from collections.abc import AsyncIterator, Callable, Hashable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from importlib import metadata
 from pathlib import Path
 
-from gateway import documents, fhir, mapping, rules, specs, tabular, upstream
-from gateway.config import ConfigError, Settings
+from gateway import documents, fhir, specs, upstream
+from gateway.config import CHAINS, EXPORTS, FILES, ConfigError, Settings
 from gateway.hl7v2 import dictionary
-from gateway.identity import Credentials, Issuer, Verifier, built_in, signing_keys
+from gateway.identity.audit_keys import audit_keys
 from gateway.identity.private_file import create_private, make_folder
+from gateway.interactions import anchor_told
+from gateway.interactions.anchoring import Anchoring, Often
 from gateway.interactions.exports import Exports
 from gateway.interactions.files import Files
 from gateway.interactions.gateway import Gateway, NotReread, Target
 from gateway.interactions.order import Order
 from gateway.interactions.paging import Paging
 from gateway.interactions.unchanged import Unchanged
-from gateway.journal import Journal
-from gateway.mapping import CodeMap, Maps, codes, rows
-from gateway.mapping.rows import RowMap
-from gateway.rules import RuleSet, Vocabulary
-from gateway.rules.accepting import between
-from gateway.rules.trial.declared import Trial
-from gateway.source import Diagnostic, Keep, in_order, made_anew, render
-from gateway.specs import FhirTables
-from gateway.tabular import Layout
+from gateway.journal import Journal, audit_chain
+from gateway.journal.audit_anchors import Anchor
+from gateway.journal.audit_chain import Chaining, Keys
+from gateway.journal.opening import journal_of, keys_of
+from gateway.journal.sealed_journal import SealedJournal
+from gateway.loading import Decisions, NotLoaded, decisions, files
+from gateway.rules import RuleSet
+from gateway.source import Keep, made_anew, render
+from gateway.telemetry.chosen import watching
+from gateway.trust import trusted
+from gateway.upstream.embedded_server import EmbeddedServer
 
-KEYS, CREDENTIALS, CLIENTS, FILES, EXPORTS = "keys", "credentials", "clients", "files", "exports"
 EMBEDDED = "embedded"
-
-
-class NotLoaded(Exception):  # noqa: N818 - says what happened; the diagnostics say what is wrong
-    """Rules or maps with an error; nothing is served from them."""
-
-    def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
-        """Keep what to show."""
-        super().__init__(f"{len(diagnostics)} diagnostics")
-        self.diagnostics = diagnostics
-
-
-_Files = tuple[tuple[str, int, int], ...]
-"""Names, sizes and times of change of files."""
-
-
-@dataclass(frozen=True, slots=True)
-class Looked:
-    """The files as they were just before they were read, so that whatever changes from then on is seen."""
-
-    rules: _Files
-    specs: _Files
-
-
-@dataclass(frozen=True, slots=True)
-class Decisions:
-    """What decides and converts, loaded from `rules/` and `specs/`. Shape: `looked` where folders were read."""
-
-    rules: RuleSet
-    maps: Maps
-    row_maps: Mapping[str, RowMap]
-    tables: FhirTables
-    elements: fhir.Elements
-    warnings: tuple[Diagnostic, ...]
-    trials: tuple[Trial, ...] = ()
-    looked: Looked | None = None
-
-
-def vocabulary(root: Path) -> Vocabulary:
-    """The names that rules and maps are checked against.
-
-    Errors: SpecsError for tables that can't be read.
-    """
-    tables = specs.fhir(root)
-    return Vocabulary(
-        dictionaries=dictionary.Dictionaries(root), elements=fhir.Elements(tables), tables=tables,
-        layouts=layouts(root, codes.load(root / codes.FOLDER)), maps=frozenset(),
-    )  # fmt: skip
-
-
-def layouts(root: Path, code_maps: Mapping[str, CodeMap]) -> Mapping[str, Layout]:
-    """The layouts of CSV files.
-
-    Errors: NotLoaded with every diagnostic.
-    """
-    read = tabular.load(root, rows.known(code_maps))
-    if read.diagnostics:
-        raise NotLoaded(read.diagnostics)
-    return read.layouts
-
-
-def decisions(
-    rules_folder: Path, specs_folder: Path, keep: Keep = made_anew, standing: Decisions | None = None
-) -> Decisions:
-    """Load rules and maps.
-
-    Shape: `keep` holds what their files were parsed to; of `standing`, which was loaded before, the maps stay where
-    nothing that they stand on is another: they take longest.
-    Errors: NotLoaded with every diagnostic; SpecsError.
-    """
-    looked = Looked(_files(rules_folder), _files(specs_folder))
-    names = vocabulary(specs_folder)
-    read = rules.load(rules_folder, names, keep=keep)
-    if read.rules is None or standing is None or not _stays(standing, looked, read.rules, names):
-        return replace(decided(read, names, specs_folder, keep), looked=looked)
-    return replace(standing, rules=read.rules, warnings=read.diagnostics, trials=read.trials, looked=looked)
-
-
-def _stays(standing: Decisions, looked: Looked, ruleset: RuleSet, names: Vocabulary) -> bool:
-    """Whether the files that maps are made of are those of before, and the versions of HL7 that rules accept."""
-    same = standing.looked is not None and standing.looked.specs == looked.specs
-    return same and _versions(standing.rules, names) == _versions(ruleset, names)
-
-
-def decided(read: rules.Loaded, names: Vocabulary, specs_folder: Path, keep: Keep = made_anew) -> Decisions:
-    """The same of rules that were read.
-
-    Errors: NotLoaded with every diagnostic; SpecsError.
-    """
-    if read.rules is None:
-        raise NotLoaded(read.diagnostics)
-    mapped = mapping.load(specs_folder, accepted(read.rules, names), keep)
-    marks = fhir.Marks(names.tables.systems.marks)
-    by_row = rows.load(names.layouts, names.elements, codes.load(specs_folder / codes.FOLDER), marks, keep)
-    found = in_order((*read.diagnostics, *mapped.diagnostics, *by_row.diagnostics))
-    if mapped.maps is None or len(by_row.maps) < len(names.layouts):
-        raise NotLoaded(found)
-    return Decisions(read.rules, mapped.maps, by_row.maps, names.tables, names.elements, found, read.trials)
-
-
-def accepted(ruleset: RuleSet, names: Vocabulary) -> Vocabulary:
-    """The same names, with the dictionaries of the HL7 versions that some domain accepts alone."""
-    accepts = [a for domain in ruleset.domains.values() for a in domain.accepts if a.data_type == "Hl7v2"]
-    versions = {version for accept in accepts for version in between(accept.versions, names)}
-    return replace(names, dictionaries={version: names.dictionaries[version] for version in sorted(versions)})
 
 
 def published(settings: Settings) -> documents.Published:
@@ -195,17 +95,24 @@ class Connections:
     def _one(self, name: str, address: str) -> Target:
         known = self._known.get((name, address))
         if known is None:
-            known = upstream.connect(
-                name,
-                address,
-                data=self._settings.data,
-                own_writer=self._own_writer,
-                public=self._settings.public_url,
-                credentials=self._settings.credentials.get(name),
-            )
-            self._stack.push_async_callback(known.aclose)
+            # there is one store in a data folder, whatever targets are in it
+            stores = (one for one in self._known.values() if isinstance(one, EmbeddedServer))
+            first = next(stores, None) if address == EMBEDDED else None
+            known = self._connected(name, address) if first is None else first.under(name)
             self._known[name, address] = known
         return known
+
+    def _connected(self, name: str, address: str) -> Target:
+        made = upstream.connect(
+            name,
+            address,
+            data=self._settings.data,
+            own_writer=self._own_writer,
+            public=self._settings.public_url,
+            credentials=self._settings.credentials.get(name),
+        )
+        self._stack.push_async_callback(made.aclose)
+        return made
 
 
 class FilesAgain:
@@ -222,7 +129,7 @@ class FilesAgain:
 
     async def look(self) -> Hashable:
         """Names, sizes and times of the files in the rules' folder."""
-        return await asyncio.to_thread(_files, self._settings.rules)
+        return await asyncio.to_thread(files, self._settings.rules)
 
     async def renewed(self, gateway: Gateway) -> Gateway:
         """The same gateway with what the files hold now, read in a thread while requests go on.
@@ -255,20 +162,6 @@ class FilesAgain:
         )
 
 
-def _versions(ruleset: RuleSet, names: Vocabulary) -> frozenset[str]:
-    return frozenset(accepted(ruleset, names).dictionaries)
-
-
-def _files(folder: Path) -> _Files:
-    found = []
-    for path in sorted(folder.rglob("*")):
-        with suppress(OSError):  # one that goes meanwhile is seen as gone
-            told = path.stat()
-            if stat.S_ISREG(told.st_mode):
-                found.append((str(path), told.st_size, told.st_mtime_ns))
-    return tuple(found)
-
-
 @asynccontextmanager
 async def opened(
     settings: Settings,
@@ -282,27 +175,25 @@ async def opened(
 
     Shape: `clock` answers the moment with its offset; the machine's where none is given. `keep` holds what the files
     were parsed to, for when they are read again.
-    Errors: ConfigError, KeysError, JournalUnavailable: a gateway that can't do its work doesn't start.
+    Errors: ConfigError, KeysError, Unsealable, JournalUnavailable: a gateway that can't do its work doesn't start.
     """
     now = clock or (lambda: datetime.now(UTC))
-    keys = settings.data / KEYS
+    keys = settings.keys_folder
     make_folder(settings.data)
     make_folder(keys)
-    signing = signing_keys(keys)
-    credentials = Credentials(settings.data / CREDENTIALS)
+    paging, hashing = kept_secret(keys / "paging.key"), kept_secret(keys / "hash.key")
+    same = {"paging.key": fingerprint(paging), "hash.key": fingerprint(hashing)}
+    # each run of a gateway begins a chain, so that no two ever write to one
+    chaining = Chaining(str(uuid.uuid4()), chain_keys(settings))
     async with AsyncExitStack() as stack:
-        journal = await stack.enter_async_context(Journal(settings.data / "journal.db"))
+        watch = await stack.enter_async_context(watching(settings))
+        own_store = EMBEDDED in addresses(settings, loaded.rules).values()
+        storage = journal_of(settings, same, chaining, own_store=own_store)
+        sealing = keys_of(settings)
+        journal = await stack.enter_async_context(SealedJournal(storage, sealing))
         connections = Connections(settings, stack, own_writer=own_writer)
-        issuer = Issuer(
-            public_url=settings.public_url, token_address=settings.token_address, keys=signing,
-            credentials=credentials, claim_token_id=journal.claim_token_id, secret_basic=settings.client_secrets,
-        )  # fmt: skip
-        stack.callback(issuer.close)
-        verifier = Verifier(
-            [built_in(signing, settings.public_url)], credentials, realm=settings.public_url,
-            token_address=settings.token_address,
-        )  # fmt: skip
-        files = Files(settings.data / FILES)
+        trust = await stack.enter_async_context(trusted(settings, journal, loaded.rules))
+        files = Files(settings.data / FILES, sealing)
         stack.push_async_callback(files.stop)
         exports = Exports(settings.data / EXPORTS)
         stack.push_async_callback(exports.stop)
@@ -319,16 +210,46 @@ async def opened(
             journal=journal,
             files=files,
             targets=connections.of(loaded.rules),
-            issuer=issuer,
-            verifier=verifier,
-            paging=Paging(base64.urlsafe_b64encode(kept_secret(keys / "paging.key"))),
-            order=Order(),
+            issuer=trust.issuer,
+            verifier=trust.verifier,
+            certificates=trust.certificates,
+            paging=Paging(base64.urlsafe_b64encode(paging)),
+            order=Order(journal),
             unchanged=Unchanged(),
-            secret=kept_secret(keys / "hash.key"),
+            secret=hashing,
             clock=now,
             rereading=FilesAgain(settings, connections, keep, loaded),
             exports=exports,
-        )
+            watch=watch,
+            anchoring=Anchoring(
+                journal, chaining, settings.anchors_file, settings.data / CHAINS,
+                Often(settings.audit_anchor_rows, settings.audit_anchor_seconds), now, lambda: chain_keys(settings),
+                telling(settings, loaded.rules, journal),
+            ),
+        )  # fmt: skip
+
+
+def telling(settings: Settings, ruleset: RuleSet, journal: Journal) -> Callable[[Anchor], Awaitable[int]]:
+    """What hands the audit's anchors to the target that is configured; nothing where none is.
+
+    Errors: ConfigError for a target that no rule file declares, or that takes no Fhir.
+    """
+    name = settings.audit_anchors_to
+    target = None if name is None else ruleset.registry.targets.get(name)
+    if name is not None and (target is None or target.takes != "Fhir"):
+        known = sorted(one.name for one in ruleset.registry.targets.values() if one.takes == "Fhir")
+        words = f"setting `audit_anchors_to` names {name}; declared targets that take Fhir: "
+        raise ConfigError(words + (", ".join(known) or "none"))
+
+    async def tell(one: Anchor) -> int:
+        return 0 if name is None else await anchor_told.tell(journal, name, settings.public_url, one)
+
+    return tell
+
+
+def chain_keys(settings: Settings) -> Keys:
+    """The keys that the audit's rows are chained with, made at the first run. Errors: BadAuditKeys."""
+    return audit_chain.keys_of(audit_keys(settings.audit_key))
 
 
 def addresses(settings: Settings, ruleset: RuleSet) -> dict[str, str]:
@@ -357,3 +278,8 @@ def kept_secret(path: Path) -> bytes:
     if not path.exists():
         create_private(path, secrets.token_bytes(32))
     return path.read_bytes()
+
+
+def fingerprint(secret: bytes) -> str:
+    """What tells a secret from another and nothing else."""
+    return hashlib.sha256(b"gateway secret\0" + secret).hexdigest()

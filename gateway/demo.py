@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateway.assemble import CLIENTS, CREDENTIALS
-from gateway.config import FILE, ConfigError, is_loopback
+from gateway.config import CLIENTS, CREDENTIALS, FILE, ConfigError, is_loopback
 from gateway.identity import Credentials, new_secret
 from gateway.identity.private_file import make_folder, write_private
 

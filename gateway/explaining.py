@@ -9,21 +9,28 @@ from datetime import UTC, date, datetime, time
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from gateway import assemble, hl7v2, journal, query, rules, trials
-from gateway.assemble import Decisions
+from gateway import hl7v2, loading, query, rules, trials
+from gateway.config import FILES, Settings
 from gateway.fhir import Resource
 from gateway.finding import Finding, refuses
 from gateway.interactions.gateway import LONDON
-from gateway.journal import Submission
+from gateway.journal import Submission, kept_files
+from gateway.journal.looking import look_up
+from gateway.journal.opening import keys_of
 from gateway.language.nodes import Text
+from gateway.loading import Decisions
 from gateway.rules import Facts, RuleSet
+from gateway.rules.account.apart import Apart, apart
 from gateway.rules.account.explain import Account, Explainer
 from gateway.rules.account.release import Released, release
-from gateway.rules.trial.given import Sent, Unusable, World, apart, read
+from gateway.rules.trial.given import Sent, Unusable, World, read
+from gateway.rules.trial.given import apart as sent_apart
 from gateway.rules.trial.run import beside as stored_beside
 from gateway.source import nearest
 
-JOURNAL = "journal.db"
+_OFFER = replace(query.FACADE, beyond=False)
+"""What partners may ask in a search, but for what is refused whoever asks."""
+
 KINDS = {"Hl7v2": "message", "Fhir": "resource", "Csv": "file"}
 SUFFIXES = {".hl7": "Hl7v2", ".json": "Fhir", ".csv": "Csv"}
 
@@ -89,14 +96,19 @@ class Desk:
             raise NotExplained(f"no rule file declares a domain {domain}{_near(domain, self.rules.domains)}")
         yield from self._sent(raw, replace(asked, data_type=data_type, domain=domain))
 
-    def receipt(self, data: Path, receipt: str, asked: Question) -> Iterator[Explained]:
+    def receipt(self, settings: Settings, receipt: str, asked: Question) -> Iterator[Explained]:
         """Why what came under a receipt would be taken or not now, as it was sent then.
 
-        Errors: NotExplained, JournalUnavailable, OSError.
+        Errors: NotExplained, JournalUnavailable, Unsealable, OSError.
         """
-        found = journal.look_up(data / JOURNAL, receipt)
-        if found is None:
-            raise NotExplained(f"the journal of {data} has no receipt {receipt}")
+        entry = look_up(settings, receipt)
+        if entry is None:
+            raise NotExplained(f"the journal of {settings.data} has no receipt {receipt}")
+        if entry.purged is not None:
+            raise NotExplained(f"what came under {receipt} was taken out on {entry.purged[:10]}, by retention")
+        found = entry.submission
+        if found.data_type not in KINDS:
+            raise NotExplained(f"{receipt} is the gateway's own {found.type}, which no rule judged")
         if found.domain not in self.rules.domains:
             raise NotExplained(f"the rules declare no domain {found.domain} any more")
         sent = replace(
@@ -104,7 +116,7 @@ class Desk:
             data_type=found.data_type, purpose=found.purpose, user=found.user,
         )  # fmt: skip
         others = "" if found.rules == self.rules.digest else ", which other rules judged then"
-        for one in self._sent(_body(data, found), sent, datetime.fromisoformat(found.received)):
+        for one in self._sent(_body(settings, found), sent, datetime.fromisoformat(found.received)):
             yield replace(one, name=f"{one.name} of {found.received}{others}")
 
     def search(
@@ -116,6 +128,15 @@ class Desk:
         resources that stand beside those: their patients, and what they are linked with.
         Errors: NotExplained, OSError.
         """
+        return next(self.searches(address, asked, returning, beside))
+
+    def searches(
+        self, address: str, asked: Question, returning: Sequence[Path] = (), beside: Sequence[Path] = ()
+    ) -> Iterator[Explained]:
+        """The same, and then of each search that a chain or `_has` of it leads to: each has to be granted by itself.
+
+        Errors: NotExplained, OSError.
+        """
         parts = urlsplit(address)
         kind, _, below = unquote(parts.path).strip("/").partition("/")
         if kind not in self.loaded.tables.types:
@@ -125,12 +146,18 @@ class Desk:
             raise NotExplained("say who asks: --from PRINCIPAL")
         action = "search" if not below else "history" if below.endswith("_history") else "read"
         facts = replace(self._facts(asked, action, None), type=kind, glass=asked.glass)
+        links: Sequence[Apart] = ()
         if action == "search":
-            found = query.parse(kind, parse_qsl(parts.query, keep_blank_values=True), self.loaded.tables)
+            found = query.parse(kind, parse_qsl(parts.query, keep_blank_values=True), self.loaded.tables, _OFFER)
             if not isinstance(found, query.Query):
-                return Explained(address, None, found)
-            facts = replace(facts, action="count" if found.summary == "count" else action, query=found)
-        account = self.explainer.explain(facts)
+                yield Explained(address, None, found)
+                return
+            first, *links = apart(found, self.loaded.tables)
+            facts = replace(facts, action="count" if found.summary == "count" else action)
+            account = self._of_search(facts, first)
+            facts = account.facts
+        else:
+            account = self.explainer.explain(facts)
         found_there, others = ([self._resource(path) for path in paths] for paths in (returning, beside))
         everything = (*found_there, *others)
         released = tuple(
@@ -140,7 +167,18 @@ class Desk:
             )
             for resource in found_there
         )  # fmt: skip
-        return Explained(address, account, released=released)
+        yield Explained(address, account, released=released)
+        for one in links:
+            inner = self._of_search(replace(facts, action="search", type=one.asked.type), one)
+            yield Explained(f"{one.name} (by {one.by})", inner)
+
+    def _of_search(self, facts: Facts, one: Apart) -> Account:
+        """Why one search is granted or not; what `_has` leads to may be asked for by its id."""
+        account = self.explainer.explain(replace(facts, query=one.asked))
+        if account.effect == "permit" or one.named is None:
+            return account
+        named = self.explainer.explain(replace(facts, query=one.named))
+        return named if named.effect == "permit" else account
 
     def _resource(self, path: Path) -> Resource:
         try:
@@ -157,7 +195,7 @@ class Desk:
         facts = self._facts(replace(asked, principal=principal), "ingest", received)
         facts = replace(facts, domain=asked.domain, organisation=organisation, data_type=asked.data_type)
         try:
-            several = apart(self.world, KINDS[asked.data_type], facts, raw)
+            several = sent_apart(self.world, KINDS[asked.data_type], facts, raw)
         except Unusable as fault:
             raise NotExplained(str(fault)) from fault
         for one in several:
@@ -239,11 +277,11 @@ def desk(folder: Path, specs: Path) -> Desk:
 
     Errors: NotLoaded with every diagnostic; SpecsError.
     """
-    names = assemble.vocabulary(specs)
+    names = loading.vocabulary(specs)
     found = rules.load(folder, names)
     if found.rules is None:
-        raise assemble.NotLoaded(found.diagnostics)
-    loaded = assemble.decided(found, names, specs)
+        raise loading.NotLoaded(found.diagnostics)
+    loaded = loading.decided(found, names, specs)
     world = World(loaded.rules, names, trials.conversion(loaded, names), _no_sample)
     return Desk(loaded, world, Explainer(loaded.rules))
 
@@ -252,11 +290,10 @@ def _no_sample(text: Text) -> bytes:
     raise Unusable(f"no sample is read here: {text.value}")
 
 
-def _body(data: Path, found: Submission) -> bytes:
+def _body(settings: Settings, found: Submission) -> bytes:
     """What was sent: of a file, that which the journal's body names."""
-    kept = data / assemble.FILES / f"{found.receipt}.csv"
-    if found.data_type == "Csv" and kept.is_file():
-        return kept.read_bytes()
+    if found.data_type == "Csv":
+        return kept_files.whole(keys_of(settings), settings.data / FILES, found.receipt) or found.body
     return found.body
 
 

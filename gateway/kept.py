@@ -14,7 +14,7 @@ import functools
 import hashlib
 import io
 import os
-import pickle
+import pickle  # nosec B403
 import platform
 import stat
 from collections.abc import Callable, Hashable, Sequence
@@ -105,7 +105,7 @@ def _read(path: Path, wanted: bytes) -> tuple[T] | None:
     key, digest, content = text[:_DIGEST], text[_DIGEST : 2 * _DIGEST], text[2 * _DIGEST :]
     if key != wanted or hashlib.sha256(content).digest() != digest:
         return None
-    kept: tuple[T] = pickle.loads(content)  # noqa: S301 - the gateway's own file, checked above
+    kept: tuple[T] = pickle.loads(content)  # noqa: S301 - the gateway's own file, checked above  # nosec B301
     return kept
 
 

@@ -12,9 +12,10 @@ from rich.progress import Progress
 from rich.table import Table
 
 from gateway import samples
-from gateway.assemble import CLIENTS, Decisions
 from gateway.client import GatewayClient, Sent, load_credential
+from gateway.config import CLIENTS
 from gateway.demo import Partner, Script, Sending
+from gateway.loading import Decisions
 from gateway.sampling import Sample, Sampler
 
 OK = 200
@@ -50,7 +51,7 @@ def play(script: Script, loaded: Decisions, specs: Path, data: Path, url: str, c
     """Send every sample, find those that were taken by searches, and say so in a table.
 
     Shape: whether all went as the script says.
-    Errors: NotSampled, SpecsError, TokenRefused, CredentialError, httpx.TransportError.
+    Errors: NotSampled, SpecsError, TokenRefused, CredentialError, Unreachable.
     """
     engine, partner = script.engine, script.partner
     played: list[Played] = []

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gateway import fhir, hl7v2, sampling, tabular
-from gateway.assemble import Decisions
 from gateway.finding import Finding, refuses
 from gateway.hl7v2 import dictionary
 from gateway.interactions.fhir_conversion import converted
 from gateway.interactions.gateway import LONDON
 from gateway.interactions.refused import Refused
+from gateway.loading import Decisions
 from gateway.mapping import Context
 from gateway.mapping.rows import RowMap, told
 from gateway.rules import Caller, Facts, RuleSet

@@ -25,7 +25,7 @@ def send_csv(
 
     Shape: the answer, the words for the end of it, and whether it was taken; a file that is taken up behind its answer
     is followed until its rows are stored or refused.
-    Errors: TokenRefused, OSError, httpx.TransportError.
+    Errors: TokenRefused, OSError, Unreachable.
     """
     with Progress(
         TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn(), console=console,
@@ -45,7 +45,7 @@ def send_csv(
 def follow(client: GatewayClient, address: str, console: Console) -> dict[str, Any]:
     """Ask a receipt until its file is done, with a bar of its rows; the receipt at the end.
 
-    Errors: TokenRefused, httpx.TransportError.
+    Errors: TokenRefused, Unreachable.
     """
     with Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console,

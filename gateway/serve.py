@@ -8,55 +8,52 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import re
+import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import TracebackType
 
 import orjson
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from gateway.guard import Guarded, Limits, sweep
+from gateway.interactions.faults import trace
+from gateway.listeners import Listener, seeing_peers
 
 GRACE = 20
-_OFFER = re.compile(
-    rb"\r\n(?:upgrade:[ \t]*h2c|http2-settings:[^\r]*|connection:[ \t]*upgrade[^\r]*)(?=\r\n|\Z)", re.IGNORECASE
-)
+_Raised = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+SPARE = 256
+"""Files that are open beside connections: journal, store, targets, what is loaded."""
 SWITCH = 0.0001  # seconds
 COLLECT = (20_000, 20, 100)  # a message makes thousands of short-lived objects and hardly a cycle
-
-
-class _Protocol(HttpToolsProtocol):
-    """HTTP/1.1 that leaves an offer of h2c alone.
-
-    A Java client offers it in its first request; the parser would stop there for an upgrade that never comes, and the
-    body would be lost. Source: RFC 9110 section 7.8: a server may ignore `Upgrade`.
-    """
-
-    def data_received(self, data: bytes) -> None:
-        """Take what arrived; a request's head begins where no request is under way."""
-        cycle: RequestResponseCycle | None = self.cycle
-        if cycle is None or cycle.response_complete:
-            head, blank, rest = data.partition(b"\r\n\r\n")
-            if _OFFER.search(head):
-                data = _OFFER.sub(b"", head) + blank + rest
-        super().data_received(data)
 
 
 class _Server(uvicorn.Server):
     """Server that says when it answers, and when SIGHUP reaches it."""
 
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None], hangup: Callable[[], None] | None) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        started: Callable[[], None],
+        hangup: Callable[[], None] | None,
+        beside: Sequence[Listener],
+    ) -> None:
         super().__init__(config)
         self._told = started
         self._hangup = hangup
+        self._beside = beside
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            # They share connections, limits and the end with the common port: one server, several listeners.
+            self.servers += [await one.listen(self._protocol, self.config.backlog) for one in self._beside]
             # Rules, maps and tables stay for good: without this each full collection walks through all of them.
             gc.collect()
             gc.freeze()
@@ -67,6 +64,37 @@ class _Server(uvicorn.Server):
             if self._hangup is not None:
                 asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hangup)
             self._told()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop, and leave nothing behind: uvicorn sends itself the signal that it got as soon as it has stopped."""
+        await super().shutdown(sockets)
+        _close(self._beside)
+
+    def _protocol(self) -> asyncio.Protocol:
+        kind = self.config.http_protocol_class
+        return kind(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)  # type: ignore[call-arg]  # as uvicorn's own
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second: the times of a tenth of all connections are looked at."""
+        sweep(self.server_state.connections, asyncio.get_running_loop().time(), counter)
+        return await super().on_tick(counter)
+
+
+class _WithoutValues(logging.Formatter):
+    """Lines that tell of an exception its kind and where, and not its text, which may be a patient's.
+
+    Starlette raises each fault of the program again once it is answered, and uvicorn logs it.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        record.exc_text = None  # what another formatter kept
+        return super().format(record)
+
+    def formatException(self, ei: _Raised) -> str:  # noqa: N802 - logging's name
+        fault = ei[1]
+        if fault is None:
+            return ""
+        return orjson.dumps(trace(fault)).decode()
 
 
 def log_as_json() -> None:
@@ -83,8 +111,18 @@ def log_as_json() -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(_WithoutValues("%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+
+
+def room_for(limits: Limits) -> Limits:
+    """Take as many open files as the limits need, where the machine gives them; else fewer connections."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = limits.connections * 5 // 4 + SPARE
+    if soft < wanted:
+        soft = min(wanted, hard) if hard != resource.RLIM_INFINITY else wanted
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return replace(limits, connections=max(1, min(limits.connections, (soft - SPARE) * 4 // 5)))
 
 
 def load_without_pauses() -> None:
@@ -100,23 +138,36 @@ def run(
     *,
     hangup: Callable[[], None] | None = None,
     tls: tuple[Path, Path] | None = None,
+    guard: type[Guarded] = Guarded,
+    beside: Sequence[Listener] = (),
 ) -> bool:
     """Serve until a signal ends it.
 
     Shape: whether it ever served; `started` is called once it answers, `hangup` at each SIGHUP from then on. At a
-    terminal SIGHUP ends the server, as it ends all that was started there: the terminal was closed.
+    terminal SIGHUP ends the server, as it ends all that was started there: the terminal was closed. `guard` is
+    what clients are held to; `beside` are listeners beside the common port.
     Units: a stopping server gives requests in hand 20 s.
     """
     certificate, key = tls or (None, None)
     config = uvicorn.Config(
-        app, host=host, port=port, http=_Protocol, loop="uvloop", lifespan="on", access_log=False, log_config=None,
-        server_header=False, proxy_headers=False, timeout_graceful_shutdown=GRACE, backlog=2048, ws="none",
+        app, host=host, port=port, http=seeing_peers(guard), loop="uvloop", lifespan="on",
+        access_log=False, log_config=None, server_header=False, proxy_headers=False, timeout_graceful_shutdown=GRACE,
+        backlog=2048, ws="none",
+        timeout_keep_alive=guard.limits.idle_within,  # type: ignore[arg-type]  # it takes parts of a second as well
         ssl_certfile=certificate, ssl_keyfile=key,
     )  # fmt: skip
     if sys.stdin is not None and sys.stdin.isatty():
         hangup = None
     if hangup is not None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one that comes while it starts has nothing to read again
-    server = _Server(config, started, hangup)
-    server.run()
+    server = _Server(config, started, hangup, beside)
+    try:
+        server.run()
+    finally:
+        _close(beside)  # where it never began to serve
     return server.started
+
+
+def _close(beside: Sequence[Listener]) -> None:
+    for one in beside:
+        one.close()

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway import assemble, fhir, rules
-from gateway.assemble import Decisions
+from gateway import fhir, loading, rules
 from gateway.interactions.fhir_conversion import converted
 from gateway.interactions.refused import Refused
 from gateway.language.nodes import Text
+from gateway.loading import Decisions
 from gateway.mapping import Context
 from gateway.mapping.rows import told
 from gateway.rules import Facts, Loaded, Vocabulary
@@ -35,12 +35,12 @@ def suite(folder: Path, specs: Path) -> Suite:
 
     Errors: NotLoaded with every diagnostic, those of samples that are not there among them; SpecsError.
     """
-    names = assemble.vocabulary(specs)
+    names = loading.vocabulary(specs)
     read = rules.load(folder, names)
     missing = missing_samples(read, folder)
     if read.rules is None or missing:
-        raise assemble.NotLoaded((*read.diagnostics, *missing))
-    loaded = assemble.decided(read, names, specs)
+        raise loading.NotLoaded((*read.diagnostics, *missing))
+    loaded = loading.decided(read, names, specs)
 
     def sample(text: Text) -> bytes:
         return (_beside(folder, text.span.source.name) / text.value).read_bytes()

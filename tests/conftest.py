@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from gateway import assemble
-from tests import loading
+from gateway import loading
+from tests import postgres, rule_sets
 from tests.interop.differences import facade_differences
 from tests.interop.hapi.launch import start_hapi
 from tests.interop.medplum.launch import start_medplum
+from tests.journals import OnPostgres, OnSqlite, Storage
+from tests.peers import missing
 from tests.records import KINDS, REAL, RECORDS, Pool, fresh_hapi, fresh_medplum
 from tests.running import Running, running
 
@@ -83,13 +85,37 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def decisions() -> assemble.Decisions:
+def decisions() -> loading.Decisions:
     """The shipped rules and maps, loaded once."""
-    return loading.decisions(ROOT / "rules", ROOT / "specs")
+    return rule_sets.decisions(ROOT / "rules", ROOT / "specs")
 
 
 @pytest.fixture
-def gateway(tmp_path: Path, decisions: assemble.Decisions) -> Iterator[Running]:
+def gateway(tmp_path: Path, decisions: loading.Decisions) -> Iterator[Running]:
     """A running gateway on a fresh data folder."""
     with running(tmp_path / "data", decisions) as one:
         yield one
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgres.Postgres]:
+    """A PostgreSQL server of this run's own."""
+    if postgres.programs() is None:
+        missing(f"needs a PostgreSQL server below {postgres.BINARIES}, which is not installed")
+    with postgres.postgres(folder=postgres.MEMORY) as server:
+        yield server
+
+
+@pytest.fixture
+def shared_storage(postgres_server: postgres.Postgres, tmp_path: Path) -> OnPostgres:
+    """A journal's storage that several gateways share; tests that ask for it are marked `interop`."""
+    return OnPostgres(postgres_server.database(), tmp_path / "data")
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.interop)])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    """A journal's storage: a test that asks for it holds on every kind."""
+    if request.param == "sqlite":
+        return OnSqlite(tmp_path / "data" / "journal.db")
+    found: OnPostgres = request.getfixturevalue("shared_storage")
+    return found

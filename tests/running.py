@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,10 +16,10 @@ from unittest.mock import patch
 from httpx import Response
 from starlette.testclient import TestClient
 
-from gateway import assemble
+from gateway import assemble, loading
 from gateway.app import application
 from gateway.client import Secret
-from gateway.config import Settings
+from gateway.config import CREDENTIALS, Settings
 from gateway.hl7v2.acknowledgement import Acknowledged, read_acknowledgement
 from gateway.identity import Credentials
 from gateway.identity import secret as secrets
@@ -120,18 +120,18 @@ def issues(reply: Response) -> list[dict[str, Any]]:
     return list(outcome["issue"])
 
 
-def enrol(credentials: Credentials, principal: str, secret: str) -> None:
+def enrol(credentials: Credentials, principal: str, secret: str, keys: Mapping[str, Any] | None = None) -> None:
     """Enrol a principal with a secret that is hashed cheaply: at the product's cost, hashing is most of a test run.
 
     The cost stands beside each hash, so what is kept is compared as any other.
     """
     with patch.object(secrets, "COST", CHEAP):
-        credentials.enrol(principal, secret=secret)
+        credentials.enrol(principal, secret=secret, keys=keys)
 
 
 @contextmanager
 def running(
-    data: Path, loaded: assemble.Decisions, *, clock: Callable[[], datetime] = lambda: NOW, **settings: Any
+    data: Path, loaded: loading.Decisions, *, clock: Callable[[], datetime] = lambda: NOW, **settings: Any
 ) -> Iterator[Running]:
     """Run a gateway on a data folder."""
     data.mkdir(parents=True, exist_ok=True)
@@ -139,9 +139,10 @@ def running(
     with none if "targets" in settings else RECORDS.of(data) as record:
         chosen = Settings(**{
             "data": data, "client_secrets": True, "environment": "test", "rules_watched": 0,
+            "failures_a_minute": 0,
             "targets": {"bed-board": "folder:bed-board", **record}, **settings,
         })  # fmt: skip
-        credentials = Credentials(data / assemble.CREDENTIALS)
+        credentials = Credentials(data / CREDENTIALS)
         for principal in SECRETS.keys() & loaded.rules.registry.principals.keys():
             secret = SECRETS[principal]
             if credentials.find(principal) is None:

@@ -12,14 +12,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
-from gateway.assemble import CLIENTS
 from gateway.client import AsyncGatewayClient, load_credential
+from gateway.config import CLIENTS, FILE
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "rules" / "samples" / "emergency-care" / "accepted-a01-admission.hl7"
@@ -70,6 +70,7 @@ class Server:
     process: subprocess.Popen[bytes]
     url: str
     data: Path
+    clients: Path | None = None
 
     def kill(self) -> None:
         """End it as a power cut would."""
@@ -83,25 +84,30 @@ class Server:
 
     def client(self, principal: str) -> AsyncGatewayClient:
         """A client of a demo principal."""
-        return AsyncGatewayClient(self.url, principal, load_credential(self.data / CLIENTS / f"{principal}.json"))
+        return AsyncGatewayClient(
+            self.url, principal, load_credential((self.clients or self.data) / CLIENTS / f"{principal}.json")
+        )
 
 
 def start(
     *arguments: str, port: int, data: Path, ready: str = "/_health/live", log: Path | None = None,
-    stdin: int = subprocess.DEVNULL,
+    stdin: int = subprocess.DEVNULL, settings: Mapping[str, str] | None = None, before: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
 ) -> Server:  # fmt: skip
     """Start a command that serves, and wait until it answers.
 
-    Shape: `stdin` is a file's number, such as that of a terminal.
+    Shape: `stdin` is a file's number, such as that of a terminal; `settings` go into its environment, `before` is a
+    command that runs it, such as a tracer.
 
     Errors: RuntimeError with what it printed where it doesn't.
     """
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    named = {f"GATEWAY_{name.upper()}": value for name, value in (settings or {}).items()}
+    known = {**os.environ, "PYTHONUNBUFFERED": "1", **named, **(environment or {})}
     place = log or data.with_suffix(".log")
     place.parent.mkdir(parents=True, exist_ok=True)
     with place.open("ab") as sink:
         process = subprocess.Popen(
-            [sys.executable, "-m", *arguments], stdin=stdin, stdout=sink, stderr=sink, cwd=ROOT, env=environment
+            [*before, sys.executable, "-m", *arguments], stdin=stdin, stdout=sink, stderr=sink, cwd=ROOT, env=known
         )
     server = Server(process, f"http://localhost:{port}", data)
     until = time.monotonic() + READY_WITHIN
@@ -122,17 +128,31 @@ def _parsed() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory()
 
 
-def start_gateway(data: Path, port: int | None = None) -> Server:
+def start_gateway(
+    data: Path, port: int | None = None, *, beside: Path | None = None, settings: Mapping[str, str] | None = None,
+    before: Sequence[str] = (), program: str = "gateway", environment: Mapping[str, str] | None = None,
+) -> Server:  # fmt: skip
     """Start a demo gateway on a data folder.
 
     What the first one parsed is there for the next: each would parse the same files for a second or two.
+    Shape: `beside` is the data folder of a demo gateway whose keys and clients this one shares; `settings` and `before`
+    as for `start`; `program` is the module that runs.
     """
     chosen = port or free_port()
     parsed, own = Path(_parsed().name) / "cache", data / "cache"
     if parsed.exists() and not own.exists():
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         shutil.copytree(parsed, own)
-    server = start("gateway", "serve", "--demo", "--data", str(data), "--port", str(chosen), port=chosen, data=data)
+    demo, chosen_settings = ["--demo"], dict(settings or {})
+    if beside is not None:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        shutil.copy(beside / FILE, data / FILE)
+        demo, chosen_settings = [], {"shared": str(beside), **chosen_settings}
+    server = start(
+        program, "serve", *demo, "--data", str(data), "--port", str(chosen), port=chosen, data=data,
+        settings=chosen_settings, before=before, environment=environment,
+    )  # fmt: skip
+    server.clients = beside or data
     if not parsed.exists():
         shutil.copytree(own, parsed)
     return server

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gateway import assemble, explaining, rules
+from gateway import explaining, loading, rules
 from gateway.cli.console import DATA, Data, err, out, show, stop
 from gateway.config import REPOSITORY, load
 from gateway.explaining import Explained, Question
@@ -91,9 +91,9 @@ def explain(  # noqa: PLR0913, PLR0917 - one parameter for each fact that can be
         if path.is_file():
             found = list(ready.file(path, asked))
         elif explaining.is_receipt(what):
-            found = list(ready.receipt(data, what, asked))
+            found = list(ready.receipt(settings, what, asked))
         else:
-            found = [ready.search(what, asked, returning or (), beside or ())]
+            found = list(ready.searches(what, asked, returning or (), beside or ()))
     except explaining.NotExplained as fault:
         stop(str(fault))
     if not every and len(found) > 1:
@@ -159,7 +159,7 @@ def _folder(folder: Path) -> Path:
 
 
 def _loaded(folder: Path) -> RuleSet:
-    found = rules.load(_folder(folder), assemble.vocabulary(load().specs))
+    found = rules.load(_folder(folder), loading.vocabulary(load().specs))
     if found.rules is None:
         show(found.diagnostics)
         stop(f"the rules of {folder} have errors")
@@ -203,6 +203,7 @@ def _print_table(rows: Sequence[table.Row]) -> None:
             f"unless {row.unless}" if row.unless else "",
             f"from {row.first} until {row.last} by {row.agreement}" if row.agreement else "",
             f"at most {row.limits}" if row.limits else "",
+            f"kept: {row.kept}" if row.kept else "",
             "may break the glass" if row.glass else "",
         ]
         hidden = "\n".join(filter(None, (row.hidden, row.masked)))

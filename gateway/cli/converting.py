@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.progress import track
 
-from gateway import assemble, offline
+from gateway import loading, offline
 from gateway.cli.console import err, stop
 from gateway.config import load
 from gateway.finding import Finding
@@ -37,7 +37,7 @@ def convert(
     Example: `gateway convert attendances.csv --organisation r0d --out converted`
     """
     settings = load()
-    loaded = assemble.decisions(settings.rules, settings.specs)
+    loaded = loading.decisions(settings.rules, settings.specs)
     out_folder.mkdir(parents=True, exist_ok=True)
     faulty, made = 0, set[str]()
     for file in track(files, description="converting", console=err, transient=True):
@@ -72,7 +72,7 @@ def convert(
 
 
 def _convert_rows(
-    file: Path, target: Path, loaded: assemble.Decisions, organisation: str | None, layout: str | None
+    file: Path, target: Path, loaded: loading.Decisions, organisation: str | None, layout: str | None
 ) -> bool:
     """Whether a CSV file was converted without a faulty row."""
     if organisation is None:

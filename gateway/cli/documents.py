@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from gateway import assemble
+from gateway import assemble, loading
 from gateway.cli.console import stop
 from gateway.config import REPOSITORY, Settings
 
@@ -23,7 +23,7 @@ def openapi(
     Example: `gateway openapi --check openapi/openapi.json`
     """
     settings = Settings(rules=rules_folder, client_secrets=True)
-    text = assemble.openapi_text(assemble.decisions(settings.rules, settings.specs), settings)
+    text = assemble.openapi_text(loading.decisions(settings.rules, settings.specs), settings)
     if write is not None:
         write.write_text(text, "utf-8")
     elif check is None:

@@ -12,4 +12,4 @@ def serve_editor() -> None:
     Example: `gateway rules lsp`
     """
     # in place of this process: its libraries would take as long to import for every other command too
-    os.execv(sys.executable, (sys.executable, "-m", "gateway.editor"))  # noqa: S606 - our own program
+    os.execv(sys.executable, (sys.executable, "-m", "gateway.editor"))  # noqa: S606 - our own program  # nosec B606

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from gateway import assemble, rules
+from gateway import loading, rules
 from gateway.cli import accounts, editing, layouts, trials
 from gateway.cli.console import err, show, stop
 from gateway.config import REPOSITORY, load
@@ -54,7 +54,7 @@ def check_rules(
     if not folder.is_dir():
         stop(f"{folder} is no folder")
     today = datetime.now(LONDON).date()
-    loaded = rules.load(folder, assemble.vocabulary(load().specs), today=today)
+    loaded = rules.load(folder, loading.vocabulary(load().specs), today=today)
     missing = missing_samples(loaded, folder)
     diagnostics = in_order((*loaded.diagnostics, *missing))
     if loaded.rules is not None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from gateway import assemble, samples, sampling
+from gateway import loading, samples, sampling
 from gateway.cli.console import err, stop
 from gateway.config import load
 
@@ -42,7 +42,7 @@ def sample(
     Example: `gateway sample ADT^A03 --domain emergency-care --faulty all --out samples`
     """
     settings = load()
-    loaded = assemble.decisions(settings.rules, settings.specs)
+    loaded = loading.decisions(settings.rules, settings.specs)
     try:
         sampler = samples.sampler(loaded, settings.specs, domain, kind, principal=principal,
                                   environment=settings.environment)  # fmt: skip

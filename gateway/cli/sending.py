@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from gateway import assemble, sending
+from gateway import sending
 from gateway.cli.console import DATA, URL, Data, Url, err, out, stop
 from gateway.client import Credential, GatewayClient, load_credential
+from gateway.config import CLIENTS
 
 Principal = Annotated[str, typer.Option(help="A principal that the rules declare and that is enrolled.")]
 Key = Annotated[
@@ -19,7 +20,7 @@ Key = Annotated[
 
 
 def _credential(data: Path, principal: str, key: Path | None) -> Credential:
-    return load_credential(key or data / assemble.CLIENTS / f"{principal}.json")
+    return load_credential(key or data / CLIENTS / f"{principal}.json")
 
 
 def token(principal: Principal, data: Data = DATA, url: Url = URL, key: Key = None) -> None:

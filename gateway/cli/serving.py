@@ -8,11 +8,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from gateway import assemble, demo, playing, sampling, serve
+from gateway import assemble, demo, loading, playing, sampling, serve, trust
 from gateway.app import application
 from gateway.cli.console import DATA, URL, Data, Url, err, show, stop
-from gateway.config import load
+from gateway.config import CLIENTS, load
+from gateway.guard import Limits, guarded
+from gateway.journal.looking import check_keys
 from gateway.kept import Kept
+from gateway.listeners import listeners
 
 
 def serve_command(
@@ -36,7 +39,7 @@ def serve_command(
         demo.prepare(data, settings.host, script)
         settings = load(data=data, host=host, port=port)
     keep = Kept(settings.data / "cache")
-    loaded = assemble.decisions(settings.rules, settings.specs, keep)
+    loaded = loading.decisions(settings.rules, settings.specs, keep)
     show(loaded.warnings)
     serve.log_as_json()
     words = f"serves {settings.public_url}" if script is None else demo.welcome(data, settings.public_url, script)
@@ -46,8 +49,22 @@ def serve_command(
     def hangup() -> None:
         web.state.reload.ask()  # which is there once it is served
 
+    def refused(rule: str) -> None:
+        if (gateway := getattr(web.state, "gateway", None)) is not None:
+            gateway.watch.counts.turned_away(rule)
+
     started = partial(err.print, words)
-    if not serve.run(web, settings.host, settings.port, started, hangup=hangup, tls=tls):
+    limits = Limits(
+        connections=settings.connections, head_within=settings.head_within, body_rate=settings.body_rate,
+        body_window=settings.body_within, idle_within=settings.idle_within,
+    )  # fmt: skip
+    trust.check(settings, loaded.rules)
+    check_keys(settings)
+    beside = listeners(settings)
+    if not serve.run(
+        web, settings.host, settings.port, started, hangup=hangup, tls=tls, beside=beside,
+        guard=guarded(serve.room_for(limits), refused),
+    ):  # fmt: skip
         stop(f"could not start on {settings.host}:{settings.port}; the lines above say why")
 
 
@@ -58,9 +75,9 @@ def demo_command(data: Data = DATA, url: Url = URL) -> None:
     """
     settings = load(data=data)
     script = demo.script(settings.rules)
-    if not (data / assemble.CLIENTS / f"{script.engine.principal}.json").exists():
+    if not (data / CLIENTS / f"{script.engine.principal}.json").exists():
         stop(f"{data} is no demo data folder: start `make run` first, with the same DATA")
-    loaded = assemble.decisions(settings.rules, settings.specs)
+    loaded = loading.decisions(settings.rules, settings.specs)
     try:
         went = playing.play(script, loaded, settings.specs, data, url, Console(soft_wrap=False, highlight=False))
     except (sampling.NotSampled, *sampling.MISTAKES) as fault:

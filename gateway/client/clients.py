@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -27,12 +28,23 @@ from gateway.client.requests import (
 )
 from gateway.client.tokens import TokenFlow
 from gateway.config import is_loopback
+from gateway.stated import Stated
 
 TIMEOUT: Final = 30.0
 PIECE: Final = 64 * 1024
 
-Unreachable = httpx.TransportError
-"""Raised where no gateway answers: no connection, or it broke."""
+
+class Unreachable(Stated):
+    """No gateway answers there: no connection, or it broke."""
+
+
+@contextmanager
+def _reaching() -> Iterator[None]:
+    try:
+        yield
+    except httpx.TransportError as fault:
+        words = f"no gateway answers there ({type(fault).__name__}): is it running, and is --url right?"
+        raise Unreachable(words) from fault
 
 
 class GatewayClient:
@@ -40,7 +52,7 @@ class GatewayClient:
 
     Shape: `transport` is for tests and in-process servers; `audience` is the token endpoint's public address, where
     it isn't the one that is called. Redirects are not followed.
-    Errors: TokenRefused, and httpx.TransportError where the gateway can't be reached.
+    Errors: TokenRefused, Unreachable.
     """
 
     def __init__(
@@ -64,7 +76,8 @@ class GatewayClient:
         standing = self._flow.standing()
         if standing is not None:
             return standing
-        return self._flow.keep(self._http.send(self._flow.ask({"timeout": self._http.timeout.as_dict()})))
+        with _reaching():
+            return self._flow.keep(self._http.send(self._flow.ask({"timeout": self._http.timeout.as_dict()})))
 
     def send(
         self, body: bytes, *, domain: str, organisation: str, data_type: str = "Hl7v2", **more: Unpack[Submitting]
@@ -124,12 +137,14 @@ class GatewayClient:
         request = self._http.build_request(
             asked.method, self._base + asked.target, headers=asked.headers, content=asked.content
         )
-        return self._http.send(request, auth=self._flow)
+        with _reaching():
+            return self._http.send(request, auth=self._flow)
 
 
 class AsyncGatewayClient:
     """Talks to a gateway with many requests in flight; else as `GatewayClient`.
 
+    Errors: TokenRefused, httpx.TransportError.
     Shape: without a `transport` aiohttp's is used, which keeps up with load where httpx's own doesn't.
     """
 

@@ -11,10 +11,12 @@ from typing import Any, Final
 from joserfc.errors import JoseError
 from joserfc.jwk import Key, import_key
 
+from gateway.stated import Stated
+
 ALGORITHMS: Final = {"EC": ("ES384",), "RSA": ("RS384", "RS512")}
 
 
-class CredentialError(Exception):
+class CredentialError(Stated):
     """A client credential that can't be used; its words never hold the credential."""
 
 

@@ -16,6 +16,7 @@ import httpx
 from joserfc import jwt
 
 from gateway.client.credentials import Credential, PrivateKey, Secret
+from gateway.stated import Stated
 
 TOKEN_PATH: Final = "/$ingest/auth"  # noqa: S105 - an address, no password
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -23,7 +24,7 @@ ASSERTION_LIFETIME: Final = 60
 RENEW_BEFORE: Final = 30
 
 
-class TokenRefused(Exception):  # noqa: N818 - an answer of the gateway
+class TokenRefused(Stated):
     """The token endpoint gave no token; its words are the endpoint's own.
 
     Source: RFC 6749 section 5.2.

@@ -98,7 +98,7 @@ FAULTS = {
     405: "An entry of a transaction asks for what is not offered.",
     406: "Only JSON is offered.",
     409: "Something stands under this id already, or others changed the same resource again and again.",
-    410: "It was deleted, and this caller could see it before.",
+    410: "It was deleted, or is kept no longer, and this caller could see it before.",
     412: "A condition is not met: another version stands, or a search finds more than one or asks nothing.",
     413: "The body is larger than the limit.",
     415: "Content-Type is missing or not the one that this address takes.",
@@ -183,6 +183,9 @@ def _kinds_of_bundle(offer: Offer) -> Json:
     return found | ({"ResponseBundle": _responses()} if offer.types or "Fhir" in offer.data_types else {})
 
 
+_ASKED = ("`Type`", "`Type/id`", "`Type?search`", "`POST Type/_search?search`", "`Type/id/_history`")
+
+
 def _requests() -> Json:
     text = {"type": "string"}
     request = {
@@ -190,7 +193,7 @@ def _requests() -> Json:
         "required": ["method", "url"],
         "properties": {
             "method": {"enum": ["GET", "POST", "PUT", "PATCH", "DELETE"]},
-            "url": text | {"description": "`Type`, `Type/id`, `Type?search` or `Type/id/_history`."},
+            "url": text | {"description": f"{', '.join(_ASKED)} or `Type/id/_history/version`."},
             **dict.fromkeys(("ifMatch", "ifNoneMatch", "ifModifiedSince", "ifNoneExist"), text),
         },
     }
@@ -325,6 +328,12 @@ def _receipt() -> Json:
             "organisation": text,
             "dataType": text,
             "type": text,
+            "controlId": text,
+            "answer": {
+                "type": ["object", "null"],
+                "description": "What was answered; null while the submission is in hand.",
+                "properties": {"status": {"type": "integer"}, "mediaType": text, "body": text},
+            },
             "phase": {"enum": ["judging", "delivering", "done"], "description": "Of a CSV file: what is done with it."},
             "rows": {
                 "type": "object",
@@ -356,6 +365,16 @@ def _receipt() -> Json:
                         "state": text,
                         "attempts": {"type": "integer", "minimum": 0},
                         "why": {"type": ["string", "null"]},
+                        "nextAt": {
+                            "type": ["string", "null"],
+                            "format": "date-time",
+                            "description": "When it is tried again; null where it waits behind an earlier one.",
+                        },
+                        "until": {
+                            "type": ["string", "null"],
+                            "format": "date-time",
+                            "description": "Until when it is tried.",
+                        },
                     },
                 },
             },

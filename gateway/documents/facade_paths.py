@@ -232,6 +232,14 @@ def _summary_on_read() -> Json:
     return {"name": "_summary", "in": "query", "description": "Which part is wanted.", "schema": schema}
 
 
+ON_HISTORY: dict[str, tuple[str, Json]] = {
+    "_count": ("How many versions a page holds.", {"type": "integer", "minimum": 1}),
+    "_since": ("Only versions that were written at or after this instant.", {"type": "string", "format": "date-time"}),
+    "_at": ("Only versions that stood at some time of this date or moment.", {"type": "string"}),
+    "_page": ("Token of a page, as a `next` link gives it; it expires.", {"type": "string"}),
+}
+
+
 def _history(offer: Offer, served: ServedType, tables: FhirTables) -> Json:
     found = {"description": "Those versions that the caller may see.", "headers": {
         "Cache-Control": ref("headers", "Cache-Control")
@@ -243,6 +251,10 @@ def _history(offer: Offer, served: ServedType, tables: FhirTables) -> Json:
         "description": views_of(served, "history"),
         "parameters": [
             in_path("id", "The logical id.", tables),
+            *(
+                {"name": name, "in": "query", "description": words, "schema": schema}
+                for name, (words, schema) in ON_HISTORY.items()
+            ),
             *(ref("parameters", name) for name in ON_READ),
             _summary_on_read(),
             *headers_of(offer),

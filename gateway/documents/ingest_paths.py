@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from gateway.documents.components import ASSERTION_TYPE, FHIR_JSON, TOKEN_PATH, faults, ref
+from gateway.documents.components import FHIR_JSON, faults, ref
 from gateway.documents.examples import Example
 from gateway.documents.offer import MEDIA_TYPES, Offer, Published, SendingDomain, Statement
 from gateway.documents.outcomes import RETRY_AFTER, Outcome, told
@@ -72,7 +72,6 @@ def paths(offer: Offer, published: Published, examples: Iterable[Example]) -> Js
     """Path items of the sending side; where no domain accepts anything there is nothing to send."""
     sending = {INGEST_PATH: {"post": _ingest(offer, published, tuple(examples))}} if offer.domains else {}
     return sending | {
-        TOKEN_PATH: {"post": _token(published)},
         RECEIPT_PATH: {"get": _receipt()},
     }
 
@@ -276,7 +275,8 @@ def _receipt() -> Json:
         "summary": "State of a submission",
         "description": "Received, delivered, queued or dead, and why, target by target; for the principal that sent "
         "it alone. `Location` and the acknowledgement name the address. Of a `Csv` file also how far it is, its counts "
-        "of rows, and the issues of its faulty rows.",
+        "of rows, and the issues of its faulty rows. Once retention took a submission out, its receipt is 410, and "
+        "404 a year later.",
         "parameters": [
             {"name": "id", "in": "path", "required": True, "description": "The receipt's id.",
              "schema": {"type": "string"}},
@@ -287,53 +287,6 @@ def _receipt() -> Json:
                 "headers": {"Cache-Control": ref("headers", "Cache-Control")},
                 "content": {"application/json": {"schema": ref("schemas", "Receipt")}},
             },
-            **faults((400, 401, 403, 404)),
+            **faults((400, 401, 403, 404, 410)),
         },
     }  # fmt: skip
-
-
-def _token(published: Published) -> Json:
-    methods = "private_key_jwt (RFC 7523; RS384, ES384, RS512)"
-    secret = " or client_secret_basic" if published.client_secrets else ""
-    answer = {
-        "headers": {"Cache-Control": ref("headers", "Cache-Control")},
-        "content": {"application/json": {"schema": ref("schemas", "OAuthError")}},
-    }
-    return {
-        "operationId": "token",
-        "tags": ["Authorisation"],
-        "summary": "Get an access token",
-        "description": f"OAuth 2.0 token endpoint: client_credentials with {methods}{secret}. The audience of an "
-        f"assertion is exactly `{published.public_url}{TOKEN_PATH}`.",
-        "security": [*([{"client": []}] if published.client_secrets else []), {}],
-        "requestBody": {
-            "required": True,
-            "content": {"application/x-www-form-urlencoded": {"schema": _token_form()}},
-        },
-        "responses": {
-            "200": {
-                "description": "An access token.",
-                "headers": {"Cache-Control": ref("headers", "Cache-Control")},
-                "content": {"application/json": {"schema": ref("schemas", "Token")}},
-            },
-            "400": {"description": "The request is not one that the endpoint takes (RFC 6749 section 5.2).", **answer},
-            "401": {
-                "description": "`invalid_client`: the client could not be authenticated.",
-                "headers": {name: ref("headers", name) for name in ("Cache-Control", "WWW-Authenticate")},
-                "content": answer["content"],
-            },
-        },
-    }
-
-
-def _token_form() -> Json:
-    return {
-        "type": "object",
-        "required": ["grant_type"],
-        "properties": {
-            "grant_type": {"const": "client_credentials"},
-            "scope": {"type": "string"},
-            "client_assertion_type": {"const": ASSERTION_TYPE},
-            "client_assertion": {"type": "string", "description": "A signed JWT (RFC 7523), for private_key_jwt."},
-        },
-    }

@@ -33,6 +33,7 @@ from gateway.rules import RuleSet
 from gateway.rules.account.words import Titles, titles
 from gateway.rules.declared import Accept, Applies, Check, Domain, Forbid, Mask, Permit, Route, RouteTarget, Rows
 from gateway.rules.flow import covers
+from gateway.rules.nodes import GLASS
 from gateway.rules.queries import OPEN
 from gateway.source import Span
 from gateway.specs import FhirTables, SearchParameter
@@ -126,7 +127,9 @@ def _column(column: LayoutColumn) -> str:
 def _check(check: Check, names: Titles) -> str:
     """Severity, issue type and where it applies; then what is demanded and the message, what it reads in braces."""
     message = "".join(part if isinstance(part, str) else f"{{{_path(part)}}}" for part in check.text)
-    told = f"{check.severity} {check.code}{_where(check.on)}: {words.demand(check, names)}"
+    by_kind = check.judging is not None and check.judging.code is None
+    code = "by kind of departure" if by_kind else check.code
+    told = f"{check.severity} {code}{_where(check.on)}: {words.demand(check, names)}"
     return f"{told}; it says: {message}" if message != check.title else told
 
 
@@ -157,9 +160,19 @@ def _where(on: Applies) -> str:
 
 def route_words(route: Route, names: Titles) -> str:
     """Where a route leads to, for how long it waits, in which order, of what and when."""
+    if route.on.data_types == (GLASS,):
+        return _glass_words(route, names)
     order = f", in order of {words.operand(route.order, names)}" if route.order is not None else ""
     told = "; ".join(f"to {_target(target)}" for target in route.targets) + order + _where(route.on)
     return f"{told}, {when}" if (when := words.when(route.when, names)) else told
+
+
+def _glass_words(route: Route, names: Titles) -> str:
+    """To whom uses of broken glass are told, of what and when."""
+    legs = "; ".join(f"to {_target(target)}" for target in route.targets)
+    of = f" of {', '.join(route.on.types)}" if route.on.types else ""
+    when = words.when(route.when, names)
+    return f"each use of broken glass{of} {legs}{f', {when}' if when else ''}"
 
 
 def _target(target: RouteTarget) -> str:

@@ -9,7 +9,15 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from gateway.documents import components, facade_paths, ingest_paths, operation_paths, public_paths, write_paths
+from gateway.documents import (
+    components,
+    facade_paths,
+    ingest_paths,
+    operation_paths,
+    public_paths,
+    token_paths,
+    write_paths,
+)
 from gateway.documents.examples import Example, examples
 from gateway.documents.offer import Offer, Published
 from gateway.documents.offering import offered
@@ -61,6 +69,7 @@ def document(offer: Offer, published: Published, tables: FhirTables, shown: Iter
         "paths": ingest_paths.paths(offer, published, shown)
         | _merged(facade_paths.paths(offer, tables), write_paths.paths(offer, tables))
         | operation_paths.paths(offer, tables)
+        | token_paths.paths(published)
         | public_paths.paths(),
         "components": {
             "schemas": components.schemas(offer, tables),

@@ -6,6 +6,7 @@ http://hl7.org/fhir/uv/bulkdata/STU2/export.html
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from gateway.documents.components import FHIR_JSON, faults, ref
@@ -17,8 +18,8 @@ Json = dict[str, Any]
 
 NDJSON = "application/fhir+ndjson"
 OFFERED = (
-    "POST /[type]/$validate", "POST /[type]/[id]/$validate", "GET /Patient/[id]/$everything", "GET /$export",
-    "GET /Patient/$export",
+    "POST /[type]/$validate", "POST /[type]/[id]/$validate", "GET or POST /Patient/[id]/$everything",
+    "GET or POST /$export", "GET or POST /Patient/$export",
 )  # fmt: skip
 """Every operation at its addresses, for people."""
 DEFINITIONS = {
@@ -41,6 +42,8 @@ ON_EVERYTHING = {
     "_page": "Token of a page, as a `next` link gives it; it expires.",
     "_format": "`json` or `application/fhir+json`.",
 }
+BESIDE = frozenset({"_format"})
+"""Parameters that stand in the address of a POST too."""
 ON_EXPORT = {
     "_since": "Only what was changed at or after this instant.",
     "_type": "Resource types, separated by commas; without it all that the rules let out.",
@@ -57,11 +60,14 @@ def paths(offer: Offer, tables: FhirTables) -> dict[str, Json]:
             items[f"/{served.name}/$validate"] = {"post": _validate(offer, served)}
             items[f"/{served.name}/{{id}}/$validate"] = {"post": _validate(offer, served, tables)}
         if EVERYTHING in served.actions and served.name == "Patient":
-            items["/Patient/{id}/$everything"] = {"get": _everything(offer, served, tables)}
+            of_patient = _everything(offer, served, tables)
+            items["/Patient/{id}/$everything"] = {"get": of_patient, "post": _posted(of_patient, ON_EVERYTHING)}
         if EXPORT in served.actions and served.name == "Patient":
-            items["/Patient/$export"] = {"get": _export(offer, "exportPatients", "of patients and what is theirs")}
+            of_patients = _export(offer, "exportPatients", "of patients and what is theirs")
+            items["/Patient/$export"] = {"get": of_patients, "post": _posted(of_patients, ON_EXPORT)}
     if exported(offer):
-        items["/$export"] = {"get": _export(offer, "export", "of all that the rules let out")}
+        of_all = _export(offer, "export", "of all that the rules let out")
+        items["/$export"] = {"get": of_all, "post": _posted(of_all, ON_EXPORT)}
         items["/$export/{job}"] = {"get": _status(offer, tables), "delete": _cancel(offer, tables)}
         items["/$export/{job}/{name}"] = {"get": _file(offer, tables)}
     return items
@@ -144,6 +150,23 @@ def _export(offer: Offer, name: str, what: str) -> Json:
             **faults((400, 401, 403, 406, 429, 503)),
         },
     }  # fmt: skip
+
+
+def _posted(asked: Json, own: Mapping[str, str]) -> Json:
+    """The same by POST: the operation's own parameters stand in the body."""
+    given = [name for name in own if name not in BESIDE]
+    body = {"allOf": [
+        {"type": "object", "properties": {"resourceType": {"const": "Parameters"}}, "required": ["resourceType"]},
+    ]}  # fmt: skip
+    words = f"Parameters with {', '.join(given)}, each a plain value; `_type` may stand several times."
+    return {
+        **asked,
+        "operationId": f"{asked['operationId']}ByPost",
+        "summary": f"{asked['summary']}, its parameters in the body",
+        "parameters": [one for one in asked["parameters"] if one.get("name") not in given],
+        "requestBody": {"required": False, "description": words, "content": {FHIR_JSON: {"schema": body}}},
+        "responses": {**asked["responses"], **faults((413, 415))},
+    }
 
 
 def _job(tables: FhirTables) -> Json:

@@ -37,6 +37,14 @@ def paths() -> Json:
             "keys", "Authorisation", "Keys that access tokens are signed with (RFC 7517)", "application/json",
             {"type": "object"},
         )},
+        "/.well-known/oauth-authorization-server": {"get": _public(
+            "oauthMetadata", "Authorisation", "Where tokens are got and how (RFC 8414)", "application/json",
+            {"type": "object"},
+        )},
+        "/.well-known/smart-configuration": {"get": _public(
+            "smartConfiguration", "Authorisation", "The same as SMART on FHIR has it", "application/json",
+            {"type": "object"},
+        )},
         "/_health/live": {"get": _public(
             "live", "Operations", "Whether the process runs", "application/json", ref("schemas", "Health")
         )},

@@ -13,8 +13,9 @@ from types import MappingProxyType
 from gateway.documents.offering import route_words
 from gateway.documents.rule_words import Rule, told
 from gateway.rules import RuleSet
-from gateway.rules.account.words import Titles, condition, day, listed, titles
+from gateway.rules.account.words import Titles, condition, day, kept, listed, titles
 from gateway.rules.declared import Because, Check, Domain, Forbid, Mask, Permit, Registry, Route
+from gateway.rules.nodes import GLASS
 from gateway.rules.trial.declared import SUBMITTED, Trial
 from gateway.source import Span
 
@@ -85,6 +86,7 @@ def _domain(domain: Domain, registry: Registry, names: Titles, tests: Sequence[T
         ("Contact", domain.contact or "not named"),
         *((f"Accepts {one.data_type}", _accepted(one.types, one.versions)) for one in domain.accepts),
         *((("Acknowledges by", domain.acknowledge),) if domain.accepts else ()),
+        *((("Keeps what was sent", kept(domain.keeps)),) if domain.accepts else ()),
         *((("Serves", domain.serves),) if domain.serves is not None else ()),
     )
     for one in domain.conditions.values():
@@ -143,6 +145,8 @@ def _covers(test: Trial, rule: Rule, domain: Domain) -> bool:
     for expected in test.expected:
         if expected.rule == rule.id:
             return True
+        if expected.outcome == "notice" and isinstance(rule, Route) and rule.on.data_types == (GLASS,):
+            return {target.name for target in rule.targets} <= expected.names
         if expected.outcome == "accept" and test.domain == domain.name and _accepts(test, rule, expected.names):
             return True
     return False

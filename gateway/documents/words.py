@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.language import nodes
-from gateway.rules.account.words import Titles, condition, operand
+from gateway.rules.account.words import Titles, condition, excepted, operand
 from gateway.rules.declared import Check
 
 __all__ = ["condition", "demand", "operand", "roles", "when"]
@@ -22,6 +22,7 @@ def demand(check: Check, names: Titles) -> str:
     if each is not None:
         which = "" if each.where is None else f" where {condition(each.where, names)}"
         told = f"for each {each.variable} in {each.segment}-{each.field}{which}, {told}"
+    told = "; ".join(filter(None, (told, excepted(check.judging))))
     return told if check.when is None else f"{told}, {when(check.when, names)}"
 
 

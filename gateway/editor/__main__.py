@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-from gateway import assemble
+from gateway import loading
 from gateway.config import load
 from gateway.editor.server import server
 
 if __name__ == "__main__":
-    server(version("healthcare-exchange-gateway"), assemble.vocabulary(load().specs)).start_io()
+    server(version("healthcare-exchange-gateway"), loading.vocabulary(load().specs)).start_io()

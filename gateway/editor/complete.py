@@ -19,13 +19,15 @@ from gateway.editor.book import Book, Page, cut_at, page
 from gateway.editor.keywords import PHRASES, tokens
 from gateway.editor.names import KINDS, index, kind_of
 from gateway.editor.uses import VALUES, Quoted, Use, uses
+from gateway.hl7v2.conformance import KINDS as DEPARTURES
 from gateway.language.functions import PREDICATES
 from gateway.language.nodes import Word
 from gateway.rules import parse
 from gateway.rules.card import MEANINGS
+from gateway.rules.conforming import IGNORED
+from gateway.rules.declared import KEPT, SEVERITIES
 from gateway.rules.domain import PROFILES
 from gateway.rules.facts import ACTIONS, DATA_TYPES, OPERATIONS, TABLE
-from gateway.rules.flow import SEVERITIES
 from gateway.rules.lists import forms
 from gateway.rules.nodes import On, Statement
 from gateway.rules.trial.declared import ASPECTS, SUBMITTED
@@ -46,6 +48,7 @@ _WANTED = {
     "WORD": _HERE,
     "STRING": '""',
     "MEANS": "means",
+    "AS": "as",
     "TO": "to",
 }
 """What the grammar may still want behind a place, and what is put there; the first that fits is taken."""
@@ -173,7 +176,7 @@ def _keywords(accepted: frozenset[str]) -> Iterator[str]:
         pattern = parse.grammar().get_terminal(name).pattern
         if name in _PHRASES:
             yield _PHRASES[name]
-        elif isinstance(pattern, PatternStr) and pattern.value.isalpha():
+        elif isinstance(pattern, PatternStr) and pattern.value.replace("-", "").isalpha():
             yield pattern.value
 
 
@@ -308,8 +311,10 @@ _OTHERS: Mapping[str, Callable[[_Place], Found]] = {
     "operation": _fixed("operation", *OPERATIONS),
     "data type": _fixed("data type", *DATA_TYPES, "result"),
     "severity": _fixed("severity", *SEVERITIES),
+    "departure": _fixed("departure from the standard, or what becomes of it", *DEPARTURES, *SEVERITIES, IGNORED),
     "acknowledgement": _fixed("way to acknowledge", *PROFILES),
     "reuse": _fixed("another body under the same control id", "refuse", "accept"),
+    "kept": _fixed("how a submission ended", *KEPT),
     "failure": _fixed("what becomes of it", "reject", "queue"),
     "form": _fixed("form of values", *forms()),
     "aspect": _fixed("what is wanting", *ASPECTS),

@@ -15,7 +15,7 @@ from gateway.rules.accepting import accept, between
 from gateway.rules.clauses import Report
 from gateway.rules.declared import Accept
 from gateway.rules.facts import TABLE
-from gateway.rules.nodes import On, RowsWhere, Said, SendsCategory, Statement, To
+from gateway.rules.nodes import GLASS, On, RowsWhere, Said, SendsCategory, Statement, To
 from gateway.specs import ElementDefinition
 from gateway.tabular import Column
 
@@ -98,7 +98,7 @@ def _taken(taken: tuple[Accept, ...], statement: Statement | None) -> tuple[Acce
     kinds: set[str] = set()
     for clause in () if statement is None else statement.clauses:
         if isinstance(clause, On):
-            kinds |= {"Fhir" if word.text == "result" else word.text for word in clause.data_types}
+            kinds |= {"Fhir" if word.text in {"result", GLASS} else word.text for word in clause.data_types}
         elif isinstance(clause, To) and all(word.text != "ingest" for word in clause.actions):
             kinds.add("Fhir")
     return tuple(one for one in taken if not kinds or one.data_type in kinds)

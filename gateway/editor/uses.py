@@ -26,6 +26,7 @@ from gateway.language.nodes import (
     parts,
 )
 from gateway.rules.nodes import (
+    GLASS,
     Asked,
     Asking,
     Because,
@@ -135,12 +136,14 @@ SAID: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "acknowledge": (("acknowledgement",),),
     "acknowledge silent": (("acknowledgement",),),
     "same control id": (("reuse",), ()),
+    "keep": (("kept",), ()),
     "serves": (("target",),),
     "versions": (("version",),),
     "holding": (("resource",),),
     "hide": (("path",),),
     "allowing": (("parameter",),),
     "all rows": (("resource",),),
+    "except": (("departure",),),
     "otherwise": (("severity",), ("issue",)),
     "to target": (("target",),),
     "and to target": (("target",),),
@@ -178,6 +181,9 @@ def _to(clause: To, _statement: Statement) -> Iterator[Use]:
 
 
 def _on(clause: On, _statement: Statement) -> Iterator[Use]:
+    if clause.data_types[0].text == GLASS:
+        yield from _each(clause.types, "resource")
+        return
     yield from _each(clause.data_types, "data type")
     yield from _each(clause.types, "set", "type")
 
@@ -241,7 +247,12 @@ def _source(clause: FromSource, _statement: Statement) -> Iterator[Use]:
         yield Use(clause.domain, ("domain",))
 
 
-_EXPECTED: Mapping[str, str] = {"accept": "target", "permit": "path", "want": "aspect"}
+_EXPECTED: Mapping[str, str] = {
+    "accept": "target",
+    "notice": "target",
+    "permit": "path",
+    "want": "aspect",
+}
 
 
 def _expect(clause: Expect, _statement: Statement) -> Iterator[Use]:

@@ -33,7 +33,7 @@ class Telling:
 def telling(resource: Mapping[str, Any], elements: Elements) -> list[Telling]:
     """The references of a resource, and of what it contains, that tell of their targets."""
     found: list[Telling] = []
-    _find(resource, _RESOURCE, "", elements, found)
+    _find(resource, _below(elements, _RESOURCE), "", found)
     return found
 
 
@@ -41,49 +41,84 @@ def untelling(resource: dict[str, Any], elements: Elements, keep: Callable[[Tell
     """Copy of a resource whose references tell of their targets where `keep` says so; itself where all do."""
     if all(map(keep, telling(resource, elements))):
         return resource
-    found: dict[str, Any] = _cut(resource, _RESOURCE, "", elements, keep)
+    found: dict[str, Any] = _cut(resource, _below(elements, _RESOURCE), "", keep)
     return found
 
 
+class _Below:
+    """What may hold references below an object of one type.
+
+    Shape: `whole` says that the object is a resource, which itself says of which type; `members` are those that may, by
+    name: what stands below each, and its path.
+    """
+
+    __slots__ = ("_elements", "_members", "_name", "reference", "whole")
+
+    def __init__(self, elements: Elements, name: str) -> None:
+        """Look nothing up: the types refer to each other."""
+        self._elements = elements
+        self._name = name
+        self._members: dict[str, tuple[_Below, str]] | None = None
+        self.whole = name == _RESOURCE
+        self.reference = name == "Reference"
+
+    @property
+    def members(self) -> dict[str, tuple[_Below, str]]:
+        found = self._members
+        if found is None:
+            found = self._members = {}
+            for name, member in self._elements.members(self._name).items():
+                if self._elements.is_primitive(member.type.code):  # its extensions stand beside it
+                    found[f"_{name}"] = (_below(self._elements, "Element"), member.definition.path)
+                else:
+                    found[name] = (_below(self._elements, member.below), member.definition.path)
+        return found
+
+    def of(self, node: Mapping[str, Any]) -> _Below:
+        """The same for one object."""
+        return _below(self._elements, str(node.get("resourceType"))) if self.whole else self
+
+
 @functools.cache
-def _complex(elements: Elements, below: str) -> Mapping[str, tuple[str, str]]:
-    """Members of a type that may hold references: what stands below each (`Reference` in one), and its path."""
-    return {
-        name: (member.below, member.definition.path)
-        for name, member in elements.members(below).items()
-        if not elements.is_primitive(member.type.code)
-    }
+def _below(elements: Elements, name: str) -> _Below:
+    return _Below(elements, name)
 
 
 def _tells(value: Mapping[str, Any]) -> bool:
     return "display" in value or "identifier" in value or "_display" in value
 
 
-def _type(node: Mapping[str, Any], below: str) -> str:
-    return str(node.get("resourceType")) if below == _RESOURCE else below
-
-
-def _find(node: Mapping[str, Any], below: str, path: str, elements: Elements, found: list[Telling]) -> None:
+def _find(node: Mapping[str, Any], below: _Below, path: str, found: list[Telling]) -> None:
     """Gather what tells below an object: every resource that is shown is gone through, so nothing is built here."""
-    if below == "Reference" and _tells(node):
+    if below.reference and _tells(node):
         found.append(Telling(node, path))
-    known = _complex(elements, _type(node, below))
-    for name, value in node.items():
-        at = known.get(name)
-        if at is None:
-            continue
-        for one in value if isinstance(value, list) else (value,):
+    members = below.of(node).members if below.whole else below.members
+    if len(members) < len(node):  # as for most datatypes, of which an extension alone may refer to something
+        for name, at in members.items():
+            if name in node:
+                _find_in(node[name], *at, found)
+    else:
+        for name, value in node.items():
+            if name in members:
+                _find_in(value, *members[name], found)
+
+
+def _find_in(value: Any, below: _Below, path: str, found: list[Telling]) -> None:
+    if isinstance(value, dict):
+        _find(value, below, path, found)
+    elif isinstance(value, list):
+        for one in value:
             if isinstance(one, dict):
-                _find(one, *at, elements, found)
+                _find(one, below, path, found)
 
 
-def _cut(node: Any, below: str, path: str, elements: Elements, keep: Callable[[Telling], bool]) -> Any:
+def _cut(node: Any, below: _Below, path: str, keep: Callable[[Telling], bool]) -> Any:
     if isinstance(node, list):
-        return [_cut(one, below, path, elements, keep) for one in node]
+        return [_cut(one, below, path, keep) for one in node]
     if not isinstance(node, dict):
         return node
-    if below == "Reference" and _tells(node) and not keep(Telling(node, path)):
+    if below.reference and _tells(node) and not keep(Telling(node, path)):
         rest = {name: value for name, value in node.items() if name.removeprefix("_") not in TELLING}
         return rest or MASKED
-    known = _complex(elements, _type(node, below))
-    return {name: _cut(value, *known[name], elements, keep) if name in known else value for name, value in node.items()}
+    known = below.of(node).members
+    return {name: _cut(value, *known[name], keep) if name in known else value for name, value in node.items()}

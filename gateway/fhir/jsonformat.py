@@ -5,6 +5,7 @@ Source: https://hl7.org/fhir/R4/json.html, RFC 8259
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from decimal import Decimal
@@ -19,6 +20,8 @@ Resource = dict[str, Any]
 DEEPEST = 100
 LONGEST_NUMBER = 60
 LARGEST_EXPONENT = 6144  # what IEEE 754's decimal128 holds; past some such limit arithmetic fails
+_BEGINNING = 64
+"""Here it shows whether JSON is written for people. Units: bytes."""
 LONGEST_INTEGER = 18  # what fits into 64 bits; longer ones are kept as decimals
 
 # An unclosed string runs to the end here, so that hostile input is read once.
@@ -62,6 +65,10 @@ def load_value(raw: bytes) -> Any:
         raise JsonError(f"byte {error.start}", "this is not UTF-8") from error
     if raw.count(b"{") + raw.count(b"[") > DEEPEST:
         _check_depth(raw)
+    if b'": ' not in raw[:_BEGINNING]:
+        value = _compact(text, raw)
+        if value is not None:
+            return value
     try:
         value = simplejson.loads(
             text,
@@ -76,6 +83,19 @@ def load_value(raw: bytes) -> Any:
     if b"\\u" in raw:
         _check_characters(value)
     return value
+
+
+def _compact(text: str, raw: bytes) -> Any:
+    """What compact JSON says, where writing it again gives the same bytes; None where nothing proves that.
+
+    Read without a look at each member: one that stands twice would not be written twice, and whatever else is odd would
+    be written otherwise.
+    """
+    try:
+        value, _ = _READER.raw_decode(text)
+        return value if orjson.dumps(value, default=_written) == raw else None
+    except (ValueError, TypeError, RecursionError):
+        return None  # the strict reader says what is wrong, and where
 
 
 def dump(resource: Resource | Sequence[Any]) -> bytes:
@@ -150,3 +170,6 @@ def _check_length(text: str) -> None:
 
 def _constant(text: str) -> None:
     raise JsonError(text, "this is not a JSON number")
+
+
+_READER = json.JSONDecoder(parse_int=_integer, parse_float=_decimal, parse_constant=_constant)

@@ -6,7 +6,9 @@ Source: `facade.md` of the design, "Narrow, then check again"; https://hl7.org/f
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -37,12 +39,35 @@ def redact(resource: dict[str, Any], hide: Iterable[str], elements: Elements | N
     choice there is, `Patient.deceasedBoolean` that one alone; paths of other types hide nothing here. By the table of
     `elements`, what has to be there says that it is masked. The resource that is handed in is left as it is.
     """
-    shown = {key: value for key, value in resource.items() if key not in _WHOLE}
-    for path in sorted(hide):
-        resource_type, _, rest = path.partition(".")
-        if resource_type == resource["resourceType"]:
-            shown = _without(shown, rest.split("."), {} if elements is None else _stands(path, elements))
+    plan = _plan(frozenset(hide), resource["resourceType"], elements)
+    shown = {key: value for key, value in resource.items() if key not in plan.members}
+    for steps, stands in plan.below:
+        shown = _without(shown, steps, stands)
     return subsetted(shown)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How a type is redacted: the members that go, then what goes by its steps, and what stands for it."""
+
+    members: frozenset[str]
+    below: tuple[tuple[list[str], dict[str, Any]], ...]
+
+
+@functools.lru_cache(maxsize=4096)
+def _plan(hide: frozenset[str], resource_type: str, elements: Elements | None) -> _Plan:
+    members: set[str] = set(_WHOLE)
+    below: list[tuple[list[str], dict[str, Any]]] = []
+    for path in sorted(hide):
+        own, _, rest = path.partition(".")
+        if own != resource_type:
+            continue
+        stands = {} if elements is None else _stands(path, elements)
+        if "." in rest or rest.endswith(_CHOICE) or stands:
+            below.append((rest.split("."), stands))
+        else:
+            members.update((rest, f"_{rest}"))
+    return _Plan(frozenset(members), tuple(below))
 
 
 def _stands(path: str, elements: Elements) -> dict[str, Any]:

@@ -6,6 +6,8 @@ Source: HL7 v2.5.1, chapter 2.5.3 (fields) and 2.15.9 (MSH).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gateway.finding import Finding, refuses
 from gateway.hl7v2.delimiters import NULL, Delimiters, unescape
 from gateway.hl7v2.lines import cut
@@ -107,6 +109,11 @@ class Segment:
     def last(self) -> int:
         """Number of the last field that was sent; 0 if there is none."""
         return len(self._cut()) - 1
+
+    @property
+    def raws(self) -> Sequence[str]:
+        """Texts of all fields as sent, by number; the segment's name stands at 0."""
+        return self._fields if self._fields is not None else self._cut()
 
     def field(self, number: int) -> tuple[Element, ...]:
         """Repetitions of a field; none if it is absent, and empty ones between others kept in their place."""
@@ -216,6 +223,11 @@ class Message:
         if self._segments is None:
             self._index()
         return self._segments or ()
+
+    @property
+    def parts(self) -> int:
+        """How many segments and further repetitions of fields there are: what whoever reads all of it looks at."""
+        return len(self._cut()) + self._text.count(self.delimiters.repetition)
 
     @property
     def type(self) -> str | None:

@@ -41,6 +41,23 @@ class Assertion:
     expires: int
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Whom an assertion says that it is of, and by which key; neither is proven."""
+
+    client: str
+    key_id: str
+
+
+def names(text: str) -> Named | None:
+    """What an assertion says of itself, before any key is looked for; None where `check` will refuse it anyway."""
+    try:
+        signed = jose.read(text, algorithms=jwks.ALGORITHMS, types=TYPES)
+        return Named(_client(signed.claims), signed.key_id)
+    except (BadJws, BadAssertion):
+        return None
+
+
 class Decoys:
     """Keys that nobody holds.
 

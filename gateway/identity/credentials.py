@@ -10,18 +10,22 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import os
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from gateway.config import web_address
 from gateway.identity import jose, jwks
+from gateway.identity.certificates import Certificate, described, read_certificate, thumbprint_of
 from gateway.identity.jwks import PublicKey
 from gateway.identity.private_file import only_writer, write_private
 from gateway.identity.secret import SecretHash, hash_secret
+from gateway.stated import Stated
 
 VERSION: Final = 1
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -30,7 +34,7 @@ Stamp = tuple[int, int, int, int]
 _log = logging.getLogger(__name__)
 
 
-class CredentialsError(Exception):
+class CredentialsError(Stated):
     """An enrolment that can't be made or read; its words name the principal or file, and what to do."""
 
 
@@ -39,8 +43,8 @@ class Enrolment:
     """How one principal proves who it is.
 
     Shape: `since` counts from the first enrolment after none or after a revocation, and tokens from before it are
-    void; `revoked` is an instant, or None while it stands. `key_address` (a JWKS to be fetched) and `certificates`
-    (SHA-256 thumbprints) have their place here; nothing reads them yet.
+    void; `revoked` is an instant, or None while it stands. `key_address` is where a JWKS is fetched from, in place of
+    `keys`. With `certificates`, whatever the principal asks comes with one of them.
     Units: `since` in whole seconds since 1970; `enrolled` and `revoked` are ISO instants in UTC.
     """
 
@@ -51,7 +55,18 @@ class Enrolment:
     keys: tuple[PublicKey, ...] = ()
     secret: SecretHash | None = None
     key_address: str | None = None
-    certificates: tuple[str, ...] = ()
+    certificates: tuple[Certificate, ...] = ()
+
+    @property
+    def other_than_certificates(self) -> bool:
+        """Whether there is a key or a secret to prove itself with."""
+        return bool(self.keys or self.key_address or self.secret)
+
+    def has(self, certificate: Certificate | None) -> bool:
+        """Whether a certificate is one of its own; any, and none, where none is enrolled."""
+        if not self.certificates:
+            return True
+        return certificate is not None and certificate.thumbprint in {one.thumbprint for one in self.certificates}
 
     def key(self, kid: str, algorithm: str) -> PublicKey | None:
         """The key of a name, if it may be used with an algorithm."""
@@ -67,24 +82,40 @@ class Credentials:
     def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time) -> None:
         """Look at a folder; nothing is read before it is asked for."""
         self.folder = folder
+        self._place = str(folder)
         self._clock = clock
         self._read: dict[str, tuple[Stamp, Enrolment | None]] = {}
 
     def enrol(
-        self, principal: str, *, keys: Mapping[str, Any] | bytes | None = None, secret: str | None = None
+        self,
+        principal: str,
+        *,
+        keys: Mapping[str, Any] | bytes | None = None,
+        key_address: str | None = None,
+        secret: str | None = None,
+        certificates: Sequence[bytes] = (),
     ) -> Enrolment:
-        """Give a principal a key set, a secret or both; a kind that is not given stays as it was.
+        """Give a principal a key set, a secret, certificates or several of them; what is not given stays as it was.
 
-        Shape: `keys` is a JWKS, parsed or as the bytes of its file. After a revocation nothing of before stays.
-        Errors: CredentialsError for a bad name or neither of the two; BadKeys, BadSecret for what can't be used.
+        Shape: `keys` is a JWKS, parsed or as the bytes of its file; `key_address` takes the place of keys that were
+        given, and they of it; `certificates` are files in PEM or DER, and take the place of those of before. After a
+        revocation nothing of before stays.
+        Errors: CredentialsError for a bad name, a bad address or nothing to enrol; BadKeys, BadSecret, BadCertificate
+        for what can't be used.
         """
         if NAME.fullmatch(principal) is None:
             raise CredentialsError(
                 "a principal's name has up to 64 letters, digits and . _ - and begins with a letter or digit"
             )
-        if keys is None and secret is None:
-            raise CredentialsError(f"principal {principal} needs a key set or a secret to be enrolled with")
+        if not certificates and keys is None and secret is None and key_address is None:
+            raise CredentialsError(
+                f"principal {principal} needs a key set or a secret, or a certificate, to be enrolled"
+            )
+        if keys is not None and key_address is not None:
+            raise CredentialsError(f"principal {principal} gets its keys from a file or from an address, not both")
+        address = None if key_address is None else _address(principal, key_address)
         read = jwks.read_keys(keys) if isinstance(keys, bytes) else jwks.public_keys(keys) if keys is not None else None
+        own = tuple(described(read_certificate(raw)) for raw in certificates)
         hashed = hash_secret(secret) if secret is not None else None
         now = self._clock()
         with only_writer(self.folder):
@@ -95,8 +126,10 @@ class Credentials:
             enrolment = replace(
                 standing,
                 enrolled=_iso(now),
-                keys=standing.keys if read is None else read,
+                keys=() if address else standing.keys if read is None else read,
+                key_address=None if read else address or standing.key_address,
                 secret=hashed or standing.secret,
+                certificates=own or standing.certificates,
             )
             write_private(path, _written(enrolment))
         return enrolment
@@ -130,11 +163,15 @@ class Credentials:
 
         Shape: always as the disk has it now. A file that can't be read counts as no enrolment and is logged once.
         """
+        enrolment = self.known(principal)
+        return enrolment if enrolment is not None and enrolment.revoked is None else None
+
+    def known(self, principal: str) -> Enrolment | None:
+        """The same, or the one that was revoked: who is known elsewhere needs none here, but may not be barred."""
         if NAME.fullmatch(principal) is None:
             return None
-        path = self._path(principal)
         try:
-            status = path.stat()
+            status = os.stat(f"{self._place}/{principal}.json")  # noqa: PTH116 - each request: to build a path takes longer
         except FileNotFoundError:
             self._read.pop(principal, None)
             return None
@@ -142,7 +179,7 @@ class Credentials:
         stamp = (status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
         known = self._read.get(principal)
         if known is None or known[0] != stamp:
-            known = (stamp, self._found(path, principal))
+            known = (stamp, self._found(self._path(principal), principal))
             self._read[principal] = known
         return known[1]
 
@@ -151,9 +188,10 @@ class Credentials:
             enrolment = _load(path)
         except CredentialsError as error:
             _log.error("credentials of a principal are not usable: %s", error)
-            return None
+            # As one that was revoked: nobody gets in because a file that said so can't be read.
+            return Enrolment(principal, 0, "", revoked="not readable")
         # A file system that ignores letter case finds `ENGINE` in the file of `engine`.
-        return enrolment if enrolment.revoked is None and enrolment.principal == principal else None
+        return enrolment if enrolment.principal == principal else None
 
     def _path(self, principal: str) -> Path:
         return self.folder / f"{principal}.json"
@@ -169,7 +207,10 @@ def _written(enrolment: Enrolment) -> bytes:
         "revoked": enrolment.revoked,
         "jwks": {"keys": [dict(key.jwk) for key in enrolment.keys]},
         "jwks_uri": enrolment.key_address,
-        "certificates": list(enrolment.certificates),
+        "certificates": [
+            {"sha256": one.sha256, "subject": one.subject, "begins": _iso(one.begins), "ends": _iso(one.ends)}
+            for one in enrolment.certificates
+        ],
         "secret": None
         if secret is None
         else {
@@ -198,7 +239,7 @@ def _load(path: Path) -> Enrolment:
             keys=jwks.public_keys(offered) if offered["keys"] else (),
             secret=None if secret is None else _secret(secret),
             key_address=record["jwks_uri"],
-            certificates=tuple(record["certificates"]),
+            certificates=tuple(_certificate(one) for one in record["certificates"]),
         )
     except (OSError, ValueError, KeyError, TypeError, jwks.BadKeys) as error:
         raise CredentialsError(
@@ -211,6 +252,18 @@ def _secret(record: Mapping[str, Any]) -> SecretHash:
         raise ValueError("unknown scheme")
     salt, digest = (base64.b64decode(record[name], validate=True) for name in ("salt", "hash"))
     return SecretHash(int(record["n"]), int(record["r"]), int(record["p"]), salt, digest)
+
+
+def _certificate(record: Mapping[str, Any]) -> Certificate:
+    begins, ends = (datetime.fromisoformat(record[name]).timestamp() for name in ("begins", "ends"))
+    return Certificate(thumbprint_of(bytes.fromhex(record["sha256"])), str(record["subject"]), begins, ends)
+
+
+def _address(principal: str, text: str) -> str:
+    try:
+        return web_address(text)
+    except ValueError as fault:
+        raise CredentialsError(f"the address of the key set of {principal}: it {fault}") from None
 
 
 def _iso(seconds: float) -> str:

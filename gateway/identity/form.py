@@ -33,10 +33,13 @@ class TokenRequest:
     by_header: bool
 
 
-def read(body: bytes, *, content_type: Sequence[str], authorization: Sequence[str], query: str) -> TokenRequest:
+def read(
+    body: bytes, *, content_type: Sequence[str], authorization: Sequence[str], query: str, needed: str = "grant_type"
+) -> TokenRequest:
     """Read a token request.
 
-    Shape: all values of the two headers as they came; `query` without its question mark.
+    Shape: all values of the two headers as they came; `query` without its question mark; `needed` is the field that
+    the request is nothing without.
     Errors: BadForm.
     """
     if query:
@@ -48,9 +51,15 @@ def read(body: bytes, *, content_type: Sequence[str], authorization: Sequence[st
     fields = _fields(body)
     if len(authorization) + ("client_assertion" in fields) + ("client_secret" in fields) > 1:
         raise BadForm("use one way of authentication: a client_assertion, or an Authorization header")
-    if "grant_type" not in fields:
-        raise BadForm("the field grant_type is missing")
+    if needed not in fields:
+        raise BadForm(f"the field {needed} is missing")
     return TokenRequest(fields, _basic(authorization[0]) if authorization else None, bool(authorization))
+
+
+def basic_client(authorization: Sequence[str]) -> str | None:
+    """Name of the client that a well-formed Basic header tells, before anything is known to be true of it."""
+    found = _basic(authorization[0]) if len(authorization) == 1 else None
+    return None if found is None else found[0]
 
 
 def _fields(body: bytes) -> dict[str, str]:

@@ -81,14 +81,23 @@ def read(text: str, *, algorithms: Collection[str], types: Collection[str | None
     algorithm = header.get("alg")
     if not isinstance(algorithm, str) or algorithm not in algorithms:
         raise BadJws(f"its algorithm is not one of {', '.join(sorted(algorithms))}")
-    kind = header.get("typ")
-    fits = kind.lower() in types if isinstance(kind, str) else "typ" not in header and None in types
-    if not fits:
-        raise BadJws("its type (typ) is another")
+    judge_type(header, types)
     key_id = header.get("kid")
     if not isinstance(key_id, str) or not 0 < len(key_id) <= KEY_ID_LIMIT:
         raise BadJws("its header does not name a key (kid)")
     return Jws(text, header, claims, algorithm, key_id)
+
+
+def judge_type(header: Mapping[str, Any], types: Collection[str | None]) -> None:
+    """Whether the type of a text is one of these.
+
+    Shape: `types` as `read` takes them.
+    Errors: BadJws.
+    """
+    kind = header.get("typ")
+    fits = kind.lower() in types if isinstance(kind, str) else "typ" not in header and None in types
+    if not fits:
+        raise BadJws("its type (typ) is another")
 
 
 def holds(signed: Jws, key: Key) -> bool:

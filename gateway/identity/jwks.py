@@ -10,11 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from joserfc import util
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, RSAKey
+from joserfc.jwk import ECKey, RSAKey, thumbprint
 
 from gateway.identity import jose
+from gateway.stated import Stated
 
 RSA_BITS: Final = 2048
 RSA_BITS_LIMIT: Final = 8192
@@ -27,7 +33,7 @@ PUBLIC: Final = {"RSA": ("kty", "n", "e"), "EC": ("kty", "crv", "x", "y")}
 PRIVATE: Final = ("d", "p", "q", "dp", "dq", "qi", "oth", "k")
 
 
-class BadKeys(Exception):  # noqa: N818 - the keys are at fault, not the program
+class BadKeys(Stated):
     """A key set that can't be enrolled; its words name the key and what to do."""
 
 
@@ -50,12 +56,37 @@ def read_keys(raw: bytes) -> tuple[PublicKey, ...]:
     Errors: BadKeys with words for the person who enrols.
     """
     if b"-----BEGIN" in raw:
-        raise BadKeys("this is a PEM file; give the public keys as a JWKS (JSON with a list `keys`)")
+        raise BadKeys("this is a PEM file; give the public keys as a JWKS (JSON with a list `keys`), or it as --key-of")
     try:
         offered = jose.json_object(raw)
     except ValueError as error:
         raise BadKeys(f"the key set can't be read: {error}; give a JWKS (JSON with a list `keys`)") from None
     return public_keys(offered)
+
+
+def key_set_of(raw: bytes) -> dict[str, Any]:
+    """A JWKS of the key in a PEM file: a certificate's, or a public key; its kid is its thumbprint.
+
+    Errors: BadKeys; what is too weak is refused by `public_keys`.
+    Source: RFC 7638.
+    """
+    try:
+        begun = raw[raw.index(b"-----BEGIN ") :]
+        found = (
+            x509.load_pem_x509_certificate(begun).public_key()
+            if begun.startswith(b"-----BEGIN CERTIFICATE-----")
+            else load_pem_public_key(begun)
+        )
+    except (ValueError, UnsupportedAlgorithm):
+        raise BadKeys("this is neither a certificate nor a public key in PEM; never give a private key") from None
+    if isinstance(found, RSAPublicKey):
+        kind, jwk = "RSA", RSAKey.import_key(found).as_dict(private=False)
+    elif isinstance(found, EllipticCurvePublicKey):
+        kind, jwk = "EC", ECKey.import_key(found).as_dict(private=False)
+    else:
+        raise BadKeys("this key can't be used; RSA (RS384, RS512) and EC P-384 (ES384) can")
+    public = {name: jwk[name] for name in PUBLIC[kind]}
+    return {"keys": [{**public, "kid": thumbprint(public)}]}
 
 
 def public_keys(offered: Mapping[str, Any]) -> tuple[PublicKey, ...]:
@@ -124,6 +155,14 @@ def _judge_strength(place: str, kind: str, jwk: Mapping[str, Any]) -> None:
         if jwk["crv"] != CURVE:
             raise BadKeys(f"{place} is on another curve; ES384 needs {CURVE}")
         return
+    judge_modulus(place, jwk)
+
+
+def judge_modulus(place: str, jwk: Mapping[str, Any]) -> None:
+    """Whether an RSA key is strong enough, and not too dear to use.
+
+    Errors: BadKeys, which calls the key by `place`.
+    """
     try:
         modulus, exponent = util.base64_to_int(jwk["n"]), util.base64_to_int(jwk["e"])
     except ValueError:

@@ -12,6 +12,8 @@ import secrets
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.stated import Stated
+
 COST: Final = 2**15
 BLOCK: Final = 8
 LANES: Final = 1
@@ -26,7 +28,7 @@ LONGEST: Final = 128
 SECRET: Final = re.compile(rf"[A-Za-z0-9._~-]{{{SHORTEST},{LONGEST}}}")
 
 
-class BadSecret(Exception):  # noqa: N818 - the secret is at fault, not the program
+class BadSecret(Stated):
     """A secret that can't be enrolled; its words never hold the secret."""
 
 

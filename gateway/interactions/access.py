@@ -5,12 +5,16 @@ Source: `facade.md` of the design, "Narrow, then check again"; `rules-language.m
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from gateway import fhir
+from gateway.interactions.broken_glass import Shown, broken
 from gateway.interactions.call import Call, Resource, in_scope, readable
-from gateway.interactions.gateway import keyed_hash
+from gateway.interactions.gateway import agreements_of, keyed_hash
+from gateway.interactions.patients import patients_by
 from gateway.interactions.refused import Refused, error
 from gateway.interactions.scopes import bounds
 from gateway.interactions.telling import may_tell
@@ -19,8 +23,9 @@ from gateway.rules import Decision, Facts
 from gateway.upstream import Answer, FhirServer, TargetDown
 
 PAGES = frozenset({"searchset", "history"})
-BREAK_GLASS = "break-glass"
-"""The audit's word for a use of broken glass."""
+_PATIENT = "Patient/"
+MOST_WHOLE = 5000
+"""So many resources are kept as they are stored, of one request that breaks glass: more than a page shows."""
 
 
 def released(call: Call, facts: Facts, decision: Decision, by: set[str], resource: Resource) -> Resource | None:
@@ -40,8 +45,33 @@ def shown_of(call: Call, resource: Resource, hide: Collection[str]) -> Resource:
     Shape: what it contains goes along where the caller may read all of it, whole; else none of it does. What its
     references say of their targets goes along where the caller may read these.
     """
+    found = _shown(call, resource, hide)
+    if found is not resource:
+        _remember(call, resource, found)
+    return found
+
+
+def _remember(call: Call, resource: Resource, found: Resource) -> None:
+    """Keep of what is shown in part whose it is: the audit asks, and that may be hidden.
+
+    Names alone, for a search may look through many; what is stored only where glass is broken, for routes ask that.
+    """
+    told, name = patients_by(call.gateway.elements), _name(resource)
+    patients, known = call.hidden.get(name, (frozenset(), frozenset()))
+    call.hidden[name] = patients.union(told.of(resource)), known.union(told.known(resource))
+    if call.asking.reason is not None and len(call.whole) < MOST_WHOLE:
+        call.whole[id(found)] = found, call.whole.get(id(resource), (resource, resource))[1]
+
+
+def _name(resource: Resource) -> str:
+    return f"{resource.get('resourceType')}/{resource.get('id')}"
+
+
+def _shown(call: Call, resource: Resource, hide: Collection[str]) -> Resource:
     whole = not hide and holds_whole(call, resource)
     seen = resource if whole else fhir.redact(resource, hide, call.gateway.elements)
+    if call.silent.get(id(resource)) is resource:
+        return seen  # what is hidden makes no reference say more
     told = fhir.untelling(seen, call.gateway.elements, lambda one: may_tell(call, seen, one))
     if told is seen:
         return seen
@@ -101,20 +131,42 @@ async def refused(call: Call, action: str, what: str, refusal: Refused) -> None:
 
 
 async def record(
-    call: Call, action: str, what: str, *, rules: tuple[str, ...], outcome: str, seen: Sequence[str] = ()
-) -> None:
+    call: Call, action: str, what: str, *, rules: tuple[str, ...], outcome: str, seen: Sequence[str] = (),
+    about: Sequence[Resource] = (),
+) -> None:  # fmt: skip
     """Write one audit row before the answer leaves; the ids of what was seen stand in it as keyed hashes.
 
-    Shape: rules that could not be decided are told behind them; where glass is broken, a row of its own tells why.
+    Shape: `seen` are names (`Patient/1`), `about` what was shown or written of it, by which the patients are known.
+    Where glass is broken, a row of its own tells why, and whoever the rules say is told.
     """
-    gateway, asking = call.gateway, call.asking
-    hashes = " ".join(keyed_hash(gateway, name) for name in seen)
-    erred = " ".join(("erred:", *call.seen["erred"])) if call.seen.get("erred") else ""
-    told = " ".join(filter(None, (what, hashes, erred)))
-    row = AuditRow(
-        at=gateway.clock().isoformat(), principal=asking.caller.name, user=asking.user, purpose=asking.purpose,
-        action=action, what=told, rules=rules, outcome=outcome, digest=gateway.rules.digest,
+    told = patients_by(call.gateway.elements)
+    patients = dict.fromkeys(name for one in about for name in told.of(one))
+    patients |= dict.fromkeys(name for name in seen if name.startswith(_PATIENT))
+    known = {pair for one in about for pair in told.known(one)}
+    for one in about if call.hidden else ():
+        more = call.hidden.get(_name(one))
+        if more is not None:
+            patients |= dict.fromkeys(sorted(more[0]))
+            known |= more[1]
+    hashed = functools.cache(partial(keyed_hash, call.gateway))
+    row = _row(
+        call, action, what, rules, outcome,
+        seen=tuple(map(hashed, seen)),
+        patients=tuple(map(hashed, patients)),
+        known=tuple((hashed(name), hashed(number)) for name, number in sorted(known)),
     )  # fmt: skip
-    await gateway.journal.audit(row)
-    if asking.reason is not None:
-        await gateway.journal.audit(replace(row, action=BREAK_GLASS, what=f"{action} {row.what}: {asking.reason}"))
+    await call.gateway.journal.audit(row)
+    if call.asking.reason is not None:
+        stored = tuple(call.whole.get(id(one), (one, one))[1] for one in about)
+        await broken(call, row, Shown(stored, tuple(patients), tuple(seen)))
+
+
+def _row(call: Call, action: str, what: str, rules: tuple[str, ...], outcome: str, **more: Any) -> AuditRow:
+    """Who asked for what, and how it was decided; `more` are what was shown and whose that is."""
+    gateway, asking, erred = call.gateway, call.asking, tuple(call.seen.get("erred", ()))
+    return AuditRow(
+        at=gateway.clock().isoformat(), principal=asking.caller.name, user=asking.user, purpose=asking.purpose,
+        action=action, what=" ".join((what, "erred:", *erred)) if erred else what, rules=rules, outcome=outcome,
+        digest=gateway.rules.digest, agreements=agreements_of(gateway, rules), erred=erred,
+        request=call.seen.get("request"), address=asking.address, **more,
+    )  # fmt: skip

@@ -43,7 +43,8 @@ KINDS = ("batch", "transaction")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 ACTIONS: Mapping[str, Action] = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _ADDRESS = re.compile(
-    rf"(?P<type>[A-Z][A-Za-z]+)(?:/(?P<id>{ID})(?P<history>/_history(?:/(?P<version>{ID}))?)?)?(?:\?(?P<query>.*))?"
+    rf"(?P<type>[A-Z][A-Za-z]+)(?:(?P<search>/_search)|/(?P<id>{ID})(?P<history>/_history(?:/(?P<version>{ID}))?)?)?"
+    r"(?:\?(?P<query>.*))?"
 )
 
 
@@ -51,7 +52,8 @@ _ADDRESS = re.compile(
 class Entry:
     """One request of a Bundle.
 
-    Shape: `place` is where it stands (`Bundle.entry[2]`); `query` is None where the address has none.
+    Shape: `place` is where it stands (`Bundle.entry[2]`); `query` is None where the address has none; `search` says
+    that it is a search by POST.
     """
 
     place: str
@@ -64,6 +66,12 @@ class Entry:
     conditions: Conditions
     resource: Any
     full_url: str | None
+    search: bool = False
+
+    @property
+    def reads(self) -> bool:
+        """Whether it changes nothing."""
+        return self.method == "GET" or self.search
 
 
 async def bundle(request: Request) -> Response:
@@ -127,7 +135,7 @@ async def _batch(call: Call, entries: list[dict[str, Any]], wanted: str) -> list
     deadline = asyncio.get_running_loop().time() + call.gateway.settings.answer_within
     for number, entry in enumerate(entries):
         # the log line of the request tells of the whole; each entry has its own row in the audit
-        own = replace(call, seen={"request": call.seen["request"]}, around={}, inside=set())
+        own = replace(call, seen={"request": call.seen["request"]}, around={}, inside=set(), sought=set())
         try:
             _check_time(deadline)
             told = await _one(own, _read(call, entry, number), wanted)
@@ -157,7 +165,7 @@ def _check_time(deadline: float) -> None:
 
 async def _one(call: Call, entry: Entry, wanted: str) -> Reply:
     """The answer to one entry of a batch, by the same functions as the request alone."""
-    if entry.method != "GET":
+    if not entry.reads:
         (done,) = await written(call, [_sent(entry)])
         return replied(call, done, wanted)
     try:
@@ -166,7 +174,7 @@ async def _one(call: Call, entry: Entry, wanted: str) -> Reply:
         words = "the address of this entry can not be read"
         raise _wrong(entry.place, "url", words) from fault
     if entry.id is None:
-        return await searched(call, entry.type, pairs, shown=True)
+        return await searched(call, entry.type, pairs, shown=not entry.search)
     if entry.history and entry.version is None:
         return await versions(call, entry.type, entry.id, pairs)
     return await fetched(call, entry.type, entry.id, entry.version, pairs, entry.conditions)
@@ -177,7 +185,7 @@ async def _transaction(call: Call, entries: list[dict[str, Any]], wanted: str) -
     sends = []
     for number, entry in enumerate(entries):
         one = _read(call, entry, number)
-        if one.method == "GET":
+        if one.reads:
             raise _wrong(one.place, "method", "a transaction writes here; put what reads into a batch")
         sends.append(_sent(one))
     done = await written(call, sends) if sends else ()
@@ -202,12 +210,16 @@ def _read(call: Call, entry: dict[str, Any], number: int) -> Entry:
     where = _ADDRESS.fullmatch(url.removeprefix(own).removeprefix("/"))
     if where is None:
         raise _wrong(place, "url", "an entry asks for Type, Type/id or Type?search, relative to this address")
+    search = where["search"] is not None
+    if search and (method != "POST" or entry.get("resource") is not None):
+        words = "a search by POST is method POST and Type/_search?..., its parameters in the url and no resource"
+        raise _wrong(place, "url", words)
     full_url = entry.get("fullUrl")
     found = Entry(
         place, method, where["type"], where["id"], where["history"] is not None, where["version"], where["query"],
-        conditions.of_entry(request), entry.get("resource"), full_url if isinstance(full_url, str) else None,
+        conditions.of_entry(request), entry.get("resource"), full_url if isinstance(full_url, str) else None, search,
     )  # fmt: skip
-    if method != "GET":
+    if not found.reads:
         _check_write(found)
     return found
 

@@ -12,7 +12,8 @@ from typing import Any
 from starlette.requests import Request
 
 from gateway.identity import Scope
-from gateway.interactions.gateway import Gateway, of, serving
+from gateway.interactions.at_the_door import turned_away
+from gateway.interactions.gateway import Gateway, decided, of, serving
 from gateway.interactions.identify import Asking, identify, reason_of
 from gateway.interactions.refused import Refused, error
 from gateway.interactions.scoped import Narrowing, settled
@@ -20,6 +21,7 @@ from gateway.interactions.scopes import bounds, covers
 from gateway.rules import Decision, Facts
 from gateway.rules.around import Reading, Want
 from gateway.upstream import FhirServer
+from gateway.upstream.asker import ASKER
 
 TAKEN = ("application/fhir+json", "application/json", "application/*", "*/*", "text/json", "json")
 PATIENT_CONTEXT = "patient"
@@ -40,9 +42,12 @@ class Call:
     """One request for stored resources, sent alone or as an entry of a Bundle.
 
     Shape: `seen` gathers what the log line of the request tells; `organisation` is the one that header
-    organisation-code names, for writes; `around` holds what was fetched because rules read it; `rights` what is known
-    of the caller's right to read each type. `narrowings` are the queries of the token's scopes, `inside` what each of
-    them was found to show, by its id.
+    organisation-code names, for writes; `around` holds what was fetched because rules read it, and `sought` names what
+    was looked for of it; `rights` what is known of the caller's right to read each type; `hidden` whose each resource
+    is that is shown in part, with the numbers of patients, by its name, and `whole` such resources as they are stored,
+    where glass is broken. `narrowings` are the queries of the token's scopes, `inside` what each of them was found to
+    show, by its id. `silent` are resources, of those that were gathered for last, whose references tell nothing of
+    their targets, by their identity.
     """
 
     gateway: Gateway
@@ -52,7 +57,11 @@ class Call:
     narrowings: Mapping[Scope, Narrowing] = field(default_factory=dict)
     inside: set[tuple[Scope, str]] = field(default_factory=set)
     around: dict[Want, tuple[Mapping[str, Any], ...] | None] = field(default_factory=dict)
+    sought: set[tuple[Want, str]] = field(default_factory=set)
     rights: dict[str, Right | None] = field(default_factory=dict)
+    hidden: dict[str, tuple[frozenset[str], frozenset[tuple[str, str]]]] = field(default_factory=dict)
+    whole: dict[int, tuple[Resource, Resource]] = field(default_factory=dict)
+    silent: dict[int, Resource] = field(default_factory=dict)
 
 
 async def called(request: Request) -> Call:
@@ -62,10 +71,15 @@ async def called(request: Request) -> Call:
     """
     gateway = of(request)
     asking = await identify(request, gateway)
-    asking, narrowings = settled(gateway, replace(asking, reason=reason_of(request, asking.caller)))
-    call = Call(gateway, asking, request.state.log, narrowings=narrowings)
-    check_format(request)
-    return call
+    try:
+        reason = reason_of(request, asking.caller)
+        asking, narrowings = settled(gateway, asking if reason is None else replace(asking, reason=reason))
+        check_format(request)
+    except Refused as refusal:
+        await turned_away(request, gateway, refusal)
+        raise
+    ASKER.set(asking.caller.name)
+    return Call(gateway, asking, request.scope["state"]["log"], narrowings=narrowings)
 
 
 def check_format(request: Request) -> None:
@@ -74,7 +88,8 @@ def check_format(request: Request) -> None:
     Errors: Refused (406) where `_format` or `Accept` names other forms alone.
     Source: https://hl7.org/fhir/R4/http.html#mime-type
     """
-    check_taken(request.query_params.getlist("_format") or request.headers.get("accept", "*/*").split(","))
+    formats = request.query_params.getlist("_format") if request.scope["query_string"] else ()
+    check_taken(formats or request.headers.get("accept", "*/*").split(","))
 
 
 def check_taken(wanted: Sequence[str]) -> None:
@@ -111,7 +126,7 @@ def permitted(gateway: Gateway, facts: Facts) -> Decision:
 
     Errors: Refused: 400 for a parameter that nobody may use, 403 with what is missing.
     """
-    decision = gateway.rules.decide(facts)
+    decision = decided(gateway, facts)
     if decision.effect != "permit":
         findings = (*decision.findings, *decision.wanting)
         ids = decision.by or tuple(dict.fromkeys(finding.rule for finding in findings if finding.rule))
@@ -123,7 +138,7 @@ def readable(call: Call, resource_type: str) -> Right | None:
     """The caller's right to read resources of a type, those that the rules then release; None where it has none."""
     if resource_type not in call.rights:
         facts = call.asking.facts(call.gateway, "read", type=resource_type)
-        decision, server = call.gateway.rules.decide(facts), serving(call.gateway, resource_type)
+        decision, server = decided(call.gateway, facts), serving(call.gateway, resource_type)
         may = decision.effect == "permit" and covers(call.asking.scopes, "read", resource_type)
         call.rights[resource_type] = Right(facts, decision, server) if may and server is not None else None
     return call.rights[resource_type]

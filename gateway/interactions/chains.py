@@ -75,7 +75,7 @@ def planned(call: Call, asked: query.Query, server: FhirServer, actions: Sequenc
 
     Errors: Refused: 400 and 403, for the first node that it may not.
     """
-    bare = replace(asked, links=(), includes=())
+    bare = replace(asked, links=(), includes=()) if asked.links or asked.includes else asked
     if not asked.links:
         return Planned(bare, Permitted(bare, server, judged(call, bare, actions)))
     groups = tuple(_grouped(call, asked.type, [link for link in asked.links if isinstance(link, query.Chain)]))

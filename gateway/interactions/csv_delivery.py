@@ -22,7 +22,8 @@ from gateway.interactions.csv_tally import Tally
 from gateway.interactions.deliver import LATE, Parcel, TargetRefused, hand_over, target_of
 from gateway.interactions.gateway import Gateway
 from gateway.interactions.refused import Refused, error
-from gateway.journal import TargetState
+from gateway.interactions.submission import audit_row
+from gateway.journal import AuditRow, TargetState
 from gateway.rules import Routing
 from gateway.upstream import TargetDown
 
@@ -134,10 +135,22 @@ async def _hand_over(gateway: Gateway, file: File, tally: Tally, batch: Batch, u
     tally.stored += done.stored
     tally.refused += done.refused
     tally.tell(done.findings)
+    # of what came this far, though a crash right here would have it delivered, and told, again
+    audit = gateway.journal.audit(_row(gateway, file, batch, "stored" if done.stored else "refused"))
     if done.refused:
-        await gateway.journal.progress(file.submission.receipt, tally.progress("delivering", deferred=until is None))
+        progress = tally.progress("delivering", deferred=until is None)
+        await asyncio.gather(audit, gateway.journal.progress(file.submission.receipt, progress))
         return
-    await gateway.journal.advanced(file.submission.receipt, tally.line, tally.stored, tally.refused)
+    await asyncio.gather(
+        audit, gateway.journal.advanced(file.submission.receipt, tally.line, tally.stored, tally.refused)
+    )
+
+
+def _row(gateway: Gateway, file: File, batch: Batch, outcome: str) -> AuditRow:
+    """What the audit keeps of a batch: whom its rows are about, and which rules led them."""
+    rules = tuple(dict.fromkeys(routing.rule for row in batch.rows for routing in row.routes))
+    about = (draft.resource for draft in batch.drafts.values())
+    return audit_row(gateway, file.submission, file.submission.type, rules, outcome, about)
 
 
 def _give_up(gateway: Gateway, file: File, tally: Tally, routes: Sequence[Routing], why: str) -> None:

@@ -28,7 +28,7 @@ from gateway.interactions.headers import shown
 from gateway.interactions.identify import Asking
 from gateway.interactions.refused import Reason, Refused, error
 from gateway.interactions.respond import FHIR_JSON, instant
-from gateway.interactions.submission import Envelope, audit_row
+from gateway.interactions.submission import Envelope, audit_row, repeated
 from gateway.journal import (
     Answer,
     Busy,
@@ -41,6 +41,7 @@ from gateway.journal import (
     TargetState,
 )
 from gateway.journal.model import State
+from gateway.journal.sealed import Unsealable
 
 SLICE = 250
 LONGEST_KEY = 200
@@ -104,16 +105,16 @@ class _Taking:
             if permitted(gateway, file) and not options.dry_run:
                 before = await gateway.journal.look(file.submission)
                 if isinstance(before, Repeat):
-                    return _standing(gateway, file, before, self.seen), {}
+                    return await _standing(gateway, file, before, self.seen), {}
             most = None if options.dry_run else gateway.settings.rows_at_once
-            all_judged = await _judge(gateway, file, self.tally, most)
+            all_judged = await judge_rows(gateway, file, self.tally, most)
             if all_judged:
-                _check_rows(file, self.tally)
+                check_rows(file, self.tally)
             if options.dry_run:
                 return await _rehearsed(gateway, file, self.tally, self.seen), {}
             standing = await _claim(gateway, file, envelope.deadline if all_judged else 0.0)
             if standing is not None:
-                return _standing(gateway, file, standing, self.seen), {}
+                return await _standing(gateway, file, standing, self.seen), {}
             self.claimed = True
             if not all_judged:
                 return await _deferred(gateway, file, self.seen), {}
@@ -147,7 +148,7 @@ def _check_key(key: str) -> None:
 # --- judging -------------------------------------------------------------------------------------------------------
 
 
-async def _judge(gateway: Gateway, file: File, tally: Tally, most: int | None) -> bool:
+async def judge_rows(gateway: Gateway, file: File, tally: Tally, most: int | None) -> bool:
     """Judge rows in slices, each in a thread, so that others are answered meanwhile: whether that was all of them.
 
     Errors: Refused where the time of a dry run is over; OSError.
@@ -166,7 +167,7 @@ async def _judge(gateway: Gateway, file: File, tally: Tally, most: int | None) -
             raise Refused("busy", error("too-costly", words, None, "CSV-D01"), *tally.findings)
 
 
-def _check_rows(file: File, tally: Tally) -> None:
+def check_rows(file: File, tally: Tally) -> None:
     """Whether the file goes on with what its rows were found to be.
 
     Errors: Refused.
@@ -223,7 +224,7 @@ async def _claim(gateway: Gateway, file: File, until: float) -> Repeat | Busy | 
     Errors: Refused: `conflict` where another file was accepted under it, `busy` where one is in hand.
     """
     patience = max(0.0, min(PATIENCE, until - asyncio.get_running_loop().time()))
-    claim = await gateway.journal.claim(file.submission, patience)
+    claim = await gateway.journal.claim(file.submission, patience, here=True)
     name = file.submission.control_id
     named = f"idempotency-key {shown(name)}" if name else "the same content"
     if isinstance(claim, Conflict):
@@ -242,8 +243,9 @@ async def _claim(gateway: Gateway, file: File, until: float) -> Repeat | Busy | 
     return claim if isinstance(claim, Repeat) else None
 
 
-def _standing(gateway: Gateway, file: File, standing: Repeat | Busy, seen: dict[str, Any]) -> Answer:
+async def _standing(gateway: Gateway, file: File, standing: Repeat | Busy, seen: dict[str, Any]) -> Answer:
     """The answer of a file that was taken before; this copy of it is kept no longer."""
+    await gateway.journal.audit(repeated(gateway, file.submission, standing.receipt, file.submission.type))
     gateway.files.drop(file.submission.receipt)
     seen.update(outcome="repeat", receipt=standing.receipt)
     if isinstance(standing, Repeat):
@@ -276,7 +278,7 @@ async def resume_file(gateway: Gateway, submission: Submission) -> None:
     except Refused as refusal:
         await _refused(gateway, submission, refusal, tally, claimed=True)
         return
-    except OSError as fault:
+    except (OSError, Unsealable) as fault:
         log.error("resume", receipt=submission.receipt, **trace(fault))
         words = error("exception", "the file is not on the disk any more; send it again")
         await _refused(gateway, submission, Refused("down", words), tally, claimed=True)
@@ -302,8 +304,8 @@ async def _work(gateway: Gateway, file: File, tally: Tally, *, judge: bool) -> N
     try:
         async with gateway.order.turns([_sender(file)]):
             if judge:
-                await _judge(gateway, file, tally, None)
-                _check_rows(file, tally)
+                await judge_rows(gateway, file, tally, None)
+                check_rows(file, tally)
                 await gateway.journal.progress(receipt, tally.progress("delivering", deferred=True))
             states = await deliver_rows(gateway, file, tally, None)
             await _settle(gateway, file, tally, _later(gateway, file.submission.receipt), "accepted", states)
@@ -375,7 +377,7 @@ async def _refused(
 ) -> Answer:
     """Answer a refusal and record it; the file stays on the disk with the record, and a claim is given back."""
     reply = answer(gateway, _from(submission), refusal.reason, refusal.findings)
-    audit = audit_row(gateway, submission, submission.type or "other", refusal.rules, refusal.reason)
+    audit = audit_row(gateway, submission, submission.type or "other", refusal.deciding, refusal.audited, refusal.about)
     state = STATES.get(refusal.reason, "refused")
     outcome = Outcome(state=state, accepted=False, answer=reply, targets=refusal.states, audit=audit)
     if not tally.issues:

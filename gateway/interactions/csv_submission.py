@@ -10,14 +10,13 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 
 from gateway import tabular
 from gateway.fhir import Draft
 from gateway.finding import Finding, refuses
 from gateway.interactions.acknowledge import Sender
-from gateway.interactions.files import Kept, beginning, chunks
-from gateway.interactions.gateway import Gateway
+from gateway.interactions.files import Kept
+from gateway.interactions.gateway import Gateway, decided, places, within_work
 from gateway.interactions.identify import Asking
 from gateway.interactions.options import Options
 from gateway.interactions.refused import Refused
@@ -45,7 +44,6 @@ class File:
     facts: Facts
     domain: Domain
     options: Options
-    path: Path
     rows: RowMap
     begun: Begun
     told: Told
@@ -83,9 +81,8 @@ def opened(gateway: Gateway, asking: Asking, submission: Submission, options: Op
     Errors: Refused (unreadable) where it is of none.
     """
     domain = gateway.rules.domains[submission.domain]
-    path = gateway.files.path(submission.receipt)
     layouts = [gateway.row_maps[name].layout for a in domain.accepts if a.data_type == "Csv" for name in a.types]
-    begun = tabular.begin(beginning(path), layouts, submission.charset)
+    begun = tabular.begin(gateway.files.beginning(submission.receipt), layouts, submission.charset)
     if isinstance(begun, Finding):
         raise Refused("unreadable", begun)
     row_map = gateway.row_maps[begun.layout.name]
@@ -110,7 +107,7 @@ def opened(gateway: Gateway, asking: Asking, submission: Submission, options: Op
     )
     sender = Sender("Csv", submission.domain, submission.organisation)
     return File(
-        submission, sender, facts, domain, options, path, row_map, begun, told(context, row_map.marks), deadline
+        submission, sender, facts, domain, options, row_map, begun, told(context, row_map.marks), deadline
     )  # fmt: skip
 
 
@@ -132,7 +129,7 @@ def judged(gateway: Gateway, file: File, after: int = 0) -> Iterator[Judged]:
 
     Errors: OSError.
     """
-    for row in Reading(file.begun, file.rows.known).rows(chunks(file.path)):
+    for row in Reading(file.begun, file.rows.known).rows(gateway.files.chunks(file.submission.receipt)):
         if row.line > after:
             yield _judged(gateway, file, row)
 
@@ -146,7 +143,7 @@ def _judged(gateway: Gateway, file: File, row: Row) -> Judged:
     if row.findings:
         return Judged(row.line, (), row.findings, ())
     facts = replace(file.facts, row=row.values)
-    decision = gateway.rules.decide(facts)
+    decision = decided(gateway, facts)
     findings = tuple(_placed(finding, row.line) for finding in decision.findings)
     if decision.effect != "permit":
         wanting = tuple(_placed(finding, row.line) for finding in decision.wanting)
@@ -154,9 +151,10 @@ def _judged(gateway: Gateway, file: File, row: Row) -> Judged:
     converted = file.rows.convert(row, file.told)
     if refuses(converted.findings):
         return Judged(row.line, (), (*findings, *converted.findings), ())
-    checked = gateway.rules.check_result(facts, [draft.resource for draft in converted.drafts])
+    with within_work(facts):
+        checked = gateway.rules.check_result(facts, [draft.resource for draft in converted.drafts])
     findings = (*findings, *(_placed(finding, row.line) for finding in checked))
-    return Judged(row.line, () if refuses(findings) else converted.drafts, findings, decision.routes)
+    return Judged(row.line, () if refuses(findings) else converted.drafts, findings, places(gateway, decision.routes))
 
 
 def _placed(finding: Finding, line: int) -> Finding:
@@ -175,7 +173,7 @@ def permitted(gateway: Gateway, file: File) -> bool:
     tests = [rule.when for rule in rules if "ingest" in rule.actions and rule.when is not None]
     if any(isinstance(leaf, Column) for test in tests for leaf in leaves(test)):
         return False
-    decision = gateway.rules.decide(file.facts)
+    decision = decided(gateway, file.facts)
     if decision.effect == "deny":
         findings = decision.findings or decision.wanting
         named = tuple(dict.fromkeys(finding.rule for finding in findings if finding.rule))

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,12 +23,13 @@ from gateway.interactions.target_issues import issues
 from gateway.interactions.unchanged import content
 from gateway.journal import TargetState
 from gateway.rules import Routing
-from gateway.upstream import FhirServer, Name, Standing, TargetDown
+from gateway.upstream import FhirServer, FolderTarget, Name, NotAsked, Standing, TargetDown, Unconnected
 
 MERGES = 4
 AGAIN = "merged again"
 LOST_RACE = frozenset({409, 412})
 LATE = "it did not answer in time"
+EVENT = "event"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,8 @@ class Parcel:
     """What one submission hands over.
 
     Shape: `raw` the body as it came, `drafts` what it was converted to, `told` the instant that it tells of; `written`
-    is filled with what stands at the FHIR target then, for a sender that is told (None: it isn't).
+    is filled with what stands at the FHIR target then, for a sender that is told (None: it isn't). `event` is what the
+    gateway itself tells, where that is all.
     """
 
     receipt: str
@@ -53,6 +56,7 @@ class Parcel:
     organisation: str
     domain: str
     written: dict[Name, Written] | None = None
+    event: Resource | None = None
 
 
 def packed(parcel: Parcel) -> bytes:
@@ -70,9 +74,16 @@ def packed(parcel: Parcel) -> bytes:
 def unpacked(payload: bytes) -> Parcel:
     """Parcel from the queue."""
     around = json.loads(payload)
+    if EVENT in around:
+        event = around[EVENT]
+        return Parcel(str(event["id"]), fhir.dump(event), (), str(event["recorded"]), "", "", event=event)
     drafts, told = fhir.drafts_from_json(around["drafts"].encode())
     raw = base64.b64decode(around["raw"])
     return Parcel(around["receipt"], raw, drafts, told, around["organisation"], around["domain"])
+
+
+class MayStand(TargetDown):
+    """A target that was sent something, and didn't say what became of it."""
 
 
 class TargetRefused(Exception):  # noqa: N818 - a target's answer, passed on, not an error of the program
@@ -120,8 +131,8 @@ async def _one(
         return _rejected(routing, fault, before)
     except (TargetDown, TimeoutError) as fault:
         why = fault.why if isinstance(fault, TargetDown) else LATE
-        return _put_off(gateway, routing, parcel, why, before)
-    return TargetState(routing.target, "delivered", None, routing.order_key, None, None), findings
+        return _put_off(gateway, routing, parcel, why, before, unsure=isinstance(fault, MayStand | TimeoutError))
+    return TargetState(routing.target, "delivered", None, None, None, None), findings
 
 
 def _rejected(
@@ -129,21 +140,22 @@ def _rejected(
 ) -> tuple[TargetState, tuple[Finding, ...]]:
     """What a target's 4xx means: the message is refused, unless others took it and this one may fail later anyway."""
     why = "; ".join(finding.diagnostics for finding in fault.findings)
-    state = TargetState(routing.target, "rejected", None, routing.order_key, None, why)
+    state = TargetState(routing.target, "rejected", None, None, None, why)
     if routing.on_failure == "queue" and before:
         return state, tuple(replace(finding, severity="warning") for finding in fault.findings)
     raise Refused("failed", *fault.findings, rules=(routing.rule,), states=(*before, state)) from fault
 
 
 def _put_off(
-    gateway: Gateway, routing: Routing, parcel: Parcel, why: str, before: tuple[TargetState, ...]
-) -> tuple[TargetState, tuple[Finding, ...]]:
+    gateway: Gateway, routing: Routing, parcel: Parcel, why: str, before: tuple[TargetState, ...], *,
+    unsure: bool = False,
+) -> tuple[TargetState, tuple[Finding, ...]]:  # fmt: skip
     """What a target that is down means, by its route."""
     if routing.on_failure == "reject" or routing.hold is None:
         words = f"target {routing.target} is down: {why}; send the message again later"
         raise Refused(
             "down", error("transient", words, rule=routing.rule), headers={"Retry-After": "10"}, rules=(routing.rule,),
-            states=before,
+            states=before, unsure=unsure,
         )  # fmt: skip
     until = (gateway.clock() + routing.hold).isoformat()
     words = f"queued for target {routing.target}, which is down: {why}"
@@ -168,10 +180,38 @@ async def hand_over(gateway: Gateway, target: Target, parcel: Parcel) -> tuple[F
     Errors: TargetDown, TargetRefused.
     """
     if isinstance(target, FhirServer):
-        return await _write(gateway, target, parcel)
-    answer = await target.deliver(parcel.raw, parcel.receipt)
+        return await _write(gateway, target, parcel) if parcel.event is None else await _tell(target, parcel.event)
+    if isinstance(target, FolderTarget) and parcel.event is not None:
+        await target.deliver(parcel.raw, parcel.receipt, "json")
+        return ()
+    with _sending():
+        answer = await target.deliver(parcel.raw, parcel.receipt)
     if answer.status >= 400:  # noqa: PLR2004 - HTTP's first client error
         raise TargetRefused(target.name, issues(target.name, answer))
+    return ()
+
+
+@contextmanager
+def _sending() -> Iterator[None]:
+    """Around what changes a target.
+
+    Errors: MayStand where it isn't known whether it did; TargetDown where it didn't.
+    """
+    try:
+        yield
+    except (NotAsked, Unconnected):
+        raise
+    except TargetDown as fault:
+        raise MayStand(fault.target, fault.why) from fault
+
+
+async def _tell(server: FhirServer, event: Resource) -> tuple[Finding, ...]:
+    """Write what the gateway tells under its own id; where it stands, it was told before."""
+    name = event["resourceType"], event["id"]
+    if name not in await server.read_many([name]):
+        answer = await server.write([(event, None)])
+        if answer.status >= 400 and answer.status not in LOST_RACE:  # noqa: PLR2004 - HTTP's first client error
+            raise TargetRefused(server.name, issues(server.name, answer))
     return ()
 
 
@@ -196,7 +236,8 @@ async def _attempted(gateway: Gateway, server: FhirServer, parcel: Parcel) -> tu
     standing = await server.read_many(names)
     changes, findings = _merged(gateway, server.name, parcel, standing)
     if changes:
-        answer = await server.write(changes)
+        with _sending():
+            answer = await server.write(changes)
         if answer.status in LOST_RACE:
             return None
         if answer.status >= 400:  # noqa: PLR2004 - HTTP's first client error

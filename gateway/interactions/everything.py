@@ -1,4 +1,4 @@
-"""`GET /Patient/{id}/$everything`: a patient and what refers to it, type by type, as this caller could search for it.
+"""`$everything` of a patient, by GET and POST: it, and what refers to it, type by type, as this caller could search.
 
 Of each type comes what the rules release to this operation and to a search by the patient, both; a type that the caller
 may not search so is left out.
@@ -27,6 +27,8 @@ from gateway.interactions.judging import Permitted, narrowed, own
 from gateway.interactions.limits import limited
 from gateway.interactions.operation import Operating, only_known, operating, released_by_both
 from gateway.interactions.paging import START, Place, Ticket
+from gateway.interactions.parameters import Pairs, joined
+from gateway.interactions.parameters import asked as asked_of
 from gateway.interactions.refused import Refused, error
 from gateway.interactions.respond import Reply
 from gateway.specs import SearchParameter
@@ -73,8 +75,9 @@ async def everything(request: Request) -> Response:
         _check_type(resource_type)
         served(call.gateway, PATIENT)
         operating(call, EVERYTHING, PATIENT)
-        only_known(request, TAKEN)
-        pairs, ticket = _ticket(call, request, id_)
+        sent = joined(await asked_of(request, call.gateway), "_type")
+        only_known(sent, TAKEN)
+        pairs, ticket = _ticket(call, sent, id_)
         wanted = _wanted(call, pairs)
         parts = tuple(_parts(call, id_))
         view = " ".join((call.gateway.rules.digest, *(name for part in parts for name in _by(part))))
@@ -90,7 +93,7 @@ async def everything(request: Request) -> Response:
     rules = tuple(sorted({*(name for part in parts for name in _by(part)), *by}))
     await limited(call, ACTION, PATIENT, found, rules)
     call.seen.update(rules=rules, resources=len(found), outcome="permit")
-    await record(call, ACTION, PATIENT, rules=rules, outcome="permit", seen=names)
+    await record(call, ACTION, PATIENT, rules=rules, outcome="permit", seen=names, about=found)
     base, here = call.gateway.settings.public_url, _here(id_)
     links = {"self": f"{base}/{here}" + (f"?{urlencode(pairs)}" if pairs else "")}
     if following is not None:
@@ -113,13 +116,12 @@ def _here(id_: str) -> str:
     return f"{PATIENT}/{id_}/${EVERYTHING}"
 
 
-def _ticket(call: Call, request: Request, id_: str) -> tuple[list[tuple[str, str]], Ticket | None]:
+def _ticket(call: Call, sent: Pairs, id_: str) -> tuple[list[tuple[str, str]], Ticket | None]:
     """The parameters, which a page's token carries. Errors: Refused."""
-    pairs = list(request.query_params.multi_items())
-    token = request.query_params.get("_page")
+    token = dict(sent).get("_page")
     if token is None:
-        return pairs, None
-    if len(pairs) > 1:
+        return sent, None
+    if len(sent) > 1:
         words = "_page carries the whole request: send it alone"
         raise Refused("unreadable", error("invalid", words, "_page", "HTTP-F06"))
     ticket = call.gateway.paging.ticket(token)
@@ -136,12 +138,17 @@ def _no_page() -> Refused:
 
 def _wanted(call: Call, pairs: Sequence[tuple[str, str]]) -> Wanted:
     """Errors: Refused (400)."""
-    sent, settings = dict(pairs), call.gateway.settings
-    count = sent.get("_count", str(settings.page_size))
+    sent = dict(pairs)
+    return Wanted(since_of(sent.get("_since")), types_of(call, sent.get("_type")), count_of(call, sent.get("_count")))
+
+
+def count_of(call: Call, text: str | None) -> int:
+    """How many resources a page holds. Errors: Refused (400)."""
+    settings = call.gateway.settings
+    count = str(settings.page_size) if text is None else text
     if not (count.isascii() and count.isdigit() and int(count[:9]) > 0):
         raise Refused("unreadable", error("value", "_count is a number above 0", "_count", "HTTP-O05"))
-    most = min(int(count[:9]), settings.page_limit)
-    return Wanted(since_of(sent.get("_since")), types_of(call, sent.get("_type")), most)
+    return min(int(count[:9]), settings.page_limit)
 
 
 def since_of(text: str | None) -> datetime | None:

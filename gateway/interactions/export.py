@@ -1,4 +1,4 @@
-"""`GET /$export`, `GET /Patient/$export`: what a caller may read, by type, as files of one resource a line.
+"""`GET` and `POST /$export`, `/Patient/$export`: what a caller may read, by type, as files of one resource a line.
 
 It is begun by one request, done behind it, and asked for by others: the asynchronous pattern. Each resource goes out as
 the rules on this operation and on `read` both release it.
@@ -8,16 +8,16 @@ Source: http://hl7.org/fhir/uv/bulkdata/STU2/export.html; https://hl7.org/fhir/R
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import math
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
-from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
-from gateway import fhir
+from gateway import fhir, query
 from gateway.documents.operation_paths import NDJSON
 from gateway.interactions import respond
 from gateway.interactions.access import record, refused
@@ -25,12 +25,17 @@ from gateway.interactions.around import gather
 from gateway.interactions.call import Call, Resource, Right, called, readable
 from gateway.interactions.conditions import http_date
 from gateway.interactions.everything import changed_since, since_of, types_of
-from gateway.interactions.exports import MOST_AT_ONCE, Export, Exports, Owner
-from gateway.interactions.limits import limited
+from gateway.interactions.export_state import Failure, Owner, State
+from gateway.interactions.exports import MOST_AT_ONCE, MOST_KEPT, Export, Exports, TooLarge
+from gateway.interactions.judging import Judging, narrowed
+from gateway.interactions.limits import Tally, limited
 from gateway.interactions.operation import Operating, only_known, operating, released_by_both
+from gateway.interactions.parameters import Pairs, joined
+from gateway.interactions.parameters import asked as asked_of
 from gateway.interactions.refused import Refused, error
 from gateway.interactions.respond import NO_STORE
 from gateway.interactions.searchsets import NotTaken, searchsets
+from gateway.journal import JournalUnavailable
 from gateway.upstream import TargetDown
 
 EXPORT = "export"
@@ -61,7 +66,7 @@ async def export(request: Request) -> Response:
     within = request.path_params.get("type")
     try:
         _check_whole(within)
-        types, since = _asked(call, request, within)
+        types, since = _asked(call, request, joined(await asked_of(request, call.gateway), "_type"), within)
     except Refused as refusal:
         await refused(call, ACTION, within or "", refusal)
         raise
@@ -70,21 +75,17 @@ async def export(request: Request) -> Response:
     await record(call, ACTION, ",".join(one.name for one in types), rules=rules, outcome="permit")
     gateway = call.gateway
     asked = f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
-    address = f"{gateway.settings.public_url}{asked}"
-
-    def made(name: str, folder: Path) -> Export:
-        return Export(
-            name, _owner(call), call.asking.scopes.key, gateway.rules.digest, address,
-            tuple(one.name for one in types), gateway.clock(), folder,
-        )  # fmt: skip
-
+    state = State(
+        "", _owner(call), call.asking.scopes.key, gateway.rules.digest, f"{gateway.settings.public_url}{asked}",
+        tuple(one.name for one in types), gateway.clock(),
+    )  # fmt: skip
     _check_few(call)  # others may have begun while the audit was written
     try:
-        one = _exports(call).begin(made, partial(_written, call, types, since), gateway.clock)
+        one = _exports(call).begin(state, partial(_written, call, types, since), gateway.clock)
     except OSError as fault:
         words = "the files of an export can't be kept now; begin it again later"
         raise Refused("down", error("transient", words, None, "HTTP-O06")) from fault
-    where = f"{gateway.settings.public_url}/${EXPORT}/{one.id}"
+    where = f"{gateway.settings.public_url}/${EXPORT}/{one.state.id}"
     return Response(None, ACCEPTED, {**NO_STORE, "Content-Location": where})
 
 
@@ -94,10 +95,11 @@ async def status(request: Request) -> Response:
     Errors: Refused: 404 for one that there isn't, or that is another's; what ended it.
     """
     call = await called(request)
-    one = await _found(call, request)
+    one = (await _found(call, request)).state
     base = call.gateway.settings.public_url
     if one.failed is not None:
-        raise Refused("failed", *one.failed[0], status=one.failed[1])
+        headers = _later(one.failed, call.gateway.clock() - (one.done or one.begun))
+        raise Refused("failed", *one.failed.findings, status=one.failed.status, headers=headers)
     if one.done is None:
         progress = f"{one.finished} of {len(one.types)} types"
         return Response(None, ACCEPTED, {**NO_STORE, "X-Progress": progress, "Retry-After": ASK_AGAIN})
@@ -111,7 +113,7 @@ async def status(request: Request) -> Response:
         ],
         "error": [],
     }
-    expires = http_date(one.expires.isoformat()) or ""
+    expires = http_date(_exports(call).expires(one).isoformat()) or ""
     return JSONResponse(manifest, 200, {**NO_STORE, "Expires": expires})
 
 
@@ -122,8 +124,8 @@ async def cancel(request: Request) -> Response:
     """
     call = await called(request)
     one = await _found(call, request)
-    _exports(call).remove(one.id)
-    await record(call, ACTION, "ended", rules=(), outcome="permit", seen=(one.id,))
+    _exports(call).remove(one.state.id)
+    await record(call, ACTION, "ended", rules=(), outcome="permit", seen=(one.state.id,))
     return Response(None, ACCEPTED, dict(NO_STORE))
 
 
@@ -135,11 +137,20 @@ async def file(request: Request) -> Response:
     call = await called(request)
     one = await _found(call, request)
     kind = str(request.path_params["name"]).removesuffix(".ndjson")
-    if one.done is None or one.failed is not None or kind not in one.files:
+    state = one.state
+    if state.done is None or state.failed is not None or kind not in state.files:
         raise _absent()
-    call.seen.update(outcome="permit", resources=one.files[kind])
-    await record(call, ACTION, f"{kind}.ndjson", rules=(), outcome="permit", seen=(one.id,))
+    call.seen.update(outcome="permit", resources=state.files[kind])
+    await record(call, ACTION, f"{kind}.ndjson", rules=(), outcome="permit", seen=(state.id,))
     return FileResponse(one.path(kind), media_type=NDJSON, headers=dict(NO_STORE))
+
+
+def _later(failed: Failure, past: timedelta) -> dict[str, str]:
+    """The headers that tell of a failure, when to ask again counted from now."""
+    wait = failed.headers.get("Retry-After")
+    if wait is None:
+        return dict(failed.headers)
+    return {**failed.headers, "Retry-After": str(max(1, int(wait) - int(past.total_seconds())))}
 
 
 def _check_whole(within: str | None) -> None:
@@ -157,8 +168,8 @@ def _exports(call: Call) -> Exports:
 
 
 def _owner(call: Call) -> Owner:
-    asking = call.asking
-    return asking.caller.name, asking.purpose, asking.user, asking.reason is not None
+    asking, caller = call.asking, call.asking.caller
+    return caller.name, asking.purpose, asking.user, asking.reason is not None, tuple(sorted(caller.roles))
 
 
 async def _found(call: Call, request: Request) -> Export:
@@ -182,10 +193,10 @@ def _own(call: Call, request: Request) -> Export:
     one = exports.find(str(request.path_params["job"]), _owner(call), call.gateway.clock())
     if one is None:
         raise _absent()
-    if one.digest != call.gateway.rules.digest:
-        exports.remove(one.id)  # what it holds may be what nobody may see by now
+    if one.state.digest != call.gateway.rules.digest:
+        exports.remove(one.state.id)  # what it holds may be what nobody may see by now
         raise _absent()
-    if asking.scopes.names and asking.scopes.key != one.scopes:
+    if asking.scopes.names and asking.scopes.key != one.state.scopes:
         raise _absent()
     return one
 
@@ -195,14 +206,14 @@ def _absent() -> Refused:
     return Refused("unreadable", error("not-found", words, None, "HTTP-O07"), status=404)
 
 
-def _asked(call: Call, request: Request, within: str | None) -> tuple[tuple[Type, ...], datetime | None]:
+def _asked(call: Call, request: Request, pairs: Pairs, within: str | None) -> tuple[tuple[Type, ...], datetime | None]:
     """The types that go out, and from when.
 
     Errors: Refused.
     """
-    sent = request.query_params
+    sent = dict(pairs)
     types = _types(call, types_of(call, sent.get("_type")), within)
-    only_known(request, TAKEN)
+    only_known(pairs, TAKEN)
     since = since_of(sent.get("_since"))
     prefer = [part.strip().lower() for value in request.headers.getlist("prefer") for part in value.split(",")]
     if "respond-async" not in prefer:
@@ -216,12 +227,26 @@ def _asked(call: Call, request: Request, within: str | None) -> tuple[tuple[Type
 
 
 def _check_few(call: Call) -> None:
-    """Whether the caller may begin another export. Errors: Refused (429)."""
-    if _exports(call).under_way(call.asking.caller.name) >= MOST_AT_ONCE:
-        words = f"{MOST_AT_ONCE} exports of yours are under way; wait for one, or end it by DELETE"
-        raise Refused(
-            "too-many", error("throttled", words, None, "HTTP-O08"), headers={"Retry-After": ASK_AGAIN}, status=429
-        )
+    """Whether the caller may begin another export; of those that failed, the oldest makes room.
+
+    Errors: Refused (429).
+    """
+    exports, now = _exports(call), call.gateway.clock()
+    own = exports.of(call.asking.caller.name, now)
+    if sum(1 for one in own if exports.is_under_way(one)) >= MOST_AT_ONCE:
+        raise _full(f"{MOST_AT_ONCE} exports of yours are under way; wait for one, or end it by DELETE", ASK_AGAIN)
+    if len(own) < MOST_KEPT:
+        return
+    failed = next((one for one in own if one.failed is not None), None)
+    if failed is None:
+        first = math.ceil((min(map(exports.expires, own)) - now).total_seconds())
+        words = f"{MOST_KEPT} exports of yours are kept here; remove one by DELETE, or wait until the first expires"
+        raise _full(words, str(max(1, first)))
+    exports.remove(failed.id)
+
+
+def _full(words: str, later: str) -> Refused:
+    return Refused("too-many", error("throttled", words, None, "HTTP-O08"), headers={"Retry-After": later}, status=429)
 
 
 def _types(call: Call, named: frozenset[str] | None, within: str | None) -> tuple[Type, ...]:
@@ -262,45 +287,100 @@ def _theirs(call: Call, kind: str) -> bool:
 # --- behind the answer -----------------------------------------------------------------------------------------------
 
 
-async def _written(call: Call, types: Sequence[Type], since: datetime | None, one: Export) -> None:
+async def _written(call: Call, types: Sequence[Type], since: datetime | None, one: Export) -> Failure | None:
     """Write the files. What ends it early is what whoever asks for it is told.
 
-    Errors: OSError.
+    Shape: where this caller may see so much a day alone, all of it is judged and counted before any is written: an
+    export that is too much gives nothing, and nothing of it counts.
+    Errors: OSError; what is a fault.
     """
     try:
+        await _counted(call, types, since)
         for kind in types:
-            await _of_type(call, kind, since, one)
-            one.finished += 1
+            async for page in _pages(call, kind, since):
+                await _put(page, kind, one)
+            one.state = replace(one.state, finished=one.state.finished + 1)
+            await asyncio.to_thread(one.save)
     except Refused as refusal:
-        one.failed = refusal.findings, refusal.status
+        if refusal.reason == "too-many":
+            await refused(call, ACTION, ",".join(kind.name for kind in types), refusal)
+        return Failure(tuple(refusal.findings), refusal.status, refusal.headers)
     except TargetDown as fault:
         words = f"target {fault.target} is down; begin the export again later"
-        one.failed = (error("transient", words, None, "TGT-01"),), 503
+        return Failure((error("transient", words, None, "TGT-01"),), 503)
+    except JournalUnavailable:
+        words = "the audit can't be written, so nothing goes out; begin the export again later"
+        return Failure((error("transient", words, None, "JRN-01"),), 503)
+    except TooLarge:
+        words = f"your exports would take more than {call.gateway.settings.export_limit} bytes; remove some by DELETE, "
+        words += "or ask for less by _type and _since"
+        return Failure((error("too-costly", words, None, "HTTP-O08"),), 413)
+    return None
 
 
-async def _of_type(call: Call, kind: Type, since: datetime | None, one: Export) -> None:
-    asked = [("_count", str(call.gateway.settings.page_limit))]
+async def _counted(call: Call, types: Sequence[Type], since: datetime | None) -> None:
+    """Count all that goes out, where the caller's day is limited. Errors: Refused, TargetDown, JournalUnavailable."""
+    tally = Tally(call)
+    if tally.limited:
+        for kind in types:
+            async for page in _pages(call, kind, since):
+                tally.add(page.found)
+        await tally.count()
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """What goes out of a page. Shape: `call` is the page's own, by which it is told to the audit."""
+
+    call: Call
+    found: tuple[Resource, ...]
+    rules: tuple[str, ...]
+
+
+async def _pages(call: Call, kind: Type, since: datetime | None) -> AsyncIterator[Released]:
+    """What goes out of a type, page by page, asked for as far as rows can be asked for.
+
+    Errors: Refused, TargetDown.
+    """
+    judgings = (Judging(kind.under.facts, kind.under.decision), Judging(kind.right.facts, kind.right.decision))
+    asked: query.Query | None = query.Query(kind.name, count=call.gateway.settings.page_limit, total="none")
+    for judging in judgings:  # each of the two has to release it, so each narrows what the other does
+        asked = None if asked is None else narrowed(call.gateway, (judging,), asked)
+    if asked is None:
+        return
     try:
-        async for page in searchsets(kind.right.server, kind.name, asked):
-            await _of_page(call, kind, [r for r in page.resources if r["resourceType"] == kind.name], since, one)
+        async for page in searchsets(kind.right.server, kind.name, query.render(asked)):
+            yield await _released(call, kind, [r for r in page.resources if r["resourceType"] == kind.name], since)
     except NotTaken as fault:
         words = f"the FHIR server did not list {kind.name}"
         raise Refused("failed", error("processing", words), status=500) from fault
 
 
-async def _of_page(call: Call, kind: Type, resources: Sequence[Resource], since: datetime | None, one: Export) -> None:
-    """Judge a page, tell the audit, and write it: in this order, so that nothing goes out that the audit lacks."""
-    own = replace(call, seen={"request": call.seen["request"]}, around={}, inside=set())
+async def _released(call: Call, kind: Type, resources: Sequence[Resource], since: datetime | None) -> Released:
+    """What both the operation and the right to read release of a page."""
+    seen_so_far = {"request": call.seen["request"]}
+    own = replace(call, seen=seen_so_far, around={}, inside=set(), sought=set(), hidden={}, whole={})
     judgings = [(kind.under.facts, kind.under.decision), (kind.right.facts, kind.right.decision)]
     await gather(own, kind.right.server, judgings, resources)
     by: set[str] = set()
     seen = (released_by_both(own, kind.under, *judgings[1], by, resource) for resource in resources)
-    found = [resource for resource in seen if resource is not None and changed_since(resource, since)]
+    found = tuple(resource for resource in seen if resource is not None and changed_since(resource, since))
+    return Released(own, found, tuple(sorted(by)))
+
+
+async def _put(page: Released, kind: Type, one: Export) -> None:
+    """Tell the audit, and write: in this order, so that nothing goes out that the audit lacks.
+
+    Shape: what was counted before counts no more; what is new since then does.
+    """
+    call, found = page.call, page.found
     if not found:
         return
-    rules = tuple(sorted(by))
-    await limited(own, ACTION, kind.name, found, rules)
+    await limited(call, ACTION, kind.name, found, page.rules)
     names = [f"{kind.name}/{resource['id']}" for resource in found]
-    await record(own, ACTION, kind.name, rules=rules, outcome="permit", seen=names)
+    await record(call, ACTION, kind.name, rules=page.rules, outcome="permit", seen=names, about=found)
     lines = b"".join(fhir.dump(resource) + b"\n" for resource in found)
-    await asyncio.to_thread(one.add, kind.name, lines, len(found))
+    exports, caller = _exports(call), call.asking.caller.name
+    others = sum(own.size for own in exports.of(caller, call.gateway.clock()) if own.id != one.state.id)
+    room = call.gateway.settings.export_limit - others - one.state.size
+    await asyncio.to_thread(one.add, kind.name, lines, len(found), room)

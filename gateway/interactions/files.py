@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +15,10 @@ from starlette.requests import Request
 from gateway.identity.private_file import make_folder
 from gateway.interactions import body
 from gateway.interactions.refused import Refused, error
+from gateway.journal import kept_files
+from gateway.journal.sealed import Key
 
-CHUNK = 64 * 1024
+CHUNK = kept_files.CHUNK
 AT_ONCE = 2
 """So many files are worked on behind the answers at the same time; others wait."""
 
@@ -34,17 +36,40 @@ class Kept:
 
 
 class Files:
-    """The folder of files, and the tasks that work on them."""
+    """The folder of files, and the tasks that work on them.
 
-    def __init__(self, folder: Path) -> None:
+    Shape: `keys` seal what is kept; with none it is kept as it is.
+    """
+
+    def __init__(self, folder: Path, keys: Sequence[Key] = ()) -> None:
         """Work on nothing yet."""
         self._folder = folder
+        self._keys = tuple(keys)
         self._tasks: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Semaphore(AT_ONCE)
 
     def path(self, receipt: str) -> Path:
         """Where the file of a receipt is kept."""
-        return self._folder / f"{receipt}.csv"
+        return kept_files.place(self._folder, receipt)
+
+    def chunks(self, receipt: str) -> Iterator[bytes]:
+        """The content of a file in pieces.
+
+        Errors: OSError; Unsealable.
+        """
+        return kept_files.chunks(self._keys, self.path(receipt), receipt)
+
+    def beginning(self, receipt: str) -> bytes:
+        """The first bytes of a file.
+
+        Errors: OSError; Unsealable.
+        """
+        found = bytearray()
+        for chunk in self.chunks(receipt):
+            found += chunk
+            if len(found) >= CHUNK:
+                break
+        return bytes(found[:CHUNK])
 
     async def keep(self, request: Request, limit: int, receipt: str) -> Kept:
         """Write a request's body to the disk as it comes, in constant memory; it is there when this returns.
@@ -52,7 +77,8 @@ class Files:
         Units: `limit` in bytes, for what was sent and for what it inflates to.
         Errors: Refused as `body.read`; 503 where it can't be written. Then nothing is left of it.
         """
-        path, digest, size = self.path(receipt), hashlib.sha256(), 0
+        writing, digest, size = kept_files.Writing(self._keys, receipt), hashlib.sha256(), 0
+        path = self._folder / f"{receipt}{writing.suffix}"
         try:
             make_folder(self._folder)
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
@@ -60,7 +86,8 @@ class Files:
                 async for chunk in body.arriving(request, limit):
                     digest.update(chunk)
                     size += len(chunk)
-                    file.write(chunk)
+                    file.write(writing.part(chunk))
+                file.write(writing.end())
                 file.flush()
                 await asyncio.to_thread(os.fsync, file.fileno())
             await asyncio.to_thread(_sync, self._folder)
@@ -76,11 +103,11 @@ class Files:
 
     def receipts(self) -> tuple[str, ...]:
         """Receipts whose files are kept."""
-        return tuple(sorted(path.stem for path in self._folder.glob("*.csv")))
+        return kept_files.receipts(self._folder)
 
     def drop(self, receipt: str) -> None:
         """Keep a file no longer."""
-        self.path(receipt).unlink(missing_ok=True)
+        kept_files.drop(self._folder, receipt)
 
     def start(self, work: Awaitable[None], name: str) -> None:
         """Let work go on behind the answers; it never raises but when it is cancelled."""
@@ -97,25 +124,6 @@ class Files:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
-
-def chunks(path: Path) -> Iterator[bytes]:
-    """A file in pieces.
-
-    Errors: OSError.
-    """
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            yield chunk
-
-
-def beginning(path: Path) -> bytes:
-    """The first bytes of a file.
-
-    Errors: OSError.
-    """
-    with path.open("rb") as file:
-        return file.read(CHUNK)
 
 
 def _sync(folder: Path) -> None:

@@ -15,7 +15,7 @@ from gateway import query
 from gateway.interactions.call import Resource
 from gateway.interactions.paging import START, Place
 from gateway.interactions.refused import Refused, error
-from gateway.interactions.searchsets import NotTaken, Searchset, searchsets
+from gateway.interactions.searchsets import NotTaken, Searchset, searchset
 from gateway.upstream import FhirServer
 
 MOST_LOOKED = 100_000
@@ -60,10 +60,10 @@ async def filled(server: FhirServer, asked: query.Query, place: Place, releasing
     Errors: TargetDown; Refused (400) where the upstream doesn't take the search, or too much is looked through.
     """
     wanted, judged = asked.count or 0, releasing.judged
-    sent = replace(asked, total="none") if judged else asked
     found: list[Resource] = []
     following, total, skip = None, None, place.skip
-    async for page in _looked_through(server, sent, place.address):
+    looked = _Pages(server, asked, place.address, uncounted=judged)
+    while (page := await looked.next()) is not None:
         total = page.total
         shown = (await releasing.shown(page))[skip:]
         room = wanted - len(found)
@@ -81,7 +81,7 @@ async def filled(server: FhirServer, asked: query.Query, place: Place, releasing
     elif judged:
         total = await counted(server, asked, releasing, limit=limit) if asked.total == "accurate" else None
     if following is not None:
-        following = replace(following, asked=len(urlencode(query.render(sent))))
+        following = replace(following, asked=len(urlencode(looked.pairs)))
     return Page(tuple(found), following, total)
 
 
@@ -93,7 +93,8 @@ async def counted(server: FhirServer, asked: query.Query, releasing: Releasing, 
     """
     if not releasing.judged:
         counting = replace(asked, count=None, sort=(), total=None, summary="count")
-        return (await anext(_looked_through(server, counting))).total
+        page = await _Pages(server, counting).next()
+        return None if page is None else page.total
     total = 0
     async for shown in pages(server, replace(asked, count=limit, sort=(), summary=None), releasing):
         total += len(shown)
@@ -105,23 +106,53 @@ async def pages(server: FhirServer, asked: query.Query, releasing: Releasing) ->
 
     Errors: TargetDown; Refused (400) where the upstream doesn't take the search, or there is too much to look through.
     """
-    async for page in _looked_through(server, replace(asked, total="none")):
+    looked = _Pages(server, asked, uncounted=True)
+    while (page := await looked.next()) is not None:
         yield await releasing.shown(page)
 
 
-async def _looked_through(server: FhirServer, asked: query.Query, at: str | None = None) -> AsyncIterator[Searchset]:
+class _Pages:
     """The pages of a search, up to `MOST_LOOKED` resources.
 
-    Errors: TargetDown; Refused (400).
+    (No asynchronous generator: most searches have one page, and to make one takes longer than all that it does.)
     """
-    looked = 0
-    try:
-        async for page in searchsets(server, asked.type, query.render(asked), at):
-            yield page
-            looked += asked.count or len(page.resources)
-            if looked >= MOST_LOOKED and page.behind is not None:
-                words = f"there is too much {asked.type} to see what of it you may see; ask for less"
+
+    __slots__ = ("_asked", "_at", "_last", "_looked", "_server", "pairs")
+
+    def __init__(
+        self, server: FhirServer, asked: query.Query, at: str | None = None, *, uncounted: bool = False
+    ) -> None:
+        """Ask for nothing yet.
+
+        Shape: `at` is the address of the first page, None for that of the search; `uncounted` asks for no total,
+        whatever the query wants of one. `pairs` is what is sent.
+        """
+        self._server = server
+        self._asked = asked
+        self.pairs = query.render(asked)
+        if uncounted:
+            self.pairs = [*(pair for pair in self.pairs if pair[0] != "_total"), ("_total", "none")]
+        self._at = at
+        self._last: Searchset | None = None
+        self._looked = 0
+
+    async def next(self) -> Searchset | None:
+        """The next page, None behind the last.
+
+        Errors: TargetDown; Refused (400).
+        """
+        last = self._last
+        if last is not None:
+            if last.behind is None:
+                return None
+            self._looked += self._asked.count or len(last.resources)
+            if self._looked >= MOST_LOOKED:
+                words = f"there is too much {self._asked.type} to see what of it you may see; ask for less"
                 raise Refused("unreadable", error("too-costly", words, None, "HTTP-F10"))
-    except NotTaken as fault:
-        words = "the FHIR server did not take this search"
-        raise Refused("failed", error("processing", words), status=400) from fault
+            self._at = last.behind
+        try:
+            self._last = await searchset(self._server, self._asked.type, self.pairs, self._at)
+        except NotTaken as fault:
+            words = "the FHIR server did not take this search"
+            raise Refused("failed", error("processing", words), status=400) from fault
+        return self._last

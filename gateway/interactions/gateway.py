@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeAlias, cast
@@ -15,17 +15,21 @@ from starlette.requests import Request
 from gateway.config import Settings
 from gateway.documents import Library
 from gateway.fhir import Elements, Merging
-from gateway.identity import Issuer, Verifier
+from gateway.identity import ClientCertificates, Issuer, Verifier
+from gateway.interactions.anchoring import Anchoring
 from gateway.interactions.exports import Exports
 from gateway.interactions.files import Files
 from gateway.interactions.order import Order
 from gateway.interactions.paging import Paging
-from gateway.interactions.rates import Rates
+from gateway.interactions.rates import Failures, Rates, Told
+from gateway.interactions.refused import Refused, error
 from gateway.interactions.unchanged import Unchanged
 from gateway.journal import Journal
+from gateway.language.work import MOST, TooMuchWork
 from gateway.mapping import Maps
 from gateway.mapping.rows import RowMap
-from gateway.rules import RuleSet
+from gateway.observing import UNWATCHED, Watch, counts, step
+from gateway.rules import Decision, Facts, Routing, RuleSet
 from gateway.specs import FhirTables
 from gateway.upstream import FhirServer, FolderTarget, Hl7v2Target
 
@@ -90,8 +94,13 @@ class Gateway:
     secret: bytes
     clock: Callable[[], datetime]
     rates: Rates = field(default_factory=Rates)
+    failures: Failures = field(default_factory=Failures)
+    told: Told = field(default_factory=Told)
+    watch: Watch = UNWATCHED
     rereading: Rereading | None = None
     exports: Exports | None = None
+    anchoring: Anchoring | None = None
+    certificates: ClientCertificates | None = None
 
 
 def of(request: Request) -> Gateway:
@@ -100,12 +109,63 @@ def of(request: Request) -> Gateway:
     return cast("Gateway", state.setdefault("gateway", request.app.state.gateway))
 
 
+def address_of(request: Request) -> str:
+    """The address that a request comes from, without its port."""
+    return request.client.host if request.client else ""
+
+
+@contextmanager
+def within_work(facts: Facts) -> Iterator[None]:
+    """Around what rules look at in one go.
+
+    Errors: Refused where that is more than they may; nothing was decided then.
+    """
+    if facts.work is not None:
+        facts.work.begin()
+    try:
+        yield
+    except TooMuchWork as fault:
+        counts().decided(facts.action, facts.domain or "", "too much", erred=True)
+        words = f"the rules would have to look at more than {MOST} repetitions to judge this; send it in smaller parts"
+        raise Refused("failed", error("too-costly", words, None, "RUL-01")) from fault
+
+
+def decided(gateway: Gateway, facts: Facts) -> Decision:
+    """A decision of the rules, told to whoever watches.
+
+    Errors: Refused for a submission that would take them too long; nothing was decided then.
+    """
+    with step("decide"), within_work(facts):
+        decision = gateway.rules.decide(facts)
+    counts().decided(facts.action, facts.domain or "", decision.effect, erred=bool(decision.erred))
+    return decision
+
+
 def keyed_hash(gateway: Gateway, text: str) -> str:
-    """Stand-in for an id in logs and the audit: the same text gives the same hash under this gateway's secret.
+    """Stand-in for an id in logs and the audit: the same text gives the same hash under this gateway's secret."""
+    return hash_of(gateway.secret, text)
+
+
+def hash_of(secret: bytes, text: str) -> str:
+    """The same under a secret.
 
     Source: HMAC-SHA-256, RFC 2104, cut to 128 bits.
     """
-    return hmac.new(gateway.secret, text.encode(), hashlib.sha256).hexdigest()[:32]
+    return hmac.digest(secret, text.encode(), "sha256").hex()[:32]
+
+
+def places(gateway: Gateway, routes: Iterable[Routing]) -> tuple[Routing, ...]:
+    """Routes as the journal keeps their places: an order key, which may be a patient's id, is its keyed hash there."""
+    return tuple(
+        one if one.order_key is None else one._replace(order_key=keyed_hash(gateway, f"order {one.order_key}"))
+        for one in routes
+    )
+
+
+def agreements_of(gateway: Gateway, rules: Iterable[str]) -> tuple[str, ...]:
+    """The agreements that rules cite, each once."""
+    cited = gateway.rules.cited
+    return tuple(dict.fromkeys(cited[rule] for rule in rules if rule in cited))
 
 
 def serving(gateway: Gateway, resource_type: str) -> FhirServer | None:

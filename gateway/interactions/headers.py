@@ -54,6 +54,9 @@ def trimmed(value: str) -> str:
 
 def optional_faults(headers: Headers) -> tuple[Finding, ...]:
     """Findings for optional headers that came more than once."""
+    names = [name for name, _ in headers.raw]
+    if len(set(names)) == len(names):
+        return ()
     return tuple(fault for name in OPTIONAL if (fault := once(headers, name)[1]) is not None)
 
 

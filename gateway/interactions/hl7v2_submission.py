@@ -75,9 +75,12 @@ class Hl7v2Content:
 
         Errors: Refused (unreadable), with the reader's findings or the accepted values.
         """
-        message = self.message
+        message, most = self.message, gateway.settings.parts_limit
         if refuses(message.findings):
             raise Refused("unreadable", *message.findings)
+        if message.parts > most:
+            words = f"the message has more than {most} segments and repetitions; send it in smaller messages"
+            raise Refused("unreadable", error("too-long", words, None, "HL7-A05"))
         if len(self.control_id) > LONGEST_CONTROL_ID:
             raise Refused("unreadable", error(
                 "too-long", f"MSH-10 has more than {LONGEST_CONTROL_ID} characters", "MSH-10", "HL7-A03"

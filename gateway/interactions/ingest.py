@@ -19,24 +19,26 @@ from gateway.interactions.acknowledge import Sender, answer
 from gateway.interactions.content import Accepted, Made
 from gateway.interactions.deliver import Parcel, deliver
 from gateway.interactions.faults import trace
-from gateway.interactions.gateway import Gateway, of
+from gateway.interactions.gateway import Gateway, decided, of, places, within_work
 from gateway.interactions.heavy import worked
 from gateway.interactions.identify import Asking, identify
-from gateway.interactions.refused import Reason, Refused, error
+from gateway.interactions.refused import Reason, Refused, error, named
 from gateway.interactions.scopes import check_ingest
-from gateway.interactions.submission import Case, Envelope, audit_row, known_type, opened
+from gateway.interactions.submission import Case, Envelope, audit_row, known_type, opened, repeated
 from gateway.journal import (
     Answer,
     AuditRow,
     Busy,
     Conflict,
     JournalUnavailable,
+    NotInHand,
     Outcome,
     Repeat,
     TargetState,
 )
 from gateway.journal.model import State
 from gateway.mapping import Context
+from gateway.observing import step
 from gateway.rules import Decision
 
 PATIENCE = 20.0
@@ -71,7 +73,8 @@ async def ingest(request: Request) -> Response:
         return await _turned_away(request, gateway, sender, asking, refusal)
     if not isinstance(raw, bytes):
         return batch.answered(gateway, asking, envelope, raw, settle, request.state.log)
-    case = await worked(len(raw), opened, gateway, asking, envelope, raw)
+    with step("read"):
+        case = await worked(len(raw), opened, gateway, asking, envelope, raw)
     request.state.log.update(receipt=case.submission.receipt, type=known_type(case), domain=case.domain.name)
     return _response(await settle(gateway, case, request.state.log))
 
@@ -112,19 +115,22 @@ async def settle(gateway: Gateway, case: Case, seen: dict[str, Any]) -> Answer:
         if case.options.dry_run:
             return await _rehearsed(gateway, case, decision, seen)
         patience = case.deadline - asyncio.get_running_loop().time()
-        claim = await gateway.journal.claim(case.submission, max(0.0, min(PATIENCE, patience)))
+        with step("claim"):
+            claim = await gateway.journal.claim(case.submission, max(0.0, min(PATIENCE, patience)))
         if isinstance(claim, Repeat):
             seen.update(outcome="repeat", receipt=claim.receipt)
+            row = repeated(gateway, case.submission, claim.receipt, known_type(case), decision.by)
+            await gateway.journal.audit(row)
             return claim.answer
         check_own(case, claim)
         claimed = True
         return await carry_out(gateway, case, decision, seen)
     except Refused as refusal:
         return await refused(gateway, case, refusal, seen, claimed=claimed)
-    except JournalUnavailable as fault:
+    except (JournalUnavailable, NotInHand) as fault:
         if claimed:
             gateway.journal.abandon(case.submission.receipt)
-        return _unwritten(gateway, case.sender, fault)
+        return _unsettled(gateway, case, seen, fault)
     except Exception as fault:  # noqa: BLE001 - an engine stumbles over anything but an acknowledgement
         if claimed:
             gateway.journal.abandon(case.submission.receipt)
@@ -142,26 +148,31 @@ async def carry_out(gateway: Gateway, case: Case, decision: Decision, seen: dict
 
     Errors: Refused, JournalUnavailable.
     """
-    made, told = await worked(len(case.submission.body), convert, gateway, case)
+    with step("convert"):
+        made, told = await worked(len(case.submission.body), convert, gateway, case)
     parcel = Parcel(
         case.submission.receipt, case.submission.body, made.drafts, made.told,
         case.facts.organisation or "", case.domain.name, {} if made.versions else None,
     )  # fmt: skip
-    keys = [(routing.target, routing.order_key) for routing in decision.routes]
+    routes = places(gateway, decision.routes)
+    keys = [(routing.target, routing.order_key) for routing in routes]
     async with gateway.order.turns(keys, case.deadline):
-        states, heard = await deliver(gateway, decision.routes, parcel, case.deadline)
+        try:
+            with step("deliver"):
+                states, heard = await deliver(gateway, routes, parcel, case.deadline)
+        except Refused as refusal:
+            refusal.about = tuple(draft.resource for draft in made.drafts)
+            raise
         reason: Reason = "queued" if any(state.state == "queued" for state in states) else "stored"
         location = f"{gateway.settings.public_url}/$ingest/receipts/{case.submission.receipt}"
         receipt = Finding("information", "informational", f"receipt {location}")
         findings = (receipt, *case.content.findings, *decision.findings, *told, *heard)
         reply = case.content.answer(gateway, case.sender, Accepted(reason, findings, location, parcel.written), made)
         seen.update(outcome=reason, rules=decision.by)
-        await gateway.journal.settle(
-            case.submission.receipt,
-            outcome_of(
-                "accepted", reply, audit_row(gateway, case.submission, known_type(case), decision.by, reason), states
-            ),
-        )
+        about = (draft.resource for draft in made.drafts)
+        audit = audit_row(gateway, case.submission, known_type(case), decision.by, reason, about)
+        with step("settle"):
+            await gateway.journal.settle(case.submission.receipt, outcome_of("accepted", reply, audit, states))
     return reply
 
 
@@ -171,18 +182,13 @@ def judge(gateway: Gateway, case: Case) -> Decision:
     Errors: Refused: `denied` where nothing permits it or a rule forbids it, `failed` where a check or the lack of a
     route refuses it.
     """
-    decision = gateway.rules.decide(case.facts)
+    decision = decided(gateway, case.facts)
     if decision.effect == "deny":
         findings = decision.findings or tuple(decision.wanting)
         raise Refused("denied", *findings, rules=decision.by or named(findings))
     if decision.effect == "refuse":
         raise Refused("failed", *decision.findings, rules=decision.by)
     return decision
-
-
-def named(findings: tuple[Finding, ...]) -> tuple[str, ...]:
-    """Rules that findings name, each once."""
-    return tuple(dict.fromkeys(finding.rule for finding in findings if finding.rule))
 
 
 def check_own(case: Case, claim: object) -> None:
@@ -217,7 +223,8 @@ def convert(gateway: Gateway, case: Case) -> tuple[Made, tuple[Finding, ...]]:
         rules_digest=gateway.rules.digest,
     )
     made = case.content.convert(gateway, context)
-    checked = gateway.rules.check_result(case.facts, [draft.resource for draft in made.drafts])
+    with within_work(case.facts):
+        checked = gateway.rules.check_result(case.facts, [draft.resource for draft in made.drafts])
     if refuses(checked):
         raise Refused("failed", *checked, rules=tuple(dict.fromkeys(f.rule for f in checked if f.rule)))
     return made, (*made.findings, *checked, *(made.loss if case.options.loss_report else ()))
@@ -229,7 +236,8 @@ async def _rehearsed(gateway: Gateway, case: Case, decision: Decision, seen: dic
     check_own(case, before)
     made, told = await worked(len(case.submission.body), convert, gateway, case)
     seen.update(outcome="dry-run", rules=decision.by)
-    await gateway.journal.audit(audit_row(gateway, case.submission, known_type(case), decision.by, "dry-run"))
+    about = (draft.resource for draft in made.drafts)
+    await gateway.journal.audit(audit_row(gateway, case.submission, known_type(case), decision.by, "dry-run", about))
     dry = Finding("information", "informational", "dry run: this would be accepted; nothing was stored")
     findings = (dry, *case.content.findings, *decision.findings, *told)
     return case.content.answer(gateway, case.sender, Accepted("stored", findings), made)
@@ -240,7 +248,7 @@ async def refused(gateway: Gateway, case: Case, refusal: Refused, seen: dict[str
     seen.update(outcome=refusal.reason, rules=refusal.rules)
     reply = answer(gateway, case.sender, refusal.reason, refusal.findings)
     state = STATES.get(refusal.reason, "refused")
-    audit = audit_row(gateway, case.submission, known_type(case), refusal.rules, refusal.reason)
+    audit = audit_row(gateway, case.submission, known_type(case), refusal.deciding, refusal.audited, refusal.about)
     outcome = outcome_of(state, reply, audit, refusal.states)
     try:
         if case.options.dry_run:
@@ -249,8 +257,8 @@ async def refused(gateway: Gateway, case: Case, refusal: Refused, seen: dict[str
             await gateway.journal.settle(case.submission.receipt, outcome)
         else:
             await gateway.journal.record(case.submission, outcome)
-    except JournalUnavailable as fault:
-        return _unwritten(gateway, case.sender, fault)
+    except (JournalUnavailable, NotInHand) as fault:
+        return _unsettled(gateway, case, seen, fault)
     return reply
 
 
@@ -263,6 +271,16 @@ def _fault(case: Case) -> Finding:
     return error(
         "exception", f"the gateway failed on this message; name receipt {case.submission.receipt} to its operator"
     )
+
+
+def _unsettled(gateway: Gateway, case: Case, seen: dict[str, Any], fault: JournalUnavailable | NotInHand) -> Answer:
+    """Answer what could not be settled: the journal failed, or another gateway took it up while this one was away."""
+    if isinstance(fault, JournalUnavailable):
+        return _unwritten(gateway, case.sender, fault)
+    seen.update(outcome="busy")
+    log.warning("taken up by another gateway", receipt=case.submission.receipt)
+    words = "another gateway took this message up meanwhile; send it again to get its answer"
+    return answer(gateway, case.sender, "busy", (error("lock-error", words, None, "JRN-02"),))
 
 
 def _unwritten(gateway: Gateway, sender: Sender, fault: JournalUnavailable) -> Answer:

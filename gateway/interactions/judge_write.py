@@ -206,6 +206,13 @@ def deleted(call: Call, authority: Authority, where: Located) -> Change:
     return Change(authority, stands, where.standing.etag, write=True, rules=_rules(view, release))
 
 
+def unwritten(call: Call, authority: Authority, standing: Standing) -> Change:
+    """A patch that changes nothing, of what stands and the caller may change."""
+    stands, view = resource_of(authority.server, standing), authority.change
+    release = None if view is None else view.release(call, stands)
+    return Change(authority, stands, standing.etag, write=False, rules=_rules(view, release))
+
+
 def resource_of(server: FhirServer, standing: Standing) -> Resource:
     """What stands. Errors: TargetDown for bytes that are no resource."""
     try:

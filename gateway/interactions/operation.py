@@ -5,10 +5,8 @@ Source: https://hl7.org/fhir/R4/operations.html; `rules-language.md` of the desi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-
-from starlette.requests import Request
 
 from gateway.documents.operation_paths import OFFERED
 from gateway.interactions.access import released, shown_of
@@ -53,10 +51,10 @@ def released_by_both(
     return seen if seen is None or not release.hide else shown_of(call, seen, release.hide)
 
 
-def only_known(request: Request, known: Iterable[str]) -> None:
+def only_known(pairs: Sequence[tuple[str, str]], known: Iterable[str]) -> None:
     """Whether an operation was sent no parameter but these, each once. Errors: Refused (400)."""
     taken = tuple(known)
-    sent = [name for name, _ in request.query_params.multi_items()]
+    sent = [name for name, _ in pairs]
     others = sorted({name for name in sent if name not in taken or sent.count(name) > 1})
     if others:
         words = f"is not taken here, or not twice; this operation takes {', '.join(taken)}"

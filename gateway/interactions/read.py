@@ -74,7 +74,8 @@ async def fetched(
         await limited(call, action, resource_type, [seen], rules)
     outcome = "gone" if was else "not-found" if seen is None else "permit"
     call.seen.update(rules=rules, outcome=outcome)
-    await record(call, action, resource_type, rules=rules, outcome=outcome, seen=(name,))
+    about = [] if seen is None else [seen]
+    await record(call, action, resource_type, rules=rules, outcome=outcome, seen=(name,), about=about)
     if was:
         words = f"this {resource_type} was deleted; its earlier versions are in its history"
         raise Refused("unreadable", error("deleted", words, None, "HTTP-F20"), status=GONE)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 from gateway.documents.outcomes import BY_NAME
+from gateway.fhir import Resource
 from gateway.finding import Finding
 from gateway.journal import TargetState
 
@@ -14,11 +16,17 @@ Reason = Literal[
 ]  # fmt: skip
 
 
+def named(findings: Iterable[Finding]) -> tuple[str, ...]:
+    """Rules that findings name, each once."""
+    return tuple(dict.fromkeys(finding.rule for finding in findings if finding.rule))
+
+
 class Refused(Exception):  # noqa: N818 - a refusal is an answer, not an error of the program
     """Nothing more is done for this request; `findings` say why.
 
     Shape: `reason` picks the status; `headers` are added to the answer; `rules` are the ids that decided; `states` is
-    what became of it at the targets that were reached before.
+    what became of it at the targets that were reached before; `unsure` says that one may have taken it all the same;
+    `about` is what was to be stored.
     """
 
     def __init__(
@@ -28,6 +36,7 @@ class Refused(Exception):  # noqa: N818 - a refusal is an answer, not an error o
         headers: dict[str, str] | None = None,
         rules: tuple[str, ...] = (),
         states: tuple[TargetState, ...] = (),
+        unsure: bool = False,
         status: int | None = None,
     ) -> None:
         """Keep what the answer needs."""
@@ -37,7 +46,19 @@ class Refused(Exception):  # noqa: N818 - a refusal is an answer, not an error o
         self.headers = headers or {}
         self.rules = rules
         self.states = states
+        self.unsure = unsure
+        self.about: tuple[Resource, ...] = ()
         self._status = status
+
+    @property
+    def deciding(self) -> tuple[str, ...]:
+        """Ids of what decided: of the rules, or, where no rule was asked, of what the findings are known by."""
+        return self.rules or named(self.findings)
+
+    @property
+    def audited(self) -> str:
+        """What the audit calls it: `unknown` where something was stored all the same, or may have been."""
+        return "unknown" if self.unsure or any(one.state == "delivered" for one in self.states) else self.reason
 
     @property
     def status(self) -> int:

@@ -42,7 +42,26 @@ def reply(told: Reply) -> Response:
 
 def resource(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Answer with a FHIR resource, as bytes."""
-    return Response(body, status, {**NO_STORE, **(headers or {})}, media_type=FHIR_JSON)
+    return _Fhir(body, status, headers)
+
+
+class _Fhir(Response):
+    """An answer in FHIR's JSON, never cached; what is the same for all is not made anew for each."""
+
+    media_type = FHIR_JSON
+
+    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
+        """The headers as they are sent: those of all such answers, then this one's."""
+        own = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in (headers or {}).items()]
+        names = {name for name, _ in own}
+        usual = [one for one in _HEADERS if one[0] not in names] if names else _HEADERS
+        self.raw_headers = [*usual, *own, (b"content-length", b"%d" % len(self.body))]
+
+
+_HEADERS = (
+    *((name.lower().encode(), value.encode()) for name, value in NO_STORE.items()),
+    (b"content-type", FHIR_JSON.encode()),
+)
 
 
 def outcome(

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 
 from gateway import query
 from gateway.identity import Scope
-from gateway.interactions.gateway import Gateway
+from gateway.interactions.gateway import Gateway, decided
 from gateway.interactions.identify import Asking
 from gateway.interactions.scopes import bounds
 from gateway.rules import Decision, Facts
@@ -59,7 +59,7 @@ def _narrowing(gateway: Gateway, asking: Asking, scope: Scope) -> Narrowing:
         raise ValueError("its query is not one of plain search parameters of the type")
     asked, pairs = found
     facts = asking.facts(gateway, "search", type=scope.type, query=asked)
-    decision = gateway.rules.decide(facts)
+    decision = decided(gateway, facts)
     if decision.effect != "permit":
         raise ValueError("the rules do not let you search by what its query names, together with _id")
     return Narrowing(facts, decision, pairs)

@@ -28,6 +28,7 @@ from gateway.interactions.refused import Refused, error
 from gateway.interactions.respond import Reply
 from gateway.interactions.scopes import check_access
 from gateway.interactions.shaping import Pairs, counts_alone, parsed, shaped, usable
+from gateway.observing import step
 from gateway.upstream import FhirServer, TargetDown
 
 PAGE = "_page"
@@ -70,11 +71,14 @@ async def searched(call: Call, resource_type: str, sent: Pairs, *, shown: bool) 
         asked = parsed(call, resource_type, pairs)
         action, what = "count" if counts_alone(asked) else action, _what(asked)
         check_access(call.asking.scopes, action, resource_type)
-        plan, comes = _planned(call, asked, server)
+        with step("plan"):
+            plan, comes = _planned(call, asked, server)
         view = " ".join((gateway.rules.digest, *(rule for one in plan.search.judgings for rule in one.decision.by)))
         async with asyncio.timeout(gateway.settings.answer_within):
-            page = await _page(call, plan, START if ticket is None else _place(ticket, view), by)
-            more = await included(call, comes, page.resources, by)
+            with step("search"):
+                page = await _page(call, plan, START if ticket is None else _place(ticket, view), by)
+            with step("include"):
+                more = await included(call, comes, page.resources, by)
     except Refused as refusal:
         await refused(call, action, what, refusal)
         raise
@@ -85,7 +89,8 @@ async def searched(call: Call, resource_type: str, sent: Pairs, *, shown: bool) 
     rules = tuple(sorted({*(rule for one in plan.search.judgings for rule in one.decision.by), *by}))
     await limited(call, action, what, every, rules)
     call.seen.update(rules=rules, resources=len(names), outcome="permit")
-    await record(call, action, what, rules=rules, outcome="permit", seen=names)
+    with step("audit"):
+        await record(call, action, what, rules=rules, outcome="permit", seen=names, about=every)
     base = gateway.settings.public_url
     links = {"self": f"{base}/{resource_type}?{urlencode(pairs)}" if pairs and shown else f"{base}/{resource_type}"}
     if page.following is not None:

@@ -44,14 +44,24 @@ async def searchsets(
     Errors: NotTaken; TargetDown, also for a page that is none.
     """
     while True:
-        answer = await (server.search(resource_type, pairs) if at is None else server.page(at))
-        if answer.status >= CLIENT_ERROR:
-            raise NotTaken
-        page = _page(server, loaded(server, answer), at)
+        page = await searchset(server, resource_type, pairs, at)
         yield page
         if page.behind is None:
             return
         at = page.behind
+
+
+async def searchset(
+    server: FhirServer, resource_type: str, pairs: Sequence[tuple[str, str]], at: str | None = None
+) -> Searchset:
+    """One page of a search: its first, or the one at an address.
+
+    Errors: NotTaken; TargetDown, also for a page that is none.
+    """
+    answer = await (server.search(resource_type, pairs) if at is None else server.page(at))
+    if answer.status >= CLIENT_ERROR:
+        raise NotTaken
+    return _page(server, loaded(server, answer), at)
 
 
 def behind(server: FhirServer, bundle: dict[str, Any], at: str | None) -> str | None:
@@ -59,24 +69,30 @@ def behind(server: FhirServer, bundle: dict[str, Any], at: str | None) -> str | 
 
     Errors: TargetDown for one that is none, and for the page itself: there would be no end.
     """
-    link = next((link for link in bundle.get("link", ()) if link.get("relation") == "next"), None)
-    if link is None:
-        return None
-    url = link.get("url")
-    if isinstance(url, str) and url != at:
-        return url
-    raise TargetDown(server.name, "the next page of its answer is none, or the page itself")
+    for link in bundle.get("link", ()):
+        if link.get("relation") == "next":
+            url = link.get("url")
+            if isinstance(url, str) and url != at:
+                return url
+            raise TargetDown(server.name, "the next page of its answer is none, or the page itself")
+    return None
 
 
 def _page(server: FhirServer, bundle: dict[str, Any], at: str | None) -> Searchset:
     """A searchset of resources that say what they are. Errors: TargetDown."""
     if bundle.get("resourceType") != "Bundle" or bundle.get("type") != "searchset":
         raise TargetDown(server.name, "its answer to a search is no searchset")
-    found = [one["resource"] for one in bundle.get("entry", ()) if one.get("resource") is not None]
-    if not all(isinstance(one, dict) and isinstance(one.get("resourceType"), str) for one in found):
-        raise TargetDown(server.name, "its answer to a search holds what is no resource")
-    resources = tuple(one for one in found if one["resourceType"] != OUTCOME)
-    if not all(isinstance(one.get("id"), str) for one in resources):
-        raise TargetDown(server.name, "its answer to a search holds a resource without id")
+    resources: list[Resource] = []
+    for entry in bundle.get("entry", ()):
+        one = entry.get("resource")
+        if one is None:
+            continue
+        if not isinstance(one, dict) or not isinstance(one.get("resourceType"), str):
+            raise TargetDown(server.name, "its answer to a search holds what is no resource")
+        if one["resourceType"] == OUTCOME:
+            continue
+        if not isinstance(one.get("id"), str):
+            raise TargetDown(server.name, "its answer to a search holds a resource without id")
+        resources.append(one)
     total = bundle.get("total")
-    return Searchset(at, resources, behind(server, bundle, at), total if isinstance(total, int) else None)
+    return Searchset(at, tuple(resources), behind(server, bundle, at), total if isinstance(total, int) else None)

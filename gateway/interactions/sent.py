@@ -108,6 +108,14 @@ def _operations(raw: bytes, place: str | None) -> tuple[Any, ...]:
         raise Refused("unreadable", error("structure", words, place, "HTTP-W34")) from fault
 
 
+def asks_alone(operations: Sequence[Any]) -> bool:
+    """Whether a patch only asks what stands: it changes nothing, so it makes no version.
+
+    Source: RFC 6902 section 4.6.
+    """
+    return all(operation["op"] == "test" for operation in operations)
+
+
 def _sent_as(request: Request, names: Collection[str]) -> bool:
     """Whether the body comes as one of these media types, told once, in UTF-8."""
     told = request.headers.getlist("content-type")

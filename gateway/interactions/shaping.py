@@ -5,8 +5,9 @@ Source: https://hl7.org/fhir/R4/search.html#modifyingresults
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Literal, cast
 from urllib.parse import urlencode
 
@@ -19,6 +20,11 @@ from gateway.interactions.headers import shown
 from gateway.interactions.refused import Refused, error
 
 Pairs = list[tuple[str, str]]
+_JUDGED = frozenset({
+    "type", "clauses", "count", "sort", "total", "summary", "elements", "format", "pretty", "page", "links", "includes",
+})  # fmt: skip
+_UNJUDGED = tuple((one.name, one.default) for one in fields(query.Query) if one.name not in _JUDGED)
+"""What of a query no rule judges, with what it is where nothing of it was sent."""
 ON_READ = ("_format", "_pretty", "_summary", "_elements")
 """Result parameters that a read takes: those that speak of one resource."""
 
@@ -32,17 +38,15 @@ def parsed(call: Call, resource_type: str, pairs: Sequence[tuple[str, str]]) -> 
     found = query.parse(resource_type, pairs, gateway.tables, query.FACADE)
     if not isinstance(found, query.Query):
         raise Refused("unreadable", *found, usable(call, resource_type))
-    judged = query.Query(
-        found.type, found.clauses, count=found.count, sort=found.sort, total=found.total, summary=found.summary,
-        elements=found.elements, format=found.format, pretty=found.pretty, page=found.page, links=found.links,
-        includes=found.includes,
-    )  # fmt: skip
-    if judged != found:
-        raise Refused("unreadable", *_unjudged(call, judged, pairs))
-    _check_shape(judged)
+    if any(getattr(found, name) != nothing for name, nothing in _UNJUDGED):
+        raise Refused("unreadable", *_unjudged(call, found, pairs))
+    _check_shape(found)
     own = gateway.settings.public_url
-    clauses = tuple(_relative(clause, own) for clause in judged.clauses)
-    return replace(judged, clauses=clauses, links=tuple(_relative_link(link, own) for link in judged.links))
+    clauses = tuple([_relative(clause, own) for clause in found.clauses])
+    links = tuple([_relative_link(link, own) for link in found.links])
+    if not links and all(map(operator.is_, clauses, found.clauses)):
+        return found
+    return replace(found, clauses=clauses, links=links)
 
 
 def read_shape(call: Call, resource_type: str, pairs: Sequence[tuple[str, str]]) -> query.Query:
@@ -157,6 +161,8 @@ def _relative_of(found: query.Criterion, own: str) -> query.Criterion:
 
 def _relative(clause: query.Clause, own: str) -> query.Clause:
     """A reference to the gateway's own address is one to what is behind it."""
+    if not any(isinstance(value, query.ReferenceValue) and value.url is not None for value in clause.values):
+        return clause
     values = tuple(
         _reference(value, own) if isinstance(value, query.ReferenceValue) and value.url is not None else value
         for value in clause.values

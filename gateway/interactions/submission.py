@@ -8,17 +8,20 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from gateway.fhir import Resource
 from gateway.interactions import fhir_submission, hl7v2_submission
 from gateway.interactions.acknowledge import Sender
 from gateway.interactions.content import Content, Reader
-from gateway.interactions.gateway import Gateway
+from gateway.interactions.gateway import Gateway, agreements_of, keyed_hash
 from gateway.interactions.identify import Asking
 from gateway.interactions.options import Options
+from gateway.interactions.patients import patients_by
 from gateway.journal import AuditRow, Submission
+from gateway.language.work import Work
 from gateway.rules import Facts
 from gateway.rules.declared import Domain
 
@@ -128,14 +131,23 @@ def _facts(gateway: Gateway, asking: Asking, submission: Submission, content: Co
         data_type=submission.data_type,
         type=content.type or None,
         received=received,
+        work=Work(),
         **content.facts(),
     )
 
 
 def audit_row(
-    gateway: Gateway, submission: Submission, shown_type: str, rules: tuple[str, ...], outcome: str
-) -> AuditRow:
-    """What the audit keeps of a decision about a submission."""
+    gateway: Gateway, submission: Submission, shown_type: str, rules: tuple[str, ...], outcome: str,
+    about: Iterable[Resource] = (),
+) -> AuditRow:  # fmt: skip
+    """What the audit keeps of a decision about a submission.
+
+    Shape: `about` is what was made of it, by which the patients are known; they stand there as keyed hashes.
+    """
+    told, patients, known = patients_by(gateway.elements), dict[str, None](), dict[tuple[str, str], None]()
+    for one in about:
+        patients |= dict.fromkeys(told.of(one))
+        known |= dict.fromkeys(told.known(one))
     return AuditRow(
         at=gateway.clock().isoformat(),
         principal=submission.principal,
@@ -147,7 +159,17 @@ def audit_row(
         rules=rules,
         outcome=outcome,
         digest=gateway.rules.digest,
+        patients=tuple(keyed_hash(gateway, name) for name in patients),
+        known=tuple((keyed_hash(gateway, name), keyed_hash(gateway, number)) for name, number in known),
+        agreements=agreements_of(gateway, rules),
     )
+
+
+def repeated(
+    gateway: Gateway, submission: Submission, receipt: str, shown_type: str, rules: tuple[str, ...] = ()
+) -> AuditRow:
+    """What the audit keeps of a submission that was there before: its sender got what is kept under that receipt."""
+    return audit_row(gateway, replace(submission, receipt=receipt), shown_type, rules, "repeat")
 
 
 def known_type(case: Case) -> str:

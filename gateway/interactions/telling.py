@@ -44,8 +44,12 @@ def untold(call: Call, resource: Resource) -> bool:
 def to_look_up(call: Call, resources: Sequence[Resource]) -> dict[str, list[Reading]]:
     """Targets, by type, that have to be read before it can be said whether references may tell of them."""
     names: dict[Reading, None] = {}
+    call.silent.clear()
     for resource in resources:
-        for one in fhir.telling(resource, call.gateway.elements):
+        told = fhir.telling(resource, call.gateway.elements)
+        if not told:
+            call.silent[id(resource)] = resource
+        for one in told:
             kind = kind_of(one.value, resource)
             name = None if kind is None else reading(one.value.get("reference"), (kind,))
             if name is not None and readable(call, name.type) is not None and not _all_told(call, name.type):

@@ -42,7 +42,7 @@ async def validate(request: Request) -> Response:
     try:
         served(call.gateway, kind)
         under = operating(call, VALIDATE, kind)
-        only_known(request, TAKEN)
+        only_known(request.query_params.multi_items(), TAKEN)
         sent = await _sent(request, call, kind)
     except Refused as refusal:
         await refused(call, ACTION, kind, refusal)

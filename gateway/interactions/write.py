@@ -40,12 +40,13 @@ from gateway.interactions.judge_write import (
     relative,
     resource_of,
     standing_view,
+    unwritten,
 )
 from gateway.interactions.limits import limited
-from gateway.interactions.referring import linked, linked_patch
+from gateway.interactions.referring import check_named, linked, linked_patch
 from gateway.interactions.refused import Refused, error
 from gateway.interactions.replied import CREATED, NO_CONTENT, OK, Done, preferred, replied
-from gateway.interactions.sent import Action, Sent, check_fit, placed, received, received_patch
+from gateway.interactions.sent import Action, Sent, asks_alone, check_fit, placed, received, received_patch
 from gateway.upstream import Answer, FhirServer, NotAsked, Standing, TargetDown
 
 JUDGED_AGAIN = 4
@@ -280,9 +281,12 @@ async def _change(
         case "patch":
             resource = _patched(call, authority, where, links)
             check_fit(replace(sent, id=where.id, resource=resource), call.gateway)
+            if where.standing is not None and asks_alone(sent.operations):
+                return unwritten(call, authority, where.standing)
         case _:
             resource = linked(sent.resource, links)
     resource = relative(call, server, resource)
+    check_named(call, resource, None if where.standing is None else resource_of(server, where.standing))
     await gather(call, server, authority.judgings(), [resource])
     return judged(call, authority, where, resource)
 
@@ -398,4 +402,5 @@ def _done(change: Change, entry: Mapping[str, Any] | None) -> Done:
 
 async def _record(call: Call, change: Change, outcome: str) -> None:
     sent = change.authority.sent
-    await record(call, sent.action, sent.type, rules=change.rules, outcome=outcome, seen=(change.name,))
+    about = (change.resource,)
+    await record(call, sent.action, sent.type, rules=change.rules, outcome=outcome, seen=(change.name,), about=about)

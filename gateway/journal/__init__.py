@@ -1,7 +1,7 @@
 """The durable log of submissions: what was claimed, what became of it, what is still to be delivered, and the audit."""
 
 from gateway.journal.audit import AuditRow
-from gateway.journal.looking import look_up
+from gateway.journal.interface import Journal
 from gateway.journal.model import (
     Answer,
     Busy,
@@ -15,12 +15,16 @@ from gateway.journal.model import (
     Progress,
     Queued,
     Receipt,
+    ReceiptTaken,
     Repeat,
     State,
     Submission,
     TargetState,
 )
-from gateway.journal.sqlite import Journal
+from gateway.journal.postgres import PostgresJournal
+from gateway.journal.postgres_schema import Database
+from gateway.journal.sqlite import SqliteJournal
+from gateway.journal.token_ids import token_ids
 
 __all__ = [
     "Answer",
@@ -28,18 +32,22 @@ __all__ = [
     "Busy",
     "Claim",
     "Conflict",
+    "Database",
     "Delivery",
     "Fresh",
     "Journal",
     "JournalUnavailable",
     "NotInHand",
     "Outcome",
+    "PostgresJournal",
     "Progress",
     "Queued",
     "Receipt",
+    "ReceiptTaken",
     "Repeat",
+    "SqliteJournal",
     "State",
     "Submission",
     "TargetState",
-    "look_up",
+    "token_ids",
 ]

@@ -1,8 +1,9 @@
 """Operations that write, run together: one transaction, one wait for the disk, and no answer before it is over.
 
 The statements of a batch run in the event loop, between two of them nothing else does; only what waits for the disk,
-the commit, goes to a thread. (Statement by statement in a thread, each would wait for the interpreter's lock, and take
-it away from whoever converts a message.) Whatever is handed over while a batch is committed makes the next batch.
+the commit, goes to a thread, unless one asks alone and the disk is quick (`pace.py`). (Statement by statement in a
+thread, each would wait for the interpreter's lock, and take it away from whoever converts a message.) Whatever is
+handed over while a batch is committed makes the next batch.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -18,6 +20,8 @@ from typing import Any, TypeAlias, TypeVar
 from gateway.exclusive import begin
 from gateway.journal.model import JournalUnavailable
 from gateway.journal.operation import FAILURES, Operation, Result, tried, unavailable
+from gateway.journal.pace import Pace
+from gateway.observing import counts
 
 T = TypeVar("T")
 _Job: TypeAlias = tuple[Operation[Any], "asyncio.Future[Any]"]
@@ -60,9 +64,10 @@ class GroupCommit:
     which need not be the one that opened it.
     """
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+    def __init__(self, connect: Callable[[], sqlite3.Connection], pace: Pace | None = None) -> None:
         """Open nothing yet."""
         self._connect = connect
+        self._pace = Pace() if pace is None else pace
         self._connection: sqlite3.Connection | None = None
         self._waiting: list[_Job] = []
         self._thread: ThreadPoolExecutor | None = None
@@ -115,7 +120,16 @@ class GroupCommit:
                 self._connection = await in_thread(thread, self._connect)
             await begin(self._connection, _PATIENCE)
             results = together(self._connection, operations)
-            await in_thread(thread, self._connection.commit)
+            started = time.perf_counter()
+            if self._pace.in_loop(len(operations)):
+                self._connection.commit()
+                took = time.perf_counter() - started
+                self._pace.took(took)
+            else:
+                await in_thread(thread, self._connection.commit)
+                took = time.perf_counter() - started
+                self._pace.waited(len(operations), took, others=bool(self._waiting))
+            counts().committed(len(operations), took)
         except FAILURES as error:
             # what is left of the transaction goes with the connection, and so does whatever state the failure left
             connection, self._connection = self._connection, None

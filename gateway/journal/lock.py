@@ -14,11 +14,15 @@ from gateway.journal.model import JournalUnavailable
 SUFFIX = ".lock"
 
 
+class InUse(JournalUnavailable):
+    """Another process has the journal."""
+
+
 def only_holder(path: Path) -> int:
     """Take the lock of a journal's file: a handle, whose closing gives it back.
 
     Shape: the lock is on `journal.db.lock` beside `journal.db`; the file stays, it says nothing by being there.
-    Errors: JournalUnavailable where another holds it, or where the file can't be made.
+    Errors: InUse where another holds it; JournalUnavailable where the file can't be made.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,7 +35,5 @@ def only_holder(path: Path) -> int:
         os.close(handle)
         if not isinstance(error, BlockingIOError):
             raise JournalUnavailable(f"the journal's storage fails: {error}") from error
-        raise JournalUnavailable(
-            "another gateway uses this data folder: stop it, or give this one a folder of its own"
-        ) from error
+        raise InUse("another gateway uses this data folder: stop it, or give this one a folder of its own") from error
     return handle

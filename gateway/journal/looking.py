@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-import sqlite3
-from pathlib import Path
+from contextlib import suppress
+from functools import partial
 
-from gateway.journal import tables
-from gateway.journal.model import JournalUnavailable, Submission
+from gateway.config import Settings
+from gateway.journal import browsing, desks, key_check
+from gateway.journal.browsing import Entry
+from gateway.journal.model import JournalUnavailable
+from gateway.journal.opening import keys_of
+from gateway.journal.sealed import Unsealable
+from gateway.journal.sought import Sought
 
 
-def look_up(path: Path, receipt: str) -> Submission | None:
-    """What came under a receipt; None if nothing did. Nothing is written.
+def check_keys(settings: Settings) -> None:
+    """See that every key is configured that payloads are sealed with, as far as that can be told before it is opened.
 
-    Errors: JournalUnavailable where the journal can't be read.
+    Shape: a journal that is not there, or is to be brought up to date first, is asked when it opens.
+    Errors: ConfigError; Unsealable for keys that can't be read, and where one is missing.
     """
-    if not path.is_file():
-        raise JournalUnavailable(f"there is no journal at {path}: give the gateway's data folder with --data")
-    try:
-        connection = tables.connect_to_read(path)
-        try:
-            return tables.submission(connection, receipt)
-        finally:
-            connection.close()
-    except sqlite3.Error as fault:
-        raise JournalUnavailable(f"the journal {path} can't be read: {fault}") from fault
+    keys = keys_of(settings)
+    missing: tuple[str, ...] = ()
+    with suppress(JournalUnavailable), desks.reading(settings) as desk:
+        missing = desk.read(partial(key_check.missing_of, keys))
+    if missing:
+        raise Unsealable(key_check.words(missing, keys))
+
+
+def look_up(settings: Settings, receipt: str) -> Entry | None:
+    """What came under a receipt, and what became of it; None if nothing did. Nothing is written.
+
+    Errors: ConfigError; JournalUnavailable where the journal can't be read; Unsealable where a key is missing.
+    """
+    keys = keys_of(settings)
+    with desks.reading(settings) as desk:
+        found = desk.read(partial(browsing.entries, Sought(receipt=receipt), 1, 0, keys))
+    return found[0] if found else None

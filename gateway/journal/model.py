@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeAlias
 
 from gateway.journal.audit import AuditRow
+from gateway.stated import Stated
 
 State = Literal["accepted", "refused", "denied", "failed"]
 DeliveryState = Literal["delivered", "queued", "dead", "rejected"]
@@ -17,13 +18,24 @@ DeliveryState = Literal["delivered", "queued", "dead", "rejected"]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
+FURTHEST = timedelta(minutes=10)
+"""Nothing is put off for longer: what is due later than that was put off by a clock that was set back since."""
 
-class JournalUnavailable(Exception):  # noqa: N818 - a state of the disk that callers answer with 503, not their error
+
+class JournalUnavailable(Stated):
     """The journal could not be written or read: nothing was acknowledged, and the next operation tries afresh."""
 
 
 class NotInHand(LookupError):  # noqa: N818 - names what is wrong, as KeyError does
     """The submission or the queued item is not there, or was finished before."""
+
+
+class ReceiptTaken(ValueError):  # noqa: N818 - names what is wrong, as NotInHand does
+    """A submission is stored under this receipt already."""
+
+    def __init__(self, receipt: str) -> None:
+        """Say which."""
+        super().__init__(f"a submission is stored under receipt {receipt} already")
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +196,8 @@ class Delivery:
 class Receipt:
     """What the sender may read about its submission.
 
-    Shape: `state` is `received` while it is in hand; `answer` is None until it is settled.
+    Shape: `state` is `received` while it is in hand; `answer` is None until it is settled, and once it was taken out
+    after its key; `purged` is when the body was taken out, by the retention of its domain.
     """
 
     receipt: str
@@ -198,6 +211,7 @@ class Receipt:
     state: Literal["received"] | State
     answer: Answer | None
     targets: tuple[Delivery, ...]
+    purged: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The journal on one SQLite file: what was claimed and how it ended is on disk before anyone is told.
 
-Source: "Journal" in `trust.md` and "Keys" in `http-interface.md` of the design.
+Source: "Journal" in `trust.md` and "Keys" in `http-interface.md` of the design; `interface.py` says what each does.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -16,13 +16,14 @@ from typing import Self
 
 from gateway.journal import tables
 from gateway.journal.audit import AuditRow
+from gateway.journal.audit_chain import Chaining
 from gateway.journal.group_commit import GroupCommit
+from gateway.journal.in_hand import InHand
+from gateway.journal.interface import AT_ONCE
 from gateway.journal.lock import only_holder
 from gateway.journal.model import (
-    Busy,
     Claim,
     Conflict,
-    Fresh,
     Held,
     JournalUnavailable,
     Outcome,
@@ -34,28 +35,28 @@ from gateway.journal.model import (
     instant,
 )
 from gateway.journal.reading import Reading
-
-# How often a claim looks again at a key that is not in hand in this process (left by a crash, or another process).
-_LOOK_AGAIN = 0.1
+from gateway.journal.steps import T, Work, on_sqlite
 
 
-class Journal:
-    """Durable log of submissions, their deliveries, the queue and the audit.
+class SqliteJournal:
+    """Journal on one SQLite file, by one gateway: `Journal` says what each method does.
 
-    Shape: `path` is the file, made at the first opening. One process writes a file, which a lock beside it holds; all
-    calls of one journal come from one event loop. Between `claim` and `settle` a submission is "in hand".
-    Errors: every method raises JournalUnavailable where the storage fails, or before `open`; what failed is not
-    stored, and the next call tries the storage afresh.
+    Shape: `path` is the file, made at the first opening. One process writes a file, which a lock beside it holds.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Make a journal that is not open yet."""
+    def __init__(self, path: Path, chaining: Chaining | None = None) -> None:
+        """Make a journal that is not open yet. Shape: `chaining` links its audit rows; None for no chain."""
+        self._chaining = chaining
         self._writer = GroupCommit(partial(tables.connect, path))
         self._reader = Reading(partial(tables.connect_to_read, path))
         self._path = path
         self._lock: int | None = None
-        self._in_hand: dict[str, asyncio.Future[None]] = {}
-        self._abandoned: set[str] = set()
+        self._hand = InHand()
+
+    @property
+    def shared(self) -> bool:
+        """Whether other gateways may use it at the same time."""
+        return False
 
     async def open(self) -> None:
         """Start, making the file or bringing it up to date; once in a journal's life.
@@ -93,84 +94,25 @@ class Journal:
         """Close."""
         await self.close()
 
-    async def claim(self, submission: Submission, patience: float = 20.0) -> Claim:
-        """Take a submission in hand, with its key provisionally, durable before this returns.
+    async def claim(self, submission: Submission, patience: float = 20.0, *, here: bool = False) -> Claim:  # noqa: ARG002 - all is here
+        """As `Journal.claim`."""
 
-        Shape: Fresh: the caller is to settle it, or to `abandon` it; Repeat, Conflict: its key belongs to an accepted
-        one; Busy: another with this key was in hand for all of `patience`.
-        Units: `patience` in seconds.
-        Errors: ValueError for a receipt that is in hand, sqlite3.IntegrityError for one that is stored.
-        """
-        receipt = submission.receipt
-        if receipt in self._in_hand:
-            raise ValueError(f"submission {receipt} is in hand already")
-        # From here on, not from the answer: whoever meets its key in the meantime must find it.
-        self._in_hand[receipt] = asyncio.get_running_loop().create_future()
-        claim: Claim | None = None
-        try:
-            claim = await self._claim(submission, patience)
-        finally:
-            if not isinstance(claim, Fresh):
-                self._let_go(receipt)
-        return claim
+        def ask(supersedes: str | None) -> asyncio.Future[Claim | Held]:
+            return self._writer.submit(partial(tables.claim, submission=submission, supersedes=supersedes))
+
+        return await self._hand.claimed(submission, patience, ask, self._hand.given_up.add)
 
     async def look(self, submission: Submission) -> Repeat | Conflict | None:
-        """What a claim would meet at an accepted submission under the same key; nothing is taken."""
+        """As `Journal.look`."""
         return self._reader.at_once(partial(tables.look, submission=submission))
 
-    async def _claim(self, submission: Submission, patience: float) -> Claim:
-        loop = asyncio.get_running_loop()
-        until = loop.time() + patience
-        supersedes = None
-        while True:
-            asked = self._writer.submit(partial(tables.claim, submission=submission, supersedes=supersedes))
-            try:
-                claim = await asyncio.shield(asked)
-            except asyncio.CancelledError:
-                asked.add_done_callback(partial(self._unheard, submission.receipt))
-                raise
-            if not isinstance(claim, Held):
-                if supersedes is not None:
-                    self._abandoned.discard(supersedes)
-                return claim
-            if claim.receipt in self._abandoned:
-                supersedes = claim.receipt
-                continue
-            left = until - loop.time()
-            if left <= 0:
-                return Busy(claim.receipt, claim.same)
-            holder = self._in_hand.get(claim.receipt)
-            if holder is None:
-                await asyncio.sleep(min(left, _LOOK_AGAIN))
-            else:
-                await asyncio.wait((holder,), timeout=left)
-
-    def _unheard(self, receipt: str, asked: asyncio.Future[Claim | Held]) -> None:
-        """Give up a claim whose caller was cancelled before it heard the answer."""
-        if not asked.cancelled() and asked.exception() is None and isinstance(asked.result(), Fresh):
-            self._abandoned.add(receipt)
-
-    def _let_go(self, receipt: str) -> None:
-        holder = self._in_hand.pop(receipt, None)
-        if holder is not None and not holder.done():
-            holder.set_result(None)
-
     def abandon(self, receipt: str) -> None:
-        """Give up a submission in hand without settling it.
-
-        It stays stored: the next claim of its key takes the key over, and `unfinished` shows it again. A settling
-        that failed because of the storage does this of itself.
-        """
-        self._abandoned.add(receipt)
-        self._let_go(receipt)
+        """As `Journal.abandon`."""
+        self._hand.give_up(receipt)
 
     async def settle(self, receipt: str, outcome: Outcome) -> None:
-        """Store how a submission in hand ended, its deliveries and its audit row; its key stays if it was accepted.
-
-        Durable before this returns, and done even where the caller is cancelled.
-        Errors: NotInHand for one that was never claimed, or was settled or superseded before.
-        """
-        done = self._writer.submit(partial(tables.settle, receipt=receipt, outcome=outcome))
+        """As `Journal.settle`."""
+        done = self._writer.submit(partial(tables.settle, receipt=receipt, outcome=outcome, chaining=self._chaining))
         done.add_done_callback(partial(self._settled, receipt))
         await asyncio.shield(done)
 
@@ -178,71 +120,71 @@ class Journal:
         if done.cancelled() or isinstance(done.exception(), JournalUnavailable):
             self.abandon(receipt)
         elif done.exception() is None:
-            self._abandoned.discard(receipt)
-            self._let_go(receipt)
+            self._hand.settled(receipt)
 
     async def record(self, submission: Submission, outcome: Outcome) -> None:
-        """Store a denied, refused or unreadable submission with its payload, outcome and audit row; it takes no key.
-
-        Errors: ValueError for an accepted outcome, sqlite3.IntegrityError for a receipt that is stored.
-        """
+        """As `Journal.record`."""
         if outcome.accepted:
             raise ValueError("what is accepted is claimed and settled, not recorded")
-        await self._writer.submit(partial(tables.record, submission=submission, outcome=outcome))
+        await self.announce(submission, outcome)
+
+    async def announce(self, submission: Submission, outcome: Outcome) -> None:
+        """As `Journal.announce`."""
+        await self._writer.submit(
+            partial(tables.record, submission=submission, outcome=outcome, chaining=self._chaining)
+        )
 
     async def audit(self, row: AuditRow) -> None:
-        """Append an audit row."""
-        await self._writer.submit(partial(tables.append_audit, row=row))
+        """As `Journal.audit`."""
+        await self._writer.submit(partial(tables.append_audit, row=row, chaining=self._chaining))
 
     async def audit_rows(self, since: datetime) -> tuple[AuditRow, ...]:
-        """Audit rows of an instant and after it, in the order in which they were appended."""
+        """As `Journal.audit_rows`."""
         return await self._reader.in_thread(partial(tables.audit_rows, since=instant(since)))
 
     async def find(self, receipt: str) -> Receipt | None:
-        """What is known of a submission, or nothing."""
+        """As `Journal.find`."""
         return await self._reader.in_thread(partial(tables.find, receipt=receipt))
 
     async def progress(self, receipt: str, told: Progress) -> None:
-        """Store how far the rows of a file have come, durable before this returns."""
+        """As `Journal.progress`."""
         await self._writer.submit(partial(tables.progress, receipt=receipt, told=told))
 
     async def advanced(self, receipt: str, line: int, stored: int, refused: int) -> None:
-        """Store that the rows of a file were delivered up to a line; its progress is stored before."""
+        """As `Journal.advanced`."""
         await self._writer.submit(partial(tables.advanced, receipt=receipt, line=line, stored=stored, refused=refused))
 
     async def find_progress(self, receipt: str) -> Progress | None:
-        """How far the rows of a file have come, or nothing for what is no file."""
+        """As `Journal.find_progress`."""
         return await self._reader.in_thread(partial(tables.find_progress, receipt=receipt))
 
-    async def unfinished(self) -> tuple[Submission, ...]:
-        """Submissions claimed and not settled that nobody has in hand, in the order of their claims.
-
-        They are in the caller's hand from now on, to be settled or abandoned: after a crash, the gateway's.
-        """
-        before = set(self._in_hand)  # what is settled while this reads would be taken for left over
+    async def unfinished(self, given_up: timedelta = AT_ONCE) -> tuple[Submission, ...]:  # noqa: ARG002 - whoever asks is the only gateway
+        """As `Journal.unfinished`; all of them."""
+        before = set(self._hand.futures)  # what is settled while this reads would be taken for left over
         left = await self._reader.in_thread(tables.unfinished)
-        loop = asyncio.get_running_loop()
-        taken = tuple(s for s in left if s.receipt not in before and s.receipt not in self._in_hand)
+        taken = tuple(s for s in left if s.receipt not in before and s.receipt not in self._hand.futures)
         for submission in taken:
-            self._in_hand[submission.receipt] = loop.create_future()
-            self._abandoned.discard(submission.receipt)
+            self._hand.take_again(submission.receipt)
         return taken
 
-    async def waiting(self, places: Iterable[tuple[str, str | None]]) -> frozenset[tuple[str, str]]:
-        """Those of the targets, each with an order key, that have an item queued under it: the next waits behind it.
+    async def submission(self, receipt: str) -> Submission | None:
+        """As `Journal.submission`."""
+        return await self._reader.in_thread(partial(tables.submission, receipt=receipt))
 
-        Nothing ever waits for the lack of a key.
-        """
+    async def waiting(self, places: Iterable[tuple[str, str | None]]) -> frozenset[tuple[str, str]]:
+        """As `Journal.waiting`."""
         asked = [(target, key) for target, key in places if key is not None]
         return self._reader.at_once(partial(tables.waiting, places=asked)) if asked else frozenset()
 
-    async def due(self, now: datetime) -> Queued | None:
-        """The item of the queue to try next: the one that has been due for longest, then by order of acceptance.
+    async def due(self, now: datetime, without: frozenset[str] = frozenset()) -> Queued | None:
+        """As `Journal.due`."""
+        return await self._reader.in_thread(partial(tables.due, now=instant(now), without=without))
 
-        Only the first item of an order key is ever due. This takes nothing: one worker asks, tries, and tells
-        `attempted` before it asks again.
-        """
-        return await self._reader.in_thread(partial(tables.due, now=instant(now)))
+    async def take_turn(self, place: tuple[str, str]) -> None:
+        """As `Journal.take_turn`: there is no other gateway to take it from."""
+
+    def give_turn_back(self, place: tuple[str, str]) -> None:
+        """As `Journal.give_turn_back`."""
 
     async def attempted(
         self,
@@ -253,12 +195,7 @@ class Journal:
         next_at: datetime | None = None,
         dead: str | None = None,
     ) -> None:
-        """Store how an attempt went; exactly one of `delivered`, `failed` (with `next_at`) and `dead` is given.
-
-        Shape: `failed` and `dead` say why; where `next_at` is past the item's deadline, it is dead. What is delivered
-        loses its payload (the submission keeps its body); what is dead keeps it.
-        Errors: ValueError for another combination, NotInHand for an item that was finished before.
-        """
+        """As `Journal.attempted`."""
         given = delivered, failed is not None, dead is not None
         if sum(given) != 1 or (failed is None) != (next_at is None):
             raise ValueError("give exactly one of delivered, failed with next_at, and dead")
@@ -269,23 +206,25 @@ class Journal:
         )
 
     async def claim_token_id(self, issuer: str, jti: str, expires: float) -> bool:
-        """Take a token's id, once for all: whether it was free.
-
-        Units: `expires` in seconds since 1970, as the claim `exp` (RFC 7519, section 4.1.4); kept until then.
-        """
+        """As `Journal.claim_token_id`."""
         return await self._writer.submit(partial(tables.claim_token_id, issuer=issuer, jti=jti, expires=expires))
 
     async def count_released(self, principal: str, type_: str, day: str, names: Sequence[str], limit: int) -> bool:
-        """Put down what a principal is shown of a type on a day, durable before this returns.
-
-        Shape: `names` are keyed hashes; False where it would be more than the limit, and nothing is put down then.
-        """
+        """As `Journal.count_released`."""
         return await self._writer.submit(
             partial(tables.count_released, principal=principal, type_=type_, day=day, names=names, limit=limit)
         )
 
+    async def read(self, work: Work[T]) -> T:
+        """As `Journal.read`."""
+        return await self._reader.in_thread(partial(on_sqlite, work=work))
+
+    async def change(self, work: Work[T]) -> T:
+        """As `Journal.change`."""
+        return await self._writer.submit(partial(on_sqlite, work=work))
+
     async def writable(self) -> bool:
-        """Whether a write reaches the disk now."""
+        """As `Journal.writable`."""
         try:
             await self._writer.submit(tables.beat)
         except JournalUnavailable:

@@ -6,14 +6,17 @@ microseconds since 1970 where they are compared, else as the texts that came.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
 from gateway.journal.audit import AuditRow, restored, stored
+from gateway.journal.audit_chain import Chaining
 from gateway.journal.model import (
+    FURTHEST,
     Answer,
     Claim,
     Conflict,
@@ -26,6 +29,7 @@ from gateway.journal.model import (
     Progress,
     Queued,
     Receipt,
+    ReceiptTaken,
     Repeat,
     Submission,
     TargetState,
@@ -90,6 +94,33 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             principal TEXT NOT NULL, type TEXT NOT NULL, day TEXT NOT NULL, name TEXT NOT NULL,
             PRIMARY KEY (principal, type, day, name)) STRICT, WITHOUT ROWID""",
     ),
+    (
+        # What people look for. `purged` is when the body was taken out, by the retention of its domain.
+        "ALTER TABLE submission ADD COLUMN purged INTEGER",
+        "CREATE INDEX submission_received ON submission (received, domain, type)",
+        "CREATE INDEX submission_kept ON submission (domain, received) WHERE purged IS NULL",
+        "CREATE INDEX submission_control_id ON submission (control_id)",
+        "CREATE INDEX submission_purged ON submission (purged) WHERE purged IS NOT NULL",
+        # An answer and its key may outlive the body; `key` is null from when they went too.
+        "CREATE INDEX submission_answering ON submission (purged) WHERE purged IS NOT NULL AND key IS NOT NULL",
+        "CREATE INDEX delivery_dead ON delivery (submission) WHERE state = 'dead'",
+        "CREATE INDEX delivery_queued ON delivery (submission) WHERE state = 'queued'",
+        # Ids of the rules that decided, as the audit has them.
+        "ALTER TABLE outcome ADD COLUMN rules TEXT NOT NULL DEFAULT '[]'",
+        """UPDATE outcome SET rules = told.rules
+            FROM (SELECT substr(what, -36) AS receipt, rules FROM audit WHERE action = 'ingest') AS told
+            JOIN submission ON submission.receipt = told.receipt WHERE submission.id = outcome.submission""",
+        # Ids of the keys that payloads are sealed with.
+        "CREATE TABLE sealing (key TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",
+    ),
+    (
+        # What else an audit row says, and its place in a chain (`audit_chain.py`): rows from before have none.
+        "ALTER TABLE audit ADD COLUMN detail TEXT NOT NULL DEFAULT '{}'",
+        "ALTER TABLE audit ADD COLUMN chain TEXT",
+        "ALTER TABLE audit ADD COLUMN seq INTEGER",
+        "ALTER TABLE audit ADD COLUMN key TEXT",
+        "ALTER TABLE audit ADD COLUMN mac BLOB",
+    ),
 )
 
 _INSERT_SUBMISSION = """INSERT INTO submission (receipt, received, principal, user, purpose, organisation, domain,
@@ -107,13 +138,13 @@ _HOLDER = """SELECT submission_key.receipt, body_hash, expires, in_hand.receipt 
     WHERE submission_key.key = ?"""
 _TAKE_KEY = "INSERT OR REPLACE INTO submission_key (key, receipt, body_hash, expires) VALUES (?, ?, ?, ?)"
 _FREE_KEY = "DELETE FROM submission_key WHERE key = ? AND receipt = ?"
-_INSERT_OUTCOME = """INSERT INTO outcome (submission, state, status, media_type, answer, location)
-    VALUES (?, ?, ?, ?, ?, ?)"""
+_INSERT_OUTCOME = """INSERT INTO outcome (submission, state, status, media_type, answer, location, rules)
+    VALUES (?, ?, ?, ?, ?, ?, ?)"""
 _GIVEN_UP = "INSERT INTO outcome (submission, state) VALUES (?, 'failed')"
 _ANSWER = """SELECT status, media_type, answer, location FROM submission JOIN outcome ON outcome.submission = id
     WHERE receipt = ?"""
 _RECEIPT = """SELECT id, receipt, received, principal, organisation, domain, data_type, type, control_id,
-    coalesce(state, 'received'), status, media_type, answer, location
+    coalesce(state, 'received'), purged, status, media_type, answer, location
     FROM submission LEFT JOIN outcome ON outcome.submission = id WHERE receipt = ?"""
 _DELIVERIES = """SELECT target, state, attempts, why, next_at, deadline FROM delivery
     WHERE submission = ? ORDER BY id"""
@@ -121,9 +152,11 @@ _INSERT_DELIVERY = """INSERT INTO delivery
     (submission, target, state, payload, order_key, deadline, why, attempts, since, next_at)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _WAITING = "SELECT 1 FROM delivery WHERE target = ? AND order_key = ? AND state = 'queued' LIMIT 1"
-_DUE = """SELECT delivery.id, receipt, target, coalesce(payload, body), order_key, attempts, deadline
-    FROM delivery JOIN submission ON submission.id = delivery.submission
-    WHERE next_at <= ? ORDER BY next_at, delivery.id LIMIT 1"""
+_ITEM = """SELECT delivery.id, receipt, target, coalesce(payload, body), order_key, attempts, deadline
+    FROM delivery JOIN submission ON submission.id = delivery.submission"""
+_FIRST = "AND target NOT IN (SELECT value FROM json_each(?)) ORDER BY next_at, delivery.id LIMIT 1"
+_DUE = f"{_ITEM} WHERE next_at <= ? {_FIRST}"
+_DUE_BY_ANOTHER_CLOCK = f"{_ITEM} WHERE next_at > ? {_FIRST}"
 _ATTEMPTED = "SELECT target, order_key, deadline FROM delivery WHERE id = ? AND next_at IS NOT NULL"
 _DELIVERED = """UPDATE delivery SET state = 'delivered', attempts = attempts + 1, why = NULL, payload = NULL,
     next_at = NULL WHERE id = ?"""
@@ -138,9 +171,11 @@ _PROGRESS = """INSERT INTO progress (receipt, phase, deferred, line, rows_read, 
 _ADVANCED = "UPDATE progress SET line = ?, stored = ?, refused = ? WHERE receipt = ?"
 _FIND_PROGRESS = """SELECT phase, deferred, line, rows_read, stored, refused, issues FROM progress
     WHERE receipt = ?"""
-_INSERT_AUDIT = """INSERT INTO audit
-    (instant, at, principal, user, purpose, action, what, rules, outcome, digest) VALUES (?,?,?,?,?,?,?,?,?,?)"""
-_AUDIT_SINCE = """SELECT at, principal, user, purpose, action, what, rules, outcome, digest FROM audit
+_INSERT_AUDIT = """INSERT INTO audit (chain, seq, key, mac, instant, at, principal, user, purpose, action, what, rules,
+    outcome, digest, detail) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"""
+# One gateway writes here, so the last row is the last of its chain, or of a chain before it.
+_AUDIT_LAST = "SELECT chain, seq, mac FROM audit ORDER BY id DESC LIMIT 1"
+_AUDIT_SINCE = """SELECT at, principal, user, purpose, action, what, rules, outcome, digest, detail FROM audit
     WHERE instant >= ? ORDER BY id"""
 
 # A token's id is kept this long after it expired, so that clocks may differ. Seconds.
@@ -209,7 +244,7 @@ def claim(connection: sqlite3.Connection, submission: Submission, supersedes: st
     """Store a submission with a provisional key, unless another holds the key.
 
     Shape: `supersedes` is the receipt of a submission that this process gave up; its provisional key is taken over.
-    Errors: sqlite3.IntegrityError for a receipt that is there already.
+    Errors: ReceiptTaken.
     """
     if submission.key is not None:
         received = instant(submission.received)
@@ -246,13 +281,19 @@ def look(connection: sqlite3.Connection, submission: Submission) -> Repeat | Con
 
 
 def _insert(connection: sqlite3.Connection, s: Submission) -> int | None:
-    return connection.execute(_INSERT_SUBMISSION, (
+    row = (
         s.receipt, s.received, s.principal, s.user, s.purpose, s.organisation, s.domain, s.data_type,
         s.charset, s.type, s.control_id, s.key, s.body_hash, s.body, s.rules, s.window // timedelta(microseconds=1),
-    )).lastrowid  # fmt: skip
+    )  # fmt: skip
+    try:
+        return connection.execute(_INSERT_SUBMISSION, row).lastrowid
+    except sqlite3.IntegrityError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_CONSTRAINT_UNIQUE:
+            raise
+        raise ReceiptTaken(s.receipt) from error
 
 
-def settle(connection: sqlite3.Connection, receipt: str, outcome: Outcome) -> None:
+def settle(connection: sqlite3.Connection, receipt: str, outcome: Outcome, chaining: Chaining | None = None) -> None:
     """Store what became of a claimed submission, and its audit row.
 
     Errors: NotInHand for a submission that was never claimed, or was settled or superseded before.
@@ -263,18 +304,26 @@ def settle(connection: sqlite3.Connection, receipt: str, outcome: Outcome) -> No
     identity, key = row
     if key is not None and not outcome.accepted:
         connection.execute(_FREE_KEY, (key, receipt))
-    _conclude(connection, identity, outcome)
+    _conclude(connection, identity, outcome, chaining)
 
 
-def _conclude(connection: sqlite3.Connection, identity: int | None, outcome: Outcome) -> None:
+def _conclude(
+    connection: sqlite3.Connection, identity: int | None, outcome: Outcome, chaining: Chaining | None
+) -> None:
     answer = outcome.answer
-    connection.execute(
-        _INSERT_OUTCOME, (identity, outcome.state, answer.status, answer.media_type, answer.body, answer.location)
-    )
+    connection.execute(_INSERT_OUTCOME, (
+        identity, outcome.state, answer.status, answer.media_type, answer.body, answer.location,
+        rule_ids(outcome),
+    ))  # fmt: skip
     since = instant(outcome.audit.at)
     for target in outcome.targets:
         _enter(connection, identity, target, since)
-    append_audit(connection, outcome.audit)
+    append_audit(connection, outcome.audit, chaining)
+
+
+def rule_ids(outcome: Outcome) -> str:
+    """Ids of the rules that decided, as they are looked for: JSON without blanks."""
+    return json.dumps(outcome.audit.rules, ensure_ascii=False, separators=(",", ":"))
 
 
 def _enter(connection: sqlite3.Connection, submission: int | None, target: TargetState, since: int) -> None:
@@ -287,17 +336,25 @@ def _enter(connection: sqlite3.Connection, submission: int | None, target: Targe
     ))  # fmt: skip
 
 
-def record(connection: sqlite3.Connection, submission: Submission, outcome: Outcome) -> None:
+def record(
+    connection: sqlite3.Connection, submission: Submission, outcome: Outcome, chaining: Chaining | None = None
+) -> None:
     """Store a submission that was judged without a claim, with its outcome and audit row.
 
-    Errors: sqlite3.IntegrityError for a receipt that is there already.
+    Errors: ReceiptTaken.
     """
-    _conclude(connection, _insert(connection, submission), outcome)
+    _conclude(connection, _insert(connection, submission), outcome, chaining)
 
 
-def append_audit(connection: sqlite3.Connection, row: AuditRow) -> None:
-    """Append a row to the audit."""
-    connection.execute(_INSERT_AUDIT, (instant(row.at), *stored(row)))
+def append_audit(connection: sqlite3.Connection, row: AuditRow, chaining: Chaining | None = None) -> None:
+    """Append a row to the audit, behind the last one of its chain; without a chain it has no link."""
+    values = (instant(row.at), *stored(row))
+    if chaining is None:
+        connection.execute(_INSERT_AUDIT, (None, None, None, None, *values))
+        return
+    last = connection.execute(_AUDIT_LAST).fetchone()
+    before = last[1:] if last is not None and last[0] == chaining.chain else None
+    connection.execute(_INSERT_AUDIT, (*chaining.link(before, values), *values))
 
 
 def audit_rows(connection: sqlite3.Connection, since: int) -> tuple[AuditRow, ...]:
@@ -310,13 +367,13 @@ def find(connection: sqlite3.Connection, receipt: str) -> Receipt | None:
     row = connection.execute(_RECEIPT, (receipt,)).fetchone()
     if row is None:
         return None
-    identity, *head, status, media_type, body, location = row
+    identity, *head, purged, status, media_type, body, location = row
     answer = None if status is None else Answer(status, media_type, body, location)
     targets = tuple(
         Delivery(target, state, attempts, why, _shown(next_at), _shown(deadline))
         for target, state, attempts, why, next_at, deadline in connection.execute(_DELIVERIES, (identity,))
     )
-    return Receipt(*[*head, answer, targets])
+    return Receipt(*[*head, answer, targets, _shown(purged)])
 
 
 def _shown(microseconds: int | None) -> str | None:
@@ -344,9 +401,15 @@ def waiting(connection: sqlite3.Connection, places: Sequence[tuple[str, str]]) -
     return frozenset(place for place in places if connection.execute(_WAITING, place).fetchone() is not None)
 
 
-def due(connection: sqlite3.Connection, now: int) -> Queued | None:
-    """The item that has been due for longest, among the first of each target's keys and those without a key."""
-    row = connection.execute(_DUE, (now,)).fetchone()
+def due(connection: sqlite3.Connection, now: int, without: Iterable[str] = ()) -> Queued | None:
+    """The item that has been due for longest, among the first of each target's keys and those without a key.
+
+    Shape: `without` are targets whose items are not asked for.
+    """
+    others, furthest = json.dumps(sorted(without)), now + FURTHEST // timedelta(microseconds=1)
+    row = connection.execute(_DUE, (now, others)).fetchone()
+    if row is None:
+        row = connection.execute(_DUE_BY_ANOTHER_CLOCK, (furthest, others)).fetchone()
     if row is None:
         return None
     *head, deadline = row

@@ -16,6 +16,7 @@ import re2
 from gateway.fhir.elements import Elements
 from gateway.fhir.validate import validate
 from gateway.finding import refuses
+from gateway.hl7v2.conformance import KINDS, Conformance
 from gateway.language import messages
 from gateway.language.elements import PATIENT, paths_of
 from gateway.language.kinds import SPOKEN, Type
@@ -197,16 +198,20 @@ def _breaks_glass(operands: Operands, test: BreaksGlass, _known: frozenset[Key])
 
 def _conforms(operands: Operands, test: Conforms, _known: frozenset[Key]) -> Test | None:
     scope, word = operands.scope, test.operand.span.text
-    if word == MESSAGE and scope.dictionaries:
-        hint = "the gateway does not judge the structure of HL7 messages yet"
-        operands.say(messages.NOT_YET.at(test.span, hint, word=test.span.text))
-        return None
+    if word == MESSAGE and MESSAGE in scope.facts and scope.conformance is not None:
+        message = Fact(MESSAGE, scope.facts[MESSAGE], test.operand.span)
+        return replace(test, operand=message, judge=functools.partial(_keeps, scope.conformance))
     whole = word == RESOURCE or (word in scope.resources and len(scope.resources) == 1)
     if not whole or not scope.resources or scope.elements is None or scope.tables is None:
         operands.say(messages.NOT_JUDGED.at(test.operand.span, word=word))
         return None
     leaf = Element(None, (), _WHOLE, test.operand.span, scope.tables.systems.ods)
     return replace(test, operand=leaf, judge=functools.partial(_judged, scope.elements))
+
+
+def _keeps(conformance: Conformance, message: Any) -> bool:
+    """Whether a message departs from the standard in nothing that is an error of itself."""
+    return not any(KINDS[found.kind].most == "error" for found in conformance.departures(message))
 
 
 def _judged(elements: Elements, resource: Any) -> bool:

@@ -16,6 +16,7 @@ from typing import Literal as Choice
 from gateway.language import codings, functions, moments, nodes, patterns
 from gateway.language.code import ARGUMENT, Code, LoopReader, Reader, attribute, constant, context, function, local
 from gateway.language.functions import PHRASES, PREDICATES, EvaluationError
+from gateway.language.work import bounded
 
 __all__ = [
     "ARGUMENT",
@@ -375,7 +376,8 @@ def _quantified(body: Body, test: nodes.Quantified) -> ast.expr:
     target, each, reader = body.reader.loop(_leaf(test.path), test.variable.text, body.code)
     inner = replace(body, reader=reader)
     chosen = [] if test.where is None else [replace(inner, turns=False, absent=False).test(test.where)]
-    asked = ast.GeneratorExp(inner.test(test.test), [ast.comprehension(target, each, chosen, 0)])
+    looped = ast.comprehension(target, body.code.call(bounded, context(), each), chosen, 0)
+    asked = ast.GeneratorExp(inner.test(test.test), [looped])
     return body.code.call(any if test.word == "any" else all, asked)
 
 

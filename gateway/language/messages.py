@@ -166,7 +166,14 @@ OTHER_FORM = _message("R118", "`{word}` can't stand in list `{list}`, which hold
 NOTHING_REPEATS = _message("R119", "`{word}` is one value, so nothing of it repeats", "ask about `{word}` itself")
 NO_REPETITION = _message("R120", "`{word}` is a part of a repetition", "go over the field: `{field}`")
 NOT_JUDGED = _message(
-    "R121", "`{word}` can't be judged as a whole", "write `resource conforms`, in a statement that reads resources"
+    "R121",
+    "`{word}` can't be judged as a whole",
+    "write `resource conforms` in a statement that reads resources, `message conforms` in one `on Hl7v2`",
+)
+NOTHING_BY_KIND = _message(
+    "R124",
+    "`except` speaks of kinds of departures from the standard, and `{word}` does not tell them apart",
+    "`require message conforms` alone does, without `for each` and without another condition",
 )
 NO_CLOCK = _message("R122", "`{word}` needs the day, which is not known here")
 TABLE_CODE = _message(

@@ -242,7 +242,10 @@ class BreaksGlass:
 
 @dataclass(frozen=True, slots=True)
 class Conforms:
-    """`resource conforms`: it is what the standard says. Shape: `judge` in resolved trees; it takes the resource."""
+    """`resource conforms`, `message conforms`: it is what the standard says.
+
+    Shape: `judge` in resolved trees; it takes the resource or the message.
+    """
 
     operand: Operand
     span: Span

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from gateway.fhir.elements import Elements
+from gateway.hl7v2.conformance import Conformance
 from gateway.hl7v2.dictionary import Dictionary, FieldDefinition, label_fits
 from gateway.language import messages
 from gateway.language.kinds import Kind, Type
@@ -81,7 +82,8 @@ class Scope:
     where it should (require), and `free` where it needs not (when and where of a check, rows, maps); `exempt` are
     facts that need no guard; `repeats` the segments that may occur more than once; `own` the segments that loops are
     in, each with its variable, so that paths of that segment are read there; `first` reads the first repetition
-    where one value is needed, instead of refusing it (maps, `in order of`); `lists` and `codes` are the declared ones.
+    where one value is needed, instead of refusing it (maps, `in order of`); `lists` and `codes` are the declared ones;
+    `conformance` judges messages by the standard.
     """
 
     facts: Mapping[str, Type] = field(default_factory=dict)
@@ -102,6 +104,7 @@ class Scope:
     first: bool = False
     lists: Mapping[str, NamedList] = field(default_factory=dict)
     codes: Mapping[str, CodeList] = field(default_factory=dict)
+    conformance: Conformance | None = None
 
 
 def field_of(word: Word, scope: Scope) -> Field | Diagnostic:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from gateway.fhir import fhirpath
@@ -37,7 +38,26 @@ class Referring(NamedTuple):
 
 Want = Reading | Referring
 Around = Mapping[Want, tuple[Resource, ...] | None]
-"""What was found of what rules want; None, as what is not there at all, could not be found."""
+"""What was found of what rules want; None, as what is not there at all, could not be found.
+
+Of what refers to a resource it need not be all: one that each rule looks for is enough, where there is one (`Seeking`).
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Seeking:
+    """What a rule looks for among all that refers to a resource: one that its condition holds of is enough.
+
+    Shape: `name` tells apart what is looked for of the same `want`; `narrow` are search parameters that what fits has,
+    with their values, none of them where nothing can fit; `fits` is the condition, which is asked once what rules read
+    of the row's patients was found. Errors of `fits`: one of `ERRORS`, and then the rule errs.
+    """
+
+    want: Referring
+    name: str
+    narrow: tuple[tuple[str, tuple[str, ...]], ...]
+    fits: Callable[[Resource], bool]
+
 
 NOTHING: Around = {}
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from gateway.finding import Severity
+from gateway.hl7v2.conformance import KINDS as DEPARTURES
 from gateway.language.functions import PREDICATES
 from gateway.language.kinds import SPOKEN
 from gateway.rules import syntax
+from gateway.rules.conforming import IGNORED
+from gateway.rules.declared import SEVERITIES
 from gateway.rules.facts import ACTIONS, DATA_TYPES, TABLE, Fact
-from gateway.rules.flow import SEVERITIES
 from gateway.rules.parse import KINDS
 
 MEANINGS: Mapping[str, str] = {
@@ -21,7 +24,7 @@ MEANINGS: Mapping[str, str] = {
     "forbid": "Denies, whatever permits say; one that errs denies too.",
     "mask": "Hides elements, whatever permits show; one that errs hides too.",
     "check": "What a submission must satisfy; all of them run, and an `error` refuses.",
-    "route": "Where what was permitted and is valid goes; all that match apply.",
+    "route": "Where what was permitted and is valid goes, or who is told of broken glass; all that match apply.",
     "organisation": "An organisation by its ODS code.",
     "role": "A role that principals may have.",
     "purpose": "A purpose of use that requests may name.",
@@ -39,6 +42,13 @@ _WHERE: Mapping[str, str] = {
     "ingest": "where something is sent",
     "Hl7v2": "`on Hl7v2`",
     "stored": "of resources that are stored",
+}
+
+
+_TOLD_AS: Mapping[Severity | None, str] = {
+    "error": "what `otherwise` says",
+    "warning": "`warning` at most",
+    None: "not at all",
 }
 
 
@@ -70,6 +80,17 @@ def _lines() -> Iterator[str]:
     yield from ("```", "", "VALUE is one of:", "", "```", *syntax.forms("right"), "```", "")
     yield from ("`is` and `is not` also take " + _quoted(PREDICATES) + ".", "")
     yield f"Actions: {_quoted(ACTIONS)}. Data types: {_quoted(DATA_TYPES)}. Severities: {_quoted(SEVERITIES)}."
+    yield from (
+        "",
+        "## Departures from the standard",
+        "",
+        "What `require message conforms` tells, one by one; `except KIND, ... as SEVERITY` says otherwise of kinds,",
+        f"and `as {IGNORED}` leaves them out.",
+        "",
+        "| kind | is | told as |",
+        "|---|---|---|",
+    )
+    yield from (f"| `{kind.name}` | {kind.words} | {_TOLD_AS[kind.most]} |" for kind in DEPARTURES.values())
     yield from ("", "## Facts", "", "| fact | is | known | from |", "|---|---|---|---|")
     yield from (_fact(fact) for fact in TABLE)
     yield from (

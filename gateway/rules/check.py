@@ -9,7 +9,7 @@ from typing import Literal, cast
 
 from gateway.language import messages
 from gateway.rules import domain as domains
-from gateway.rules import flow, grants, registry
+from gateway.rules import flow, glass, grants, registry
 from gateway.rules.accepting import accept
 from gateway.rules.clauses import Report
 from gateway.rules.declared import Check, Domain, Forbid, Mask, Permit, Registry, Route
@@ -138,7 +138,7 @@ def _domain(file: File, heading: Statement, ground: Ground, report: Report) -> D
     forbids = [grants.forbid(s, ground, report) for s in by_kind.get("forbid", [])]
     masks = [grants.mask(s, ground, report) for s in by_kind.get("mask", [])]
     checks = [flow.check(s, ground, report) for s in by_kind.get("check", [])]
-    routes = [flow.route(s, ground, report) for s in by_kind.get("route", [])]
+    routes = [_route(s, ground, report) for s in by_kind.get("route", [])]
     kept = tuple(r for r in routes if r is not None)
     if len(kept) == len(routes):
         # a route with an error is no gap
@@ -162,7 +162,13 @@ def _domain(file: File, heading: Statement, ground: Ground, report: Report) -> D
         kept,
         heading.span,
         tuple(m for m in masks if m is not None),
+        said.keeps,
     )
+
+
+def _route(statement: Statement, ground: Ground, report: Report) -> Route | None:
+    led = glass.route if glass.is_of_glass(statement) else flow.route
+    return led(statement, ground, report)
 
 
 def rules_of(domain: Domain) -> tuple[Permit | Forbid | Mask | Check | Route, ...]:

@@ -15,11 +15,10 @@ from gateway.rules.facts import Facts
 from gateway.rules.grants import hidden_by, searched, usable
 from gateway.rules.ground import Vocabulary
 from gateway.rules.reading import READER, RESOURCE
-from gateway.rules.stored import Asked, Each, Later, Shown, each_of, shown, split
+from gateway.rules.stored import Asked, Each, Later, Shown, Values, each_of, shown, split
 from gateway.rules.telling import Teller, teller
 
 AskedOf = Callable[[Facts, Any], bool]
-Values = Callable[[Facts], tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +129,14 @@ def granting(permit: Permit, agreements: Mapping[str, Agreement], vocabulary: Vo
         gate(permit.because, permit.unguarded, agreements),
         None if asked is None else Later(lambda: compile_test(asked, READER, absent="fails", name=permit.id)),
         None if of_each is None else each_of(of_each, permit.id, "fails"),
-        {name: shown(rows, f"{permit.id} rows {name}") for name, rows in permit.rows.items()},
+        {
+            name: shown(
+                rows,
+                f"{permit.id} rows {name}",
+                () if rows.link is None else narrowing(rows.where, rows.link.type, vocabulary),
+            )
+            for name, rows in permit.rows.items()
+        },
         asking,
         names,
         {

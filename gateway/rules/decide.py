@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from gateway.finding import Finding, refuses
 from gateway.language.functions import ERRORS
-from gateway.rules.around import NOTHING, Around, Subjects, Want
+from gateway.rules.around import NOTHING, Around, Seeking, Subjects, Want
 from gateway.rules.compile import Checking, Forbidding, Granting
-from gateway.rules.decision import Decision, Release, Resource, View
+from gateway.rules.decision import Decision, Release, Resource, Routing, View
 from gateway.rules.declared import Domain, Forbid, Registry
 from gateway.rules.facts import Caller, Facts
+from gateway.rules.noticing import Noticing, noticed
 from gateway.rules.program import Judged, Program
 from gateway.rules.queries import allows, names_of, unusable
 from gateway.rules.registry import parts_of
@@ -30,6 +31,7 @@ from gateway.rules.release import (
     judges,
     released,
     rows_of,
+    seeks,
     wants,
 )
 from gateway.rules.stored import Row
@@ -62,7 +64,8 @@ class RuleSet:
 
     Shape: `served` is the target that each granted resource type is served from; `places` where each rule stands,
     `file:line`; `layouts` those of CSV files that some domain accepts; `results` and `submitted` the checks
-    `on result` and `on Fhir` by domain and resource type; `subjects` tells the patients of resources, by type.
+    `on result` and `on Fhir` by domain and resource type; `subjects` tells the patients of resources, by type;
+    `noticing` are the routes of uses of broken glass; `cited` the agreements that rules cite.
     """
 
     digest: str
@@ -79,9 +82,18 @@ class RuleSet:
     forbids: Mapping[str, Forbid]
     layouts: Mapping[str, Layout]
     subjects: Mapping[str, Subjects | None]
+    noticing: tuple[Noticing, ...] = ()
+    cited: Mapping[str, str] = field(default_factory=dict)
+    _callers: dict[str, Caller] = field(default_factory=dict, init=False)
 
     def caller(self, principal: str) -> Caller | None:
         """What the registry has of a principal; None if it isn't declared."""
+        known = self._callers.get(principal)
+        if known is None and (found := self._caller(principal)) is not None:
+            known = self._callers[principal] = found
+        return known
+
+    def _caller(self, principal: str) -> Caller | None:
         found = self.registry.principals.get(principal)
         if found is None:
             return None
@@ -193,7 +205,26 @@ class RuleSet:
             rules = self.querying.get((facts.action, name))
             if rules is not None:
                 found.update(wants(rules, decision.views, facts, rows))
+            if facts.glass and any(rule.reads_patients() and rule.may(facts) for rule in self.noticing):
+                found.update(want for row in rows for want in row.wants_patients())
         return frozenset(found)
+
+    def seeks(
+        self, facts: Facts, decision: Decision, resources: Iterable[Resource], around: Around
+    ) -> tuple[Seeking, ...]:
+        """What of `wants` is looked for among all that refers to something. Shape: `around` is asked as it is then."""
+        rows = (Row(one, around, self.subjects.get(str(one.get("resourceType")))) for one in resources)
+        return tuple(seeks(decision.views, facts, rows))
+
+    def notices(self, facts: Facts, resources: Iterable[Resource], around: Around = NOTHING) -> tuple[Routing, ...]:
+        """Where a request is told, if it breaks glass: each target once.
+
+        Shape: `resources` are what was shown or written; `around` is what was found of `wants`.
+        """
+        if not facts.glass or not self.noticing:
+            return ()
+        rows = [Row(one, around, self.subjects.get(str(one.get("resourceType")))) for one in resources]
+        return noticed(self.noticing, facts, rows)
 
     def release(self, facts: Facts, decision: Decision, resource: Resource, around: Around = NOTHING) -> Release:
         """Whether a resource that came back may go to the caller, and what of it is hidden.

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, Literal, NamedTuple, Protocol
 
 from gateway.finding import Finding
-from gateway.rules.around import Want
+from gateway.rules.around import Seeking, Want
 from gateway.rules.facts import Facts
 from gateway.rules.stored import Row
 
@@ -37,6 +37,9 @@ class Rows(Protocol):
 
     def wants(self, row: Row) -> Iterator[Want]:
         """What has to be fetched before it can say."""
+
+    def seeks(self, rule: str, facts: Facts, row: Row) -> Iterator[Seeking]:
+        """What it looks for among what refers to a resource."""
 
 
 @dataclass(frozen=True, slots=True)

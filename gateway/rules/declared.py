@@ -8,14 +8,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from types import MappingProxyType
 from typing import Literal
 
+from gateway.hl7v2.conformance import Conformance
 from gateway.language.lists import CodeList, NamedList
 from gateway.language.nodes import Leaf, Test
 from gateway.language.types import NamedSet
 from gateway.source import Span
 
 Severity = Literal["error", "warning", "information"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "information")
+
+KEPT: Mapping[str, timedelta] = MappingProxyType({
+    "accepted": timedelta(days=400), "refused": timedelta(days=90), "denied": timedelta(days=90),
+    "failed": timedelta(days=90),
+})  # fmt: skip
+"""How long the journal keeps what was sent, by how it ended, where a domain doesn't say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +167,27 @@ class Each:
 
 
 @dataclass(frozen=True, slots=True)
+class Judging:
+    """How a check tells of departures from the standard, each of them on its own.
+
+    Shape: `severities` by kind, a kind without one is not told; `excepted` are those that the check names itself, None
+    for what it ignores; `code` is the check's own, None where each departure has that of its kind; `worded` says that
+    the check's text stands before the words of each.
+    """
+
+    conformance: Conformance = field(compare=False, repr=False)
+    severities: Mapping[str, Severity]
+    excepted: Mapping[str, Severity | None]
+    code: str | None
+    worded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """What a submission must satisfy.
 
-    Shape: `code` is a FHIR issue type; `text` the parts of the message, texts and what is read between them.
+    Shape: `code` is a FHIR issue type; `text` the parts of the message, texts and what is read between them; `judging`
+    where it requires that the message conforms, and nothing else.
     Source: https://hl7.org/fhir/R4/valueset-issue-type.html
     """
 
@@ -176,6 +202,7 @@ class Check:
     text: tuple[str | Leaf, ...]
     because: Because | None
     span: Span
+    judging: Judging | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +233,8 @@ class Domain:
     """One domain, all of its rules with it.
 
     Shape: `outcome` is whether acknowledgements carry an OperationOutcome; `window` how long a control id is held;
-    `serves` the target that partners' queries of it go to.
+    `serves` the target that partners' queries of it go to; `keeps` how long the journal keeps what was sent, by how it
+    ended.
     """
 
     name: str
@@ -227,6 +255,7 @@ class Domain:
     routes: tuple[Route, ...]
     span: Span
     masks: tuple[Mask, ...] = ()
+    keeps: Mapping[str, timedelta] = field(default_factory=lambda: KEPT)
 
 
 @dataclass(frozen=True, slots=True)

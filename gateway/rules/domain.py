@@ -14,9 +14,9 @@ from gateway.language.nodes import Named, Test, Text, Word, parts
 from gateway.language.types import NamedSet
 from gateway.rules.accepting import accept, between, repeating, told_apart
 from gateway.rules.clauses import Report, choose, declared, duration, every, one, said
-from gateway.rules.declared import Condition
+from gateway.rules.declared import KEPT, Condition
 from gateway.rules.ground import Ground, applies, not_accepted
-from gateway.rules.nodes import Asked, On, SetOf, Statement
+from gateway.rules.nodes import Asked, On, Said, SetOf, Statement
 from gateway.source import nearest
 
 PROFILES = ("http-status", "hl7-over-http")
@@ -34,6 +34,7 @@ class Heading:
     same_control_id: str
     window: timedelta
     serves: str | None
+    keeps: Mapping[str, timedelta]
 
 
 def heading(statement: Statement, targets: Iterable[str], report: Report) -> Heading:
@@ -64,7 +65,23 @@ def heading(statement: Statement, targets: Iterable[str], report: Report) -> Hea
         reuse or "refuse",
         window or _WINDOW,
         None if serves is None else declared(serves.words[0], targets, "target", report),
+        _keeps(statement, report),
     )
+
+
+def _keeps(statement: Statement, report: Report) -> Mapping[str, timedelta]:
+    """How long what was sent is kept, by how it ended: `keep refused for 30 days`."""
+    told: dict[str, timedelta] = {}
+    for clause in every(statement, Said):
+        if clause.kind != "keep":
+            continue
+        word, count, unit = clause.words
+        state, held = choose(word, KEPT, "outcome of a submission", report), duration(count, unit, report)
+        if state in told:
+            report.say(messages.TWICE.at(clause.span, word=f"keep {state}"))
+        elif state is not None and held is not None:
+            told[state] = held
+    return {**KEPT, **told}
 
 
 def named_set(statement: Statement, ground: Ground, report: Report) -> NamedSet | None:

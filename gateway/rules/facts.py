@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from gateway.hl7v2 import Message
 from gateway.language.kinds import Type
+from gateway.language.work import Work
 from gateway.query import Query
 from gateway.tabular import Value
 
@@ -81,7 +82,7 @@ class Facts:
     Shape: `organisation` in upper case; `data_type`, `message`, `domain` for ingest; `type` is the message type of an
     ingest, else the FHIR type asked for; `query` for search and count; `resources` are those of a Fhir submission, the
     submission itself among them, each with its place, by type; `row` are the values of a CSV row by column; `glass`
-    says that the caller, who may, gave a reason to break glass.
+    says that the caller, who may, gave a reason to break glass; `work` bounds a decision about what was sent.
     Units: `now` and `received` are aware; `today` is the day in Europe/London.
     """
 
@@ -102,6 +103,7 @@ class Facts:
     resources: Submitted = field(default_factory=dict)
     row: Mapping[str, Value | None] = field(default_factory=dict)
     glass: bool = False
+    work: Work | None = field(default=None, compare=False)
 
 
 Where = Literal["always", "ingest", "Hl7v2", "stored"]
@@ -128,6 +130,7 @@ TABLE: tuple[Fact, ...] = (
     Fact("action", Type("action"), "always", ("action",), "the request"),
     Fact("organisation", Type("organisation"), "ingest", ("organisation",), "header organisation-code"),
     Fact("domain", Type("domain"), "ingest", ("domain",), "header source-domain"),
+    Fact("message", Type("complex"), "Hl7v2", ("message",), "the content as a whole, for `message conforms`"),
     Fact("message.type", Type("category"), "ingest", ("type",), "the content: MSH-9, the resource type, the layout"),
     Fact("message.version", _TEXT, "Hl7v2", ("message", "version"), "the content, MSH-12"),
     Fact("message.control-id", Type("text", optional=True), "Hl7v2", ("message", "control_id"), "the content, MSH-10"),

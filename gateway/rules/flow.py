@@ -16,17 +16,19 @@ from gateway.language.nodes import Literal as LiteralNode
 from gateway.language.presence import present_in
 from gateway.language.types import Bound, Scope
 from gateway.rules.clauses import Report, choose, declared, duration, every, missing, one, said
-from gateway.rules.declared import Applies, Check, Each, Route, RouteTarget, Severity
+from gateway.rules.conforming import exceptions, is_judging, judging
+from gateway.rules.declared import SEVERITIES, Applies, Check, Each, Route, RouteTarget
 from gateway.rules.grants import because
 from gateway.rules.ground import Ground, applies, submitted
-from gateway.rules.nodes import Asked, ForEach, InOrder, On, Said, Statement
+from gateway.rules.nodes import GLASS, Asked, ForEach, InOrder, On, Said, Statement
 from gateway.source import Diagnostic, Span
 
-SEVERITIES: tuple[Severity, ...] = ("error", "warning", "information")
 _ISSUE_TYPES = "http://hl7.org/fhir/ValueSet/issue-type"
+_STRUCTURE = "structure"
 _ENGINES_SHOW_WRONGLY = '"\\|^~&'  # http-interface.md, MSA-3: an engine which doesn't unescape still reads it
 _HOLE = re.compile(r"\{([^{}]*)\}")
 _CONVERTED: dict[str, frozenset[str]] = {
+    GLASS: frozenset({"Fhir"}),  # it is told as an AuditEvent
     "Hl7v2": frozenset({"Fhir", "Hl7v2"}),
     "Fhir": frozenset({"Fhir"}),
     "Csv": frozenset({"Fhir"}),
@@ -52,12 +54,18 @@ def check(statement: Statement, ground: Ground, report: Report) -> Check | None:
         missing(statement, "otherwise", report, "add `otherwise error CODE`")
         return None
     severity = choose(otherwise.words[0], SEVERITIES, "severity", report)
-    codes = sorted(ground.vocabulary.tables.codes[_ISSUE_TYPES])
-    code = choose(otherwise.words[1], codes, "FHIR issue type", report)
+    judges = each is None and is_judging(requirement.test)
+    code = _code(statement, otherwise, ground, report, judges=judges)
+    excepted = exceptions(statement, report, judges=judges)
     text = _text(otherwise.texts[0], scope, report) if otherwise.texts else (_plain(statement.title),)
     reason = because(statement, ground, report)
     if required.test is None or severity is None or code is None:
         return None
+    level = SEVERITIES[SEVERITIES.index(severity)]
+    how = None
+    if judges and ground.vocabulary.conformance is not None:
+        own = code if len(otherwise.words) > 1 else None
+        how = judging(ground.vocabulary.conformance, excepted, level, own, worded=bool(otherwise.texts))
     return Check(
         statement.name.text,
         statement.title,
@@ -65,12 +73,26 @@ def check(statement: Statement, ground: Ground, report: Report) -> Check | None:
         when,
         each,
         required.test,
-        SEVERITIES[SEVERITIES.index(severity)],
+        level,
         code,
         text,
         reason,
         statement.span,
+        how,
     )
+
+
+def _code(statement: Statement, otherwise: Said, ground: Ground, report: Report, *, judges: bool) -> str | None:
+    """The issue type of what a check finds; one that judges by kind may leave it to the kinds."""
+    if len(otherwise.words) > 1:
+        codes = sorted(ground.vocabulary.tables.codes[_ISSUE_TYPES])
+        return choose(otherwise.words[1], codes, "FHIR issue type", report)
+    if judges:
+        return _STRUCTURE
+    hint = f"name it behind the severity: `otherwise {otherwise.words[0].text} business-rule`"
+    word = statement.name.text
+    report.say(messages.MISSING.at(otherwise.span, hint, kind="check", word=word, clause="a FHIR issue type"))
+    return None
 
 
 def _asked(statement: Statement, name: str, scope: Scope, report: Report) -> Test | None:
@@ -147,7 +169,7 @@ def route(statement: Statement, ground: Ground, report: Report) -> Route | None:
     on = applies(one(statement, On, report), ground, report)
     scope = ground.scope(on, "free", ingest=True, resources=submitted(on))
     when = _asked(statement, "when", scope, report)
-    targets = _targets(statement, on, ground, report)
+    led = targets(statement, on, ground, report)
     clause = one(statement, InOrder, report)
     order: Leaf | None = None
     if clause is not None:
@@ -157,12 +179,12 @@ def route(statement: Statement, ground: Ground, report: Report) -> Route | None:
         else:
             order = leaf
     reason = because(statement, ground, report)
-    if not targets:
+    if not led:
         return None
-    return Route(statement.name.text, statement.title, on, when, targets, order, reason, statement.span)
+    return Route(statement.name.text, statement.title, on, when, led, order, reason, statement.span)
 
 
-def _targets(statement: Statement, on: Applies, ground: Ground, report: Report) -> tuple[RouteTarget, ...]:
+def targets(statement: Statement, on: Applies, ground: Ground, report: Report) -> tuple[RouteTarget, ...]:
     """Targets with their `on failure`: one on a target's own line is that target's, else it is for all the others."""
     first = one(statement, Said, report, "to target")
     if first is None:
@@ -200,16 +222,18 @@ def _failures(
 
 
 def _target(word: Word, on: Applies, ground: Ground, failure: RouteTarget | None, report: Report) -> RouteTarget | None:
-    targets = ground.registry.targets
-    name = declared(word, targets, "target", report)
+    known = ground.registry.targets
+    name = declared(word, known, "target", report)
     if name is None:
         return None
-    takes = targets[name].takes
+    takes = known[name].takes
     for data_type in on.data_types or tuple(dict.fromkeys(a.data_type for a in ground.accepts)):
         if takes not in _CONVERTED[data_type]:
-            report.say(messages.TAKES.at(word.span, word=name, takes=takes, kind="data type"))
+            kind = "AuditEvent" if data_type == GLASS else "data type"
+            report.say(messages.TAKES.at(word.span, word=name, takes=takes, kind=kind))
     if failure is None:
-        report.say(messages.NO_FAILURE.at(word.span, word=name))
+        hint = "add `on failure queue for 30 days`" if on.data_types == (GLASS,) else None
+        report.say(messages.NO_FAILURE.at(word.span, hint, word=name))
         return None
     return replace(failure, name=name)
 

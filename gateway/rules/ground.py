@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gateway.fhir.elements import Elements
+from gateway.hl7v2.conformance import Conformance
 from gateway.hl7v2.dictionary import Dictionary
 from gateway.language import messages
 from gateway.language.kinds import Kind, Type
@@ -36,6 +37,7 @@ class Vocabulary:
     tables: FhirTables
     layouts: Mapping[str, Layout] = field(default_factory=dict)
     maps: frozenset[str] = frozenset()
+    conformance: Conformance | None = None
 
 
 @dataclass(slots=True)
@@ -103,6 +105,7 @@ class Ground:
             absence=absence,
             exempt=frozenset(exempt),
             repeats=self.repeats,
+            conformance=self.vocabulary.conformance,
         )
 
     def _columns(self, on: Applies) -> dict[str, Mapping[str, Type]]:

@@ -25,6 +25,8 @@ from gateway.rules.declared import Domain, Forbid
 from gateway.rules.facts import ACTIONS, Facts
 from gateway.rules.flow import covers
 from gateway.rules.ground import Vocabulary, submitted
+from gateway.rules.nodes import GLASS
+from gateway.rules.noticing import noticing
 from gateway.rules.program import Applying, Judged, Program, program, settle
 from gateway.rules.release import Querying, rows_of
 from gateway.rules.stored import Each, split
@@ -259,6 +261,13 @@ def _compile(
             for name in accept.types
         },
         subjects=about,
+        noticing=tuple(noticing(r) for domain in domains for r in domain.routes if r.on.data_types == (GLASS,)),
+        cited={
+            rule.id: rule.because.agreement
+            for domain in domains
+            for rule in rules_of(domain)
+            if rule.because is not None and rule.because.agreement is not None
+        },
     )
 
 

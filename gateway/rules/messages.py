@@ -51,4 +51,15 @@ NO_PATIENT = _message(
 GLASS_INGEST = _message(
     "R147", "nobody breaks glass to send something", "leave `breaks glass` out of rules `to ingest`"
 )
+GLASS_REJECT = _message(
+    "R150",
+    "who broke the glass is not kept waiting for a target, so nothing can be rejected",
+    "write how long it is tried: `on failure queue for 30 days`",
+)
+GLASS_SAID = _message(
+    "R152",
+    "a route `on break-glass` is of requests that break glass alone, so this says nothing of them",
+    "leave `caller breaks glass` out",
+)
+GLASS_ORDER = _message("R151", "uses of broken glass are told as they come", "leave `in order of` out")
 BAD_COUNT = _message("R148", "`{word}` is no number for a limit", "write a whole number, from 1 to 9999999")

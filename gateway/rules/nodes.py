@@ -35,9 +35,13 @@ class To:
     operations: tuple[Word, ...] = ()
 
 
+GLASS = "break-glass"
+"""What a route says that it is `on` where it leads uses of broken glass somewhere."""
+
+
 @dataclass(frozen=True, slots=True)
 class On:
-    """`on Hl7v2 ADT^A01`, `on result Encounter`, `on Csv, Fhir`."""
+    """`on Hl7v2 ADT^A01`, `on result Encounter`, `on Csv, Fhir`; of routes, `on break-glass Patient` too."""
 
     data_types: tuple[Word, ...]
     types: tuple[Word, ...]

@@ -19,6 +19,7 @@ from lark import Lark, Token, Tree
 from gateway.language import limits, messages, parse
 from gateway.language.nodes import Test, Text, Word
 from gateway.rules.nodes import (
+    GLASS,
     Asked,
     Asking,
     Because,
@@ -227,9 +228,15 @@ def _to(tree: Tree[Token], source: Source) -> Clause:
 
 def _on(tree: Tree[Token], source: Source) -> Clause | Diagnostic:
     words = _words(tree, source)
+    if tree.data == "on_glass":
+        # the word itself is the grammar's, which keeps no token of it
+        place = parse.place(tree, source)
+        return On((Word(GLASS, place),), words, place)
     if slip(words[0].text, _FAILURE):
         # `on failure` of a route, which then reads as one more `on`
         return messages.UNEXPECTED.at(words[0].span, f"did you mean `{_FAILURE}`?", word=words[0].text)
+    if slip(words[0].text, GLASS):
+        return messages.UNEXPECTED.at(words[0].span, f"did you mean `{GLASS}`?", word=words[0].text)
     split = len(words) if tree.data == "on_several" else 1
     return On(words[:split], words[split:], parse.place(tree, source))
 
@@ -292,6 +299,7 @@ _CLAUSES: Mapping[str, Callable[[Tree[Token], Source], Clause | Diagnostic]] = {
     "on_type": _on,
     "on_types": _on,
     "on_several": _on,
+    "on_glass": _on,
     "when": _asked,
     "require": _asked,
     "means": _asked,

@@ -207,7 +207,9 @@ class _Writer:
     def check(self, check: Check) -> ast.stmt:
         """Run a check; one of error level that can't be decided refuses."""
         tell = teller(check)
-        if check.each is None:
+        if tell.departures is not None:
+            inner = [_add("findings", self.code.call(tell.departures, context()))]
+        elif check.each is None:
             demand = ast.UnaryOp(ast.Not(), self.test(check.require, "passes"))
             inner = _if([demand], [_add("findings", _one(self.code.call(tell.whole, context())))])
         else:

@@ -5,13 +5,14 @@ A forbid that holds or errs keeps it back; a view that errs does not show it; a 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from gateway.fhir.elements import means
 from gateway.language.functions import ERRORS
-from gateway.rules.around import Want
+from gateway.rules.around import Seeking, Want
 from gateway.rules.compile import Forbidding, Granting, Masking
 from gateway.rules.decision import Release, View
 from gateway.rules.facts import Facts
@@ -62,6 +63,12 @@ class ViewRows:
         if (self.each is not None and self.each.patient) or (shown is not None and shown.each.patient):
             yield from row.wants_patients()
 
+    def seeks(self, rule: str, facts: Facts, row: Row) -> Iterator[Seeking]:
+        """What it looks for among what refers to the resource, or to its patients."""
+        shown = self.rows.get(str(row.resource.get("resourceType")))
+        if shown is not None:
+            yield from shown.seeks(rule, facts, row)
+
 
 def rows_of(granting: Granting) -> ViewRows | None:
     """Which resources a permit shows; None for all."""
@@ -94,13 +101,14 @@ def released(rules: Querying, views: Iterable[View], facts: Facts, row: Row) -> 
         return Release(released=False, by=(*forbidding, *erred), erred=tuple(erred))
     name = str(row.resource.get("resourceType"))
     showing = [view for view in views if name in view.types and _shows(view, facts, row, erred)]
-    hide = _hidden([_own(view.hide, name) for view in showing])
+    hide = _hidden(tuple([_own(view.hide, name) for view in showing]))
     masking = [mask for mask in rules.masks if _masks(mask, facts, row, erred)]
     masked = tuple(mask.mask.id for mask in masking)
     if not showing or _searched(masking, facts, name):
         # to be found by what is hidden would show it
         return Release(released=False, by=masked if showing else (), erred=tuple(erred), masked=masked)
-    hide |= frozenset().union(*(_own(mask.hide, name) for mask in masking))
+    if masking:
+        hide |= frozenset().union(*(_own(mask.hide, name) for mask in masking))
     by = (*(view.permit for view in showing), *masked)
     return Release(released=True, hide=hide, by=by, erred=tuple(erred), masked=masked)
 
@@ -151,7 +159,7 @@ def alike(rules: Querying, views: Sequence[View], facts: Facts) -> frozenset[str
         return None
     name = facts.type or ""
     masking = (_own(mask.hide, name) for mask in rules.masks if mask.each is None and _may(mask, facts))
-    return _hidden([_own(view.hide, name) for view in views]).union(*masking)
+    return _hidden(tuple([_own(view.hide, name) for view in views])).union(*masking)
 
 
 def judges(rules: Querying, facts: Facts, names: frozenset[str]) -> bool:
@@ -181,11 +189,25 @@ def wants(rules: Querying, views: Iterable[View], facts: Facts, rows: Sequence[R
                 continue  # what can't be read makes the rule err when it is asked
 
 
-def _own(hide: Iterable[str], name: str) -> frozenset[str]:
+def seeks(views: Iterable[View], facts: Facts, rows: Iterable[Row]) -> Iterator[Seeking]:
+    """What the rules look for among what refers to resources of one type, or to their patients."""
+    asked = [(view.permit, view.rows) for view in views if view.rows is not None]
+    for row in rows:
+        for rule, one in asked:
+            try:
+                yield from one.seeks(rule, facts, row)
+            except ERRORS:
+                continue  # what can't be read makes the rule err when it is asked
+
+
+# every resource that is found is asked about with the same few sets
+@functools.lru_cache(maxsize=4096)
+def _own(hide: frozenset[str], name: str) -> frozenset[str]:
     return frozenset(path for path in hide if path.partition(".")[0] == name)
 
 
-def _hidden(hidden: Sequence[frozenset[str]]) -> frozenset[str]:
+@functools.lru_cache(maxsize=4096)
+def _hidden(hidden: tuple[frozenset[str], ...]) -> frozenset[str]:
     """Elements that each view hides, itself or with what holds it."""
     return frozenset(
         path

@@ -12,13 +12,14 @@ from typing import Any
 from gateway.language.compile import Absent, compile_test
 from gateway.language.functions import EvaluationError, elements
 from gateway.language.nodes import Chain, Test
-from gateway.rules.around import PATIENT, Around, Reading, Referring, Resource, Subjects, Want, reading
+from gateway.rules.around import PATIENT, Around, Reading, Referring, Resource, Seeking, Subjects, Want, reading
 from gateway.rules.declared import Link, Rows
 from gateway.rules.facts import Facts
 from gateway.rules.reading import PATIENT as PATIENT_VARIABLE
 from gateway.rules.reading import READER, RESOURCE, reads
 
 Asked = Callable[[Facts], bool]
+Values = Callable[[Facts], tuple[str, ...]]
 _OWN = frozenset({RESOURCE, PATIENT_VARIABLE})
 
 
@@ -83,10 +84,15 @@ class Each:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A `rows` condition, compiled. Shape: with `link`, `each` is asked of what the row is linked with."""
+    """A `rows` condition, compiled.
+
+    Shape: with `link`, `each` is asked of what the row is linked with; `narrow` are the search parameters that carry a
+    part of that upstream.
+    """
 
     each: Each
     link: Link | None
+    narrow: tuple[tuple[str, Values], ...] = ()
 
     def of(self, facts: Facts, row: Row) -> bool:
         """Whether it shows a resource. Errors: one of `ERRORS`."""
@@ -97,6 +103,17 @@ class Shown:
     def wants(self, row: Row) -> Iterator[Want]:
         """What it reads beside the row and its patients."""
         return iter(()) if self.link is None else _links(self.link, row)
+
+    def seeks(self, rule: str, facts: Facts, row: Row) -> Iterator[Seeking]:
+        """What it looks for among what refers to a row, or to its patients."""
+        if self.link is None or self.link.parameter is None:
+            return
+        own = f"{row.resource.get('resourceType')}/{row.resource.get('id')}" if self.each.patient else ""
+        narrow = tuple((name, values(facts)) for name, values in self.narrow)
+        for want in _links(self.link, row):
+            if isinstance(want, Referring):
+                name = f"{rule} {facts.action} {self.link.path} {own}"
+                yield Seeking(want, name, narrow, lambda one: self.each.of_all(facts, row, one))
 
 
 def _links(link: Link, row: Row) -> Iterator[Want]:
@@ -169,9 +186,9 @@ def each_of(test: Test, name: str, absent: Absent) -> Each:
     return Each(compiled, reads_patient(test))
 
 
-def shown(rows: Rows, name: str) -> Shown:
-    """A `rows` condition as a function."""
-    return Shown(each_of(rows.where, name, "fails"), rows.link)
+def shown(rows: Rows, name: str, narrow: Iterable[tuple[str, Values]] = ()) -> Shown:
+    """A `rows` condition as a function. Shape: `narrow` is for what rows are linked with."""
+    return Shown(each_of(rows.where, name, "fails"), rows.link, tuple(narrow))
 
 
 def split(test: Test | None) -> tuple[Test | None, Test | None]:

@@ -20,7 +20,7 @@ def keywords() -> frozenset[str]:
     """All words that the grammar knows, those among them that begin statements."""
     fixed = {t.pattern.value for t in grammar().terminals if isinstance(t.pattern, PatternStr)}
     # `and to` and `in order of` are one terminal each, of words
-    return frozenset({word for word in fixed if word.isalpha()} | {"order"})
+    return frozenset({word for word in fixed if word.replace("-", "").isalpha()} | {"order"})
 
 
 def textmate() -> dict[str, Any]:

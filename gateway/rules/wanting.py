@@ -99,25 +99,66 @@ def _nobody(facts: Facts) -> Finding:
 
 
 def nearest_lacks(permits: Iterable[Granting], facts: Facts) -> tuple[Finding, ...]:
-    """What the permits that are nearest to granting a request lack: those that lack the fewest things."""
-    lacks = [found for granting in permits if (found := lacking(granting, facts))]
+    """What the permits that are nearest to granting a request lack: those that lack the fewest things.
+
+    Shape: behind them, where the caller can't make up for any of it, what the nearest lacks that it can make up for.
+    """
+    lacks = [(found, _within_reach(granting, facts)) for granting in permits if (found := lacking(granting, facts))]
+    near = _fewest([found for found, _ in lacks])
+    if not any(found in near for found, reachable in lacks if reachable):
+        near += _fewest([found for found, reachable in lacks if reachable])
+    return tuple(finding for found in near for finding in found)
+
+
+def _fewest(lacks: list[tuple[Finding, ...]]) -> list[tuple[Finding, ...]]:
     fewest = min(map(len, lacks), default=0)
-    return tuple(finding for found in lacks if len(found) == fewest for finding in found)
+    return [found for found in lacks if len(found) == fewest]
 
 
 def lacking(granting: Granting, facts: Facts) -> tuple[Finding, ...]:
     """Why a permit doesn't grant a request, one finding for each thing that it lacks.
 
-    Shape: the last one's words end with a request that would work, where it is a search.
+    Shape: the last one's words end with a request that would work, where the caller can make up for all of it.
     """
     found = [*_gate(granting, facts), *_conditions(granting, facts)]
     if facts.action in {"search", "count"}:
         found += _parameters(granting, facts)
-    if found and facts.action != "ingest":
+    if found and facts.action != "ingest" and _within_reach(granting, facts):
         last = found[-1]
         words = f"{last.diagnostics}; this would work: {example(granting, facts)}"
         found[-1] = Finding(last.severity, last.code, words, last.expression, last.rule)
     return tuple(found)
+
+
+def _within_reach(granting: Granting, facts: Facts) -> bool:
+    """Whether a permit would grant this caller another request.
+
+    Shape: with other parameters, for a purpose that it may assert; who it is, and what day, it can't change.
+    """
+    gate = granting.gate
+    if not gate.first <= facts.today <= gate.last or (_purposes(granting) and not _assertable(granting, facts)):
+        return False
+    parts = conjuncts(granting.permit.when)
+    return all(reads_row(part) or _purpose(part) is not None or _true(part, facts) for part in parts)
+
+
+def _purpose(part: Test) -> str | None:
+    """The one purpose that a condition is about, where it is about that alone."""
+    match part:
+        case Equal(left=Fact(name="purpose"), right=Literal() as literal, negated=False):
+            return str(literal.value)
+    return None
+
+
+def _purposes(granting: Granting) -> frozenset[str]:
+    """The purposes of which a permit takes one; empty where it takes any."""
+    named = {purpose for part in conjuncts(granting.permit.when) if (purpose := _purpose(part)) is not None}
+    return frozenset(named & granting.gate.purposes or named or granting.gate.purposes)
+
+
+def _assertable(granting: Granting, facts: Facts) -> frozenset[str]:
+    """Those of them that the caller may assert."""
+    return _purposes(granting) & facts.caller.may_assert
 
 
 def _lack(granting: Granting, words: str, expression: str | None = None) -> Finding:
@@ -191,12 +232,7 @@ def spoken(granting: Granting, resource: str) -> str:
 def example(granting: Granting, facts: Facts) -> str:
     """A request that the permit would grant, as a line."""
     name = facts.type or ""
-    purposes = granting.gate.purposes or {
-        str(part.right.value)
-        for part in conjuncts(granting.permit.when)
-        if isinstance(part, Equal) and isinstance(part.left, Fact) and part.left.name == "purpose"
-        if isinstance(part.right, Literal) and not part.negated
-    }
+    purposes = _assertable(granting, facts)
     for_purpose = f" with purpose-of-use: {min(purposes)}" if purposes else ""
     if facts.action not in {"search", "count"}:
         return f"{_ADDRESSES.get(facts.action, 'GET /{0}/[id]').format(name)}{for_purpose}"

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from gateway.stated import Stated
+
 ROOT = Path(__file__).resolve().parents[2] / "specs"
 """The repository's `specs/`."""
 
 
-class SpecsError(Exception):
+class SpecsError(Stated):
     """A file below `specs/` that can't be read; the text is `file:line: what is wrong: what to do`."""
 
     def __init__(self, origin: Origin, words: str) -> None:

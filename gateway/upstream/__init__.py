@@ -1,6 +1,6 @@
 """FHIR servers and other targets: where submissions go and searches are answered. `connect` makes one."""
 
-from gateway.upstream.answer import Answer, NotAsked, TargetDown
+from gateway.upstream.answer import Answer, NotAsked, TargetDown, Unconnected
 from gateway.upstream.connect import AddressError, connect
 from gateway.upstream.folder import FolderTarget
 from gateway.upstream.hl7v2 import Hl7v2Target
@@ -16,5 +16,6 @@ __all__ = [
     "NotAsked",
     "Standing",
     "TargetDown",
+    "Unconnected",
     "connect",
 ]

@@ -14,20 +14,29 @@ from httpx_aiohttp import AiohttpTransport
 from gateway.config import TargetCredentials, is_loopback
 from gateway.upstream import store
 from gateway.upstream.breaker import Breaker
+from gateway.upstream.by_httpx import TIMEOUT, ByHttpx, Direct
 from gateway.upstream.credentials import Shown, Source, source_of, tls_context
 from gateway.upstream.embedded import Embedded
 from gateway.upstream.embedded_server import EmbeddedServer
-from gateway.upstream.exchange import TIMEOUT, Client, Direct
+from gateway.upstream.exchange import Sender
 from gateway.upstream.folder import FolderTarget
 from gateway.upstream.hl7v2 import Hl7v2Target
 from gateway.upstream.server import FhirServer
 from gateway.upstream.store.own_process import WriterProcess
+from gateway.upstream.straight import Straight
+from gateway.upstream.turns import ByTurns
 
 EMBEDDED = "embedded"
 _FOLDER = "folder:"
 _HL7V2 = "hl7v2+"
 _BASE = "http://embedded"
 CONNECTIONS = 64
+"""So many requests are under way to a target at a time."""
+_LONGEST_WAIT = 5.0
+"""How long a request waits for its turn. Units: seconds."""
+_TIMEOUT = aiohttp.ClientTimeout(
+    total=None, connect=TIMEOUT.pool, sock_connect=TIMEOUT.connect, sock_read=TIMEOUT.read
+)  # fmt: skip
 _KEPT_ALIVE = 15.0  # shorter than what servers usually keep, so that a connection isn't lost as it is used
 
 
@@ -56,7 +65,7 @@ def connect(
     if address == EMBEDDED:
         app = store.app(data / "store.db", trusted=True)
         writer = WriterProcess(data / "store.db") if own_writer else None
-        return EmbeddedServer(name, Direct(Embedded(app, app.aclose)), _BASE, app, writer)
+        return EmbeddedServer(name, ByHttpx(Direct(Embedded(app, app.aclose))), _BASE, app, writer)
     if address.startswith(_FOLDER) and (folder := address.removeprefix(_FOLDER)):
         return FolderTarget(name, data / folder)
     url = urlsplit(address.removeprefix(_HL7V2))
@@ -67,10 +76,10 @@ def connect(
         )
     if credentials is not None and url.scheme == "http" and not is_loopback(url.hostname):
         raise AddressError(f"target {name}: credentials are sent over https alone, or to a loopback address")
-    client, breaker = _remote(name, credentials or TargetCredentials(), data), Breaker(name)
+    sender, breaker = _remote(name, credentials or TargetCredentials(), data), Breaker(name)
     if address.startswith(_HL7V2):
-        return Hl7v2Target(name, client, url.geturl(), breaker)
-    return FhirServer(name, client, url.geturl(), public=public, breaker=breaker)
+        return Hl7v2Target(name, sender, url.geturl(), breaker)
+    return FhirServer(name, sender, url.geturl(), public=public, breaker=breaker)
 
 
 class _Client(httpx.AsyncClient):
@@ -94,7 +103,7 @@ class _Client(httpx.AsyncClient):
             await self._source.aclose()
 
 
-def _remote(name: str, credentials: TargetCredentials, data: Path) -> Client:
+def _remote(name: str, credentials: TargetCredentials, data: Path) -> Sender:
     """What sends to a target elsewhere.
 
     Errors: AddressError for a certificate, key or authority that can't be used.
@@ -106,15 +115,19 @@ def _remote(name: str, credentials: TargetCredentials, data: Path) -> Client:
         words = f"target {name}: its certificate, key or authority can't be used ({why}): each is a PEM file"
         raise AddressError(words) from error
 
-    def transport() -> httpx.AsyncBaseTransport:
-        return AiohttpTransport(client=functools.partial(_session, context))
-
-    source = source_of(credentials, data, lambda: _Client(transport()))
-    return Direct(transport()) if source is None else _Client(transport(), source)
+    session = functools.partial(_session, context)
+    source = source_of(credentials, data, lambda: _Client(AiohttpTransport(client=session)))
+    sender: Sender
+    if source is None:
+        sender = Straight(session, _TIMEOUT)
+    else:
+        sender = ByHttpx(_Client(AiohttpTransport(client=session), source))
+    return ByTurns(sender, CONNECTIONS, _LONGEST_WAIT)
 
 
 def _session(context: ssl.SSLContext | None) -> aiohttp.ClientSession:
-    connector = aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=_KEPT_ALIVE, ssl=context or True)
+    # without a limit of its own: `ByTurns` counts
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEPT_ALIVE, ssl=context or True)
     session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
     # aiohttp would send a DELETE or PUT again of itself where the connection broke; what is sent again is decided above
     session._retry_connection = False  # noqa: SLF001 - it has no public name; a test counts what a server is asked

@@ -3,7 +3,8 @@
 They are configured under the target's name and never told: no message, log line or `repr` has one of them, and no
 address but the configured ones ever gets one.
 
-Source: RFC 6749 section 4.4 (client credentials), 2.3.1 (the client's password), RFC 6750; RFC 8446 for certificates.
+Source: RFC 6749 section 4.4 (client credentials), 2.3.1 (the client's password), RFC 7523 (its signature), RFC 6750;
+RFC 8446 for certificates.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ import aiohttp
 import httpx
 
 from gateway.config import TargetCredentials
+from gateway.stated import Stated
 from gateway.upstream import wire
+from gateway.upstream.assertion import TYPE, BadKeyError, assertion, private_key
 
 TOKEN_TIMEOUT = httpx.Timeout(10.0, connect=3.0)
 _EARLY = 30.0
@@ -37,7 +40,7 @@ _OK, _UNAUTHORIZED = 200, 401
 _FORM = "application/x-www-form-urlencoded"
 
 
-class CredentialsError(Exception):
+class CredentialsError(Stated):
     """Credentials that can't be had now; the words say which and why, without them."""
 
 
@@ -89,6 +92,56 @@ class FileHeader:
         """Nothing is held."""
 
 
+class Proof(Protocol):
+    """How the gateway tells a token endpoint who it is."""
+
+    async def told(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Headers and fields of one request for a token. Errors: CredentialsError."""
+
+
+class Password:
+    """By a password, which stands in a file: `client_secret_basic`."""
+
+    def __init__(self, client_id: str, file: Path) -> None:
+        """Read nothing yet."""
+        self._client_id = client_id
+        self._file = file
+
+    async def told(self) -> tuple[dict[str, str], dict[str, str]]:
+        """The header that carries it. Errors: CredentialsError."""
+        secret = await asyncio.to_thread(_secret, self._file)
+        pair = f"{quote(self._client_id, safe='')}:{quote(secret, safe='')}"
+        return {"authorization": "Basic " + base64.b64encode(pair.encode()).decode()}, {}
+
+
+class Signature:
+    """By an assertion signed with a key, which stands in a file and never leaves the gateway: `private_key_jwt`."""
+
+    def __init__(
+        self, client_id: str, file: Path, key_id: str, audience: str, now: Callable[[], float] = time.time
+    ) -> None:
+        """Read nothing yet. Shape: `now` gives seconds since 1970."""
+        self._client_id = client_id
+        self._file = file
+        self._key_id = key_id
+        self._audience = audience
+        self._now = now
+
+    async def told(self) -> tuple[dict[str, str], dict[str, str]]:
+        """The fields that carry a new assertion; the file is read for each, so that a new key needs no restart.
+
+        Errors: CredentialsError.
+        """
+        try:
+            signed = await asyncio.to_thread(self._signed)
+        except BadKeyError as error:
+            raise CredentialsError(f"the file {self._file.name} of its credentials {error}") from error
+        return {}, {"client_assertion_type": TYPE, "client_assertion": signed}
+
+    def _signed(self) -> str:
+        return assertion(private_key(self._file), self._key_id, self._client_id, self._audience, self._now())
+
+
 class ClientToken:
     """An OAuth 2.0 access token by client credentials, kept until shortly before it expires."""
 
@@ -98,16 +151,14 @@ class ClientToken:
         self,
         client: httpx.AsyncClient,
         address: str,
-        client_id: str,
-        secret: Path,
+        proof: Proof,
         scope: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Ask for nothing yet. Shape: `client` is closed by this object; `clock` gives seconds that only grow."""
         self._client = client
         self._address = address
-        self._client_id = client_id
-        self._secret = secret
+        self._proof = proof
         self._scope = scope
         self._clock = clock
         self._value: str | None = None
@@ -151,14 +202,9 @@ class ClientToken:
 
     async def _asked(self) -> tuple[str, float]:
         """A new value, and for how many seconds it holds. Errors: CredentialsError."""
-        secret = await asyncio.to_thread(_secret, self._secret)
-        pair = f"{quote(self._client_id, safe='')}:{quote(secret, safe='')}"
-        headers = {
-            "accept": "application/json",
-            "content-type": _FORM,
-            "authorization": "Basic " + base64.b64encode(pair.encode()).decode(),
-        }
-        form = {"grant_type": "client_credentials"} | ({"scope": self._scope} if self._scope else {})
+        headers, fields = await self._proof.told()
+        headers |= {"accept": "application/json", "content-type": _FORM}
+        form = {"grant_type": "client_credentials"} | ({"scope": self._scope} if self._scope else {}) | fields
         try:
             answer = await self._client.post(self._address, data=form, headers=headers, timeout=TOKEN_TIMEOUT)
         except (httpx.HTTPError, aiohttp.ClientError, OSError):
@@ -190,9 +236,15 @@ def source_of(given: TargetCredentials, data: Path, client: Callable[[], httpx.A
     """
     if given.header_file is not None:
         return FileHeader(given.header, data / given.header_file)
-    if given.token_url is not None and given.client_secret_file is not None:
-        return ClientToken(client(), given.token_url, given.client_id, data / given.client_secret_file, given.scope)
-    return None
+    if given.token_url is None:
+        return None
+    proof: Proof | None = None
+    if given.client_secret_file is not None:
+        proof = Password(given.client_id, data / given.client_secret_file)
+    elif given.client_key_file is not None:
+        audience = given.audience or given.token_url
+        proof = Signature(given.client_id, data / given.client_key_file, given.client_key_id, audience)
+    return None if proof is None else ClientToken(client(), given.token_url, proof, given.scope)
 
 
 def _secret(file: Path) -> str:

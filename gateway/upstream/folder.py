@@ -33,15 +33,15 @@ class FolderTarget:
         self._waiting: list[_Job] = []
         self._running: asyncio.Task[None] | None = None
 
-    async def deliver(self, raw: bytes, receipt: str) -> Answer:
-        """Write `<receipt>.hl7`: it is there whole or not at all, and on the disk when this returns.
+    async def deliver(self, raw: bytes, receipt: str, suffix: str = "hl7") -> Answer:
+        """Write `<receipt>.<suffix>`: it is there whole or not at all, and on the disk when this returns.
 
         Errors: TargetDown where the folder can't be written; ValueError for a receipt that is no file name.
         """
         if not _RECEIPT.fullmatch(receipt):
             raise ValueError("a receipt is letters, digits, hyphens and underscores")
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((f"{receipt}.hl7", raw, written))
+        self._waiting.append((f"{receipt}.{suffix}", raw, written))
         if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._drain())
         try:
@@ -61,6 +61,11 @@ class FolderTarget:
             else:
                 for _, _, written in jobs:
                     written.set_result(None)
+
+    @property
+    def breaker_state(self) -> str:
+        """It has none."""
+        return "closed"
 
     async def ready(self) -> None:
         """Whether the folder is there, or can be made.

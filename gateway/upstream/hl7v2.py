@@ -13,7 +13,7 @@ import httpx
 from gateway import fhir, hl7v2
 from gateway.upstream.answer import Answer, TargetDown
 from gateway.upstream.breaker import Breaker
-from gateway.upstream.exchange import Client, Exchange
+from gateway.upstream.exchange import Exchange, Sender
 
 _HEADERS = {"content-type": "text/plain", "accept": "text/plain"}
 _TAKEN = frozenset({"AA", "CA"})
@@ -23,11 +23,11 @@ _REFUSED = frozenset({"AE", "AR", "CE", "CR"})
 class Hl7v2Target:
     """One engine that takes HL7 v2 over HTTP."""
 
-    def __init__(self, name: str, client: Client, address: str, breaker: Breaker | None = None) -> None:
-        """Hold the client, which this object closes."""
+    def __init__(self, name: str, sender: Sender, address: str, breaker: Breaker | None = None) -> None:
+        """Hold what sends, which this object closes."""
         self.name = name
-        self._exchange = Exchange(name, client, breaker=breaker)
-        self._address = httpx.URL(address)
+        self._exchange = Exchange(name, sender, breaker=breaker)
+        self._address = str(httpx.URL(address))
 
     async def deliver(self, raw: bytes, receipt: str) -> Answer:  # noqa: ARG002 - targets share the call
         """Send a message once.
@@ -47,6 +47,11 @@ class Hl7v2Target:
         if told.code in _REFUSED:
             return Answer(422, {"content-type": "application/fhir+json"}, _outcome(told))
         raise TargetDown(self.name, "its acknowledgement says neither accepted nor refused")
+
+    @property
+    def breaker_state(self) -> str:
+        """State of its breaker: `closed`, `open` or `half open`."""
+        return self._exchange.breaker_state
 
     async def ready(self) -> None:
         """Nothing can be asked of an engine without sending it a message."""

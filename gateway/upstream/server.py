@@ -19,7 +19,7 @@ from gateway.upstream import wire
 from gateway.upstream.addresses import OwnAddress
 from gateway.upstream.answer import Answer, TargetDown
 from gateway.upstream.breaker import Breaker
-from gateway.upstream.exchange import ATTEMPTS, Client, Exchange
+from gateway.upstream.exchange import ATTEMPTS, Exchange, Sender
 
 MEDIA_TYPE = "application/fhir+json"
 LONGEST_ADDRESS = 4000
@@ -57,23 +57,23 @@ class FhirServer:
     def __init__(
         self,
         name: str,
-        client: Client,
+        sender: Sender,
         base: str,
         *,
         attempts: int = ATTEMPTS,
         public: str = "",
         breaker: Breaker | None = None,
     ) -> None:
-        """Hold the client, which this object closes.
+        """Hold what sends, which this object closes.
 
         Shape: `base` is the server's address without query, `public` what stands for it in what is passed on;
         `breaker` leaves the server alone where it was not there lately.
         """
         self.name = name
-        self._exchange = Exchange(name, client, attempts, breaker)
         self._base = httpx.URL(base.rstrip("/") + "/")
         self._below = str(self._base)
-        self._at_base = httpx.URL(base)
+        self._exchange = Exchange(name, sender, attempts, breaker, (self._at("metadata"), _READ))
+        self._at_base = str(httpx.URL(base))
         self._address = OwnAddress(base)
         self._public = public
 
@@ -95,14 +95,16 @@ class FhirServer:
             return _ABSENT
         return await self._get(f"{type_}/{id_}/_history/{version}")
 
-    async def history(self, type_: str, id_: str) -> Answer:
+    async def history(self, type_: str, id_: str, *, count: int | None = None) -> Answer:
         """Versions of a resource, newest first, or the first page of them; 404 and 410 are answers.
 
+        Shape: `count` is how many a page should hold.
         Errors: TargetDown.
         """
         if not _TYPE.fullmatch(type_) or not is_id(id_):
             return _ABSENT
-        return await self._get(f"{type_}/{id_}/_history")
+        path = f"{type_}/{id_}/_history" + ("" if count is None else f"?_count={count}")
+        return await self._get(path, heavy=True)
 
     async def search(self, type_: str, pairs: Sequence[tuple[str, str]], *, post: bool = False) -> Answer:
         """A page of search results. Shape: `pairs` are names and values before URL encoding.
@@ -114,8 +116,8 @@ class FhirServer:
         text = urlencode(pairs)
         if post or len(text) > LONGEST_ADDRESS:
             url = self._at(f"{type_}/_search")
-            return self._json(await self._exchange.ask("POST", url, _FORM, text.encode(), again=True))
-        return await self._get(f"{type_}?{text}" if text else type_)
+            return self._json(await self._exchange.ask("POST", url, _FORM, text.encode(), again=True, heavy=True))
+        return await self._get(f"{type_}?{text}" if text else type_, heavy=True)
 
     async def page(self, address: str) -> Answer:
         """The page at an address that an earlier answer named; it must be one of this server.
@@ -124,14 +126,14 @@ class FhirServer:
         """
         if (own := self._own(address)) is None:
             raise TargetDown(self.name, "its next page is at another address than itself: configure its own address")
-        return self._json(await self._exchange.ask("GET", own, _READ, again=True))
+        return self._json(await self._exchange.ask("GET", own, _READ, again=True, heavy=True))
 
     async def transact(self, bundle: bytes) -> Answer:
         """The answer to a transaction, which is sent once only.
 
         Errors: TargetDown: it may have been carried out or not.
         """
-        return self._json(await self._exchange.ask("POST", self._at_base, _BODY, bundle, again=False))
+        return self._json(await self._exchange.ask("POST", self._at_base, _BODY, bundle, again=False, heavy=True))
 
     async def write(self, resources: Sequence[tuple[dict[str, Any], str | None]]) -> Answer:
         """Write resources under their own ids, all or none.
@@ -182,6 +184,11 @@ class FhirServer:
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise TargetDown(self.name, "its answer to a batch of reads is not one") from error
 
+    @property
+    def breaker_state(self) -> str:
+        """State of its breaker: `closed`, `open` or `half open`."""
+        return self._exchange.breaker_state
+
     def relative(self, address: str) -> str:
         """An address of this server without its own part; any other as it is."""
         return self._address.relative(address)
@@ -218,19 +225,19 @@ class FhirServer:
         """Close its connections; an embedded store too."""
         await self._exchange.aclose()
 
-    async def _get(self, path: str) -> Answer:
-        return self._json(await self._exchange.ask("GET", self._at(path), _READ, again=True))
+    async def _get(self, path: str, *, heavy: bool = False) -> Answer:
+        return self._json(await self._exchange.ask("GET", self._at(path), _READ, again=True, heavy=heavy))
 
-    def _at(self, path: str) -> httpx.URL:
+    def _at(self, path: str) -> str:
         """An address below the server's own; never joined as URLs are, where a path might name another host."""
-        return httpx.URL(self._below + path)
+        return self._below + path
 
     def _json(self, answer: Answer) -> Answer:
         if answer.status < _CLIENT_ERROR and "json" not in answer.headers.get("content-type", ""):
             raise TargetDown(self.name, "its answer is not JSON")
         return answer
 
-    def _own(self, address: str) -> httpx.URL | None:
+    def _own(self, address: str) -> str | None:
         """An address rebuilt below this server's own, if it is there."""
         try:
             url = self._base.join(address)
@@ -240,7 +247,7 @@ class FhirServer:
         same = (url.scheme, url.host, url.port) == (base.scheme, base.host, base.port)
         if not same or url.userinfo or not (url.path + "/").startswith(base.path):
             return None
-        return self._at_base.copy_with(raw_path=url.raw_path)
+        return str(base.copy_with(raw_path=url.raw_path))
 
 
 def _status(entry: dict[str, Any]) -> int:

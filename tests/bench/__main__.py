@@ -18,7 +18,7 @@ from pathlib import Path
 
 import uvloop
 
-from gateway import assemble, hl7v2
+from gateway import hl7v2, loading
 from gateway.rules import Facts, RuleSet
 from tests.bench import beside_hapi, conversion, csv_file, facade, growth
 from tests.bench import decisions as beside
@@ -125,7 +125,7 @@ def decision(turns: Sequence[Facts], rules: RuleSet) -> float:
 
 def decisions() -> tuple[float, list[str]]:
     """Microseconds of a decision about the message that the ingest is measured by, and lines about every other type."""
-    loaded = assemble.decisions(ROOT / "rules", ROOT / "specs")
+    loaded = loading.decisions(ROOT / "rules", ROOT / "specs")
     turns = conversion.submissions(loaded)
     like = next(facts for facts in turns if (facts.domain, facts.type) == (DOMAIN, "ADT^A01"))
     sent = [hl7v2.read(body) for _, _, _, body in admissions(200)]

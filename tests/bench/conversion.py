@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from gateway import assemble, fhir, hl7v2, samples
+from gateway import fhir, hl7v2, loading, samples
 from gateway.rules import Facts
 from gateway.sampling import Sampler
 from tests.traffic import ROOT
@@ -34,10 +34,10 @@ class Figure:
 
 def measured(seconds: float = SECONDS, rounds: int = ROUNDS, kinds: Sequence[str] = ()) -> list[Figure]:
     """Every type that a domain accepts, or those of `kinds`: the median of the rounds."""
-    return [_one(sampler, seconds, rounds) for sampler in samplers(assemble.decisions(RULES, SPECS), kinds)]
+    return [_one(sampler, seconds, rounds) for sampler in samplers(loading.decisions(RULES, SPECS), kinds)]
 
 
-def samplers(loaded: assemble.Decisions, kinds: Sequence[str] = ()) -> Iterator[Sampler]:
+def samplers(loaded: loading.Decisions, kinds: Sequence[str] = ()) -> Iterator[Sampler]:
     """What makes samples of each accepted type."""
     for domain in loaded.rules.domains.values():
         for accept in domain.accepts:
@@ -65,7 +65,7 @@ def _round(sampler: Sampler, bodies: Sequence[bytes], seconds: float) -> float:
     return count / spent
 
 
-def submissions(loaded: assemble.Decisions) -> list[Facts]:
+def submissions(loaded: loading.Decisions) -> list[Facts]:
     """Facts of messages of every type and domain, each read already, for decisions to be measured by."""
     now = datetime.now(UTC)
     found = []

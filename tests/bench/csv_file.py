@@ -17,8 +17,8 @@ from pathlib import Path
 
 import httpx
 
-from gateway.assemble import CLIENTS
 from gateway.client import GatewayClient, load_credential
+from gateway.config import CLIENTS
 from tests.traffic import DOMAIN, ENGINE, ORGANISATION, Server, nhs_numbers, start_gateway
 
 LENGTHS = (1_000, 10_000, 100_000)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from gateway import assemble, fhir, hl7v2, offline, specs
+from gateway import fhir, hl7v2, loading, offline, specs
 from gateway.hl7v2 import dictionary
 from tests.running import Running, acknowledged, issues, running
 
@@ -84,7 +84,7 @@ def files(shared: Path, folder: str) -> list[Path]:
     return sorted((shared / "corpus" / folder).glob(pattern))
 
 
-def rules(folder: Path, shared: Path, converted: Iterable[str]) -> assemble.Decisions:
+def rules(folder: Path, shared: Path, converted: Iterable[str]) -> loading.Decisions:
     """The test's own rule set, written into a folder and loaded."""
     found = (fhir.load(path.read_bytes()) for name in RESOURCES for path in files(shared, name))
     resources = ", ".join(sorted({str(resource["resourceType"]) for resource in found}))
@@ -93,7 +93,7 @@ def rules(folder: Path, shared: Path, converted: Iterable[str]) -> assemble.Deci
     text = RULES.format(types=types, resources=resources, low=versions[0], high=versions[-1])
     (folder / "corpus.rules").write_text(text, "utf-8")
     (folder / "registry.rules").write_text(REGISTRY.format(types=types), "utf-8")
-    return assemble.decisions(folder, specs.ROOT)
+    return loading.decisions(folder, specs.ROOT)
 
 
 def answered(gateway: Running, shared: Path, folders: Sequence[str] = (*MESSAGES, *RESOURCES)) -> Iterator[Answered]:
@@ -134,7 +134,7 @@ def _first(found: Sequence[dict[str, object]]) -> str:
     return f"{wrong['code']}: {words}"[:SHOWN]
 
 
-def agreement(shared: Path, loaded: assemble.Decisions, folder: str) -> str:
+def agreement(shared: Path, loaded: loading.Decisions, folder: str) -> str:
     """What the shared tool makes of our conversion of one folder's messages beside another converter's."""
     with tempfile.TemporaryDirectory() as made:
         for path in files(shared, folder):
@@ -196,7 +196,7 @@ def report(found: Sequence[Answered], agreed: Mapping[str, str], mapped: Collect
 def main() -> None:
     """Send the corpus, print what came of it, write the results."""
     shared = Path(os.environ.get("GATEWAY_SHARED", ROOT.parent / "shared"))
-    shipped = assemble.decisions(ROOT / "rules", specs.ROOT)
+    shipped = loading.decisions(ROOT / "rules", specs.ROOT)
     with tempfile.TemporaryDirectory() as scratch:
         loaded = rules(Path(scratch) / "rules", shared, shipped.maps.messages)
         with running(Path(scratch) / "data", loaded, rules=Path(scratch) / "rules", targets={}) as gateway:

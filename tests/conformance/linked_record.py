@@ -9,8 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gateway import assemble
-from tests import loading
+from gateway import loading
+from tests import rule_sets
 from tests.conformance.test_facade_writes import ask
 from tests.running import Running
 
@@ -179,11 +179,11 @@ BESIDE = frozenset({"x2", "y2"})
 """Of what is hidden, what may be seen all the same by who asks for it."""
 
 
-def rules(folder: Path, repository: Path, more: str = "") -> assemble.Decisions:
+def rules(folder: Path, repository: Path, more: str = "") -> loading.Decisions:
     folder.mkdir()
     (folder / "registry.rules").write_text(REGISTRY, "utf-8")
     (folder / "shared.rules").write_text(RULES + more, "utf-8")
-    return loading.decisions(folder, repository / "specs")
+    return rule_sets.decisions(folder, repository / "specs")
 
 
 def fill(one: Running, *resources: Json) -> Running:

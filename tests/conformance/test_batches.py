@@ -15,7 +15,7 @@ from typing import IO, Any, Literal, cast
 import pytest
 from httpx import Response
 
-from gateway import assemble
+from gateway import assemble, loading
 from gateway.config import Settings
 from gateway.hl7v2 import batch, read, read_acknowledgement, read_acknowledgements
 from gateway.interactions.acknowledge import Sender
@@ -35,7 +35,7 @@ REFUSED = message(control_id="3", nhs_number="9990000019")
 
 
 @pytest.fixture
-def fresh(tmp_path: Path, decisions: assemble.Decisions) -> Iterator[Running]:
+def fresh(tmp_path: Path, decisions: loading.Decisions) -> Iterator[Running]:
     with running(tmp_path / "data", decisions) as one:
         yield one
 
@@ -90,7 +90,7 @@ Profile = Literal["http-status", "hl7-over-http"]
 
 
 @pytest.mark.parametrize("profile", ["http-status", "hl7-over-http"])
-def test_the_status_is_200_in_either_profile(tmp_path: Path, decisions: assemble.Decisions, profile: Profile) -> None:
+def test_the_status_is_200_in_either_profile(tmp_path: Path, decisions: loading.Decisions, profile: Profile) -> None:
     domains = {name: replace(domain, acknowledge=profile) for name, domain in decisions.rules.domains.items()}
     with running(tmp_path / "data", replace(decisions, rules=replace(decisions.rules, domains=domains))) as one:
         assert told(one.send(BHS + REFUSED + b"BTS|1\r")) == [("AE", "3")]
@@ -248,7 +248,7 @@ def test_two_messages_without_a_header_are_no_batch(gateway: Running) -> None:
 
 
 def test_a_batch_has_a_limit_of_its_own_and_each_message_the_usual_one(
-    tmp_path: Path, decisions: assemble.Decisions
+    tmp_path: Path, decisions: loading.Decisions
 ) -> None:
     large = message(control_id="L", extra="NTE|1||" + "x" * 2000)
     with running(tmp_path, decisions, body_limit=1500, batch_limit=8000) as small:
@@ -260,7 +260,7 @@ def test_a_batch_has_a_limit_of_its_own_and_each_message_the_usual_one(
         assert small.send(gzip.compress(BHS + FIRST * 30), content_encoding="gzip").status_code == 413
 
 
-def test_what_the_time_does_not_reach_is_not_taken(tmp_path: Path, decisions: assemble.Decisions) -> None:
+def test_what_the_time_does_not_reach_is_not_taken(tmp_path: Path, decisions: loading.Decisions) -> None:
     sent = BHS + FIRST + SECOND + b"BTS|2\r"
     with running(tmp_path, decisions, batch_within=1e-9) as hurried:
         reply = hurried.send(sent)
@@ -272,7 +272,7 @@ def test_what_the_time_does_not_reach_is_not_taken(tmp_path: Path, decisions: as
 
 
 def test_a_batch_that_was_cut_off_is_taken_up_and_sent_again_nothing_is_doubled(
-    tmp_path: Path, decisions: assemble.Decisions
+    tmp_path: Path, decisions: loading.Decisions
 ) -> None:
     """What was answered gets its first answer, what was in hand is settled, what was not reached is taken now."""
     third = message(control_id="4", visit="V-4")
@@ -292,7 +292,7 @@ class _Killed(BaseException):
     """The end of a process, as far as one request sees it."""
 
 
-async def _cut_off(data: Path, decisions: assemble.Decisions, sent: bytes) -> bytes:
+async def _cut_off(data: Path, decisions: loading.Decisions, sent: bytes) -> bytes:
     """Run a batch until its second message is claimed and no further; what was answered by then."""
 
     async def killed(gateway: Gateway, case: Case, seen: dict[str, Any]) -> Answer:
@@ -346,7 +346,7 @@ class _Endless(io.RawIOBase):
         return made
 
 
-def test_memory_does_not_grow_with_the_batch(tmp_path: Path, decisions: assemble.Decisions) -> None:
+def test_memory_does_not_grow_with_the_batch(tmp_path: Path, decisions: loading.Decisions) -> None:
     async def peak(size: int) -> tuple[int, int]:
         hurried = _settings(tmp_path).model_copy(update={"batch_within": 1e-9})
         async with assemble.opened(hurried, decisions, clock=lambda: NOW) as gateway:

@@ -23,7 +23,7 @@ ACCEPTED = SAMPLES / "accepted-a01-admission.hl7"
 REFUSED = SAMPLES / "refused-a01-bad-nhs-number.hl7"
 BUNDLE = SAMPLES / "accepted-bundle-transaction-visit.json"
 ENDED = (0, -signal.SIGTERM)  # uvicorn ends by the signal again, once it has drained
-pytestmark = pytest.mark.xdist_group("process")
+pytestmark = pytest.mark.xdist_group("commands")
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 COMMANDS = [
-    "serve", "demo", "principals enrol", "principals list", "principals revoke", "specs build", "token", "send",
-    "convert", "sample", "rules check", "openapi", "store serve",
+    "serve", "demo", "principals enrol", "principals list", "principals revoke", "keys rotate", "keys list",
+    "dev-certs", "specs build", "token", "send",
+    "convert", "validate", "sample", "rules check", "openapi", "store serve",
+    "audit verify", "audit export", "audit who-saw", "audit new-key",
 ]  # fmt: skip
 
 

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from httpx import Response
 
-from gateway import assemble
+from gateway import loading
+from gateway.config import CREDENTIALS
 from gateway.identity import Credentials
 from tests.running import Running, enrol, issues, running
 from tests.traffic import nhs_numbers
@@ -49,7 +50,7 @@ def send(gateway: Running, body: bytes, *, query: str = "", **changed: str | Non
 
 
 def load(gateway: Running, body: bytes, *, query: str = "", **changed: str | None) -> Response:
-    credentials = Credentials(gateway.data / assemble.CREDENTIALS)
+    credentials = Credentials(gateway.data / CREDENTIALS)
     if LOADER not in gateway.tokens:
         if credentials.find(LOADER) is None:
             enrol(credentials, LOADER, "a-loaders-secret-for-tests")
@@ -136,7 +137,7 @@ class TestTaken:
         assert send(gateway, sent).status_code == 200
         assert found(gateway, NUMBERS[0]) == 1
 
-    def test_gzip_is_inflated_under_a_cap(self, tmp_path: Path, decisions: assemble.Decisions) -> None:
+    def test_gzip_is_inflated_under_a_cap(self, tmp_path: Path, decisions: loading.Decisions) -> None:
         with running(tmp_path / "data", decisions, file_limit=20_000) as gateway:
             packed = gzip.compress(file(*attendances(*NUMBERS[:2])))
             assert send(gateway, packed, Content_Encoding="gzip").status_code == 200
@@ -290,7 +291,7 @@ class TestLong:
         assert send(gateway, file(*attendances(NUMBERS[0]))).status_code == 200
 
     @pytest.fixture
-    def short(self, tmp_path: Path, decisions: assemble.Decisions) -> Iterator[Running]:
+    def short(self, tmp_path: Path, decisions: loading.Decisions) -> Iterator[Running]:
         with running(tmp_path / "data", decisions, rows_at_once=20) as one:
             yield one
 
@@ -329,7 +330,7 @@ class TestLong:
         assert [entry["resource"]["status"] for entry in encounters] == ["finished"]
 
     def test_what_a_stopped_gateway_left_is_taken_up_and_stored_once(
-        self, tmp_path: Path, decisions: assemble.Decisions
+        self, tmp_path: Path, decisions: loading.Decisions
     ) -> None:
         with running(tmp_path / "data", decisions, rows_at_once=20) as one:
             reply = send(one, file(*attendances(*NUMBERS)))
@@ -342,7 +343,7 @@ class TestLong:
             assert send(again, file(*attendances(*NUMBERS))).content == reply.content
 
     def test_a_file_that_is_gone_keeps_no_gateway_from_starting(
-        self, tmp_path: Path, decisions: assemble.Decisions
+        self, tmp_path: Path, decisions: loading.Decisions
     ) -> None:
         with running(tmp_path / "data", decisions, targets={"record": "http://127.0.0.1:9"}) as one:
             reply = load(one, ods(("J81999", "A", "A")))
@@ -361,7 +362,7 @@ class TestLong:
 
 
 class TestTargets:
-    def test_what_a_route_says_of_a_target_that_is_down(self, tmp_path: Path, decisions: assemble.Decisions) -> None:
+    def test_what_a_route_says_of_a_target_that_is_down(self, tmp_path: Path, decisions: loading.Decisions) -> None:
         with running(tmp_path / "data", decisions, targets={"record": "http://127.0.0.1:9"}) as gateway:
             rejected = send(gateway, file(*attendances(NUMBERS[0])))
             assert rejected.status_code == 503

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 
-from gateway import assemble, rules, specs
+from gateway import loading, rules, specs
 from gateway.documents import Published, capability_statement
 from gateway.documents.capability import statement
 from gateway.documents.offer import Offer
@@ -23,7 +23,7 @@ DATE = "2026-05-12T10:15:00+01:00"
 
 @pytest.fixture(scope="module")
 def shipped_rules(repository: Path) -> RuleSet:
-    loaded = rules.load(repository / "rules", assemble.vocabulary(specs.ROOT))
+    loaded = rules.load(repository / "rules", loading.vocabulary(specs.ROOT))
     assert loaded.rules is not None, loaded.diagnostics
     return loaded.rules
 

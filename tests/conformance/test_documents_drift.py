@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 from httpx import Response
 
-from gateway import assemble, specs
+from gateway import specs
+from gateway.config import CREDENTIALS
 from gateway.identity import Credentials
 from gateway.query.offer import WHOLE
-from tests import loading
+from tests import rule_sets
 from tests.running import Running, enrol, message, running
 
 Json = dict[str, Any]
@@ -96,9 +97,9 @@ class Told:
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[Running]:
-    loaded = loading.decisions(repository / "rules", repository / "specs")
+    loaded = rule_sets.decisions(repository / "rules", repository / "specs")
     with running(tmp_path_factory.mktemp("drift"), loaded) as one:
-        credentials = Credentials(one.data / assemble.CREDENTIALS)
+        credentials = Credentials(one.data / CREDENTIALS)
         for principal in PRINCIPALS:
             if credentials.find(principal) is None:
                 enrol(credentials, principal, "a-secret-of-this-test-alone")

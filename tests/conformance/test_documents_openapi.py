@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from gateway import assemble, fhir, hl7v2, query, rules, specs
+from gateway import fhir, hl7v2, loading, query, rules, specs
 from gateway.documents import Published, openapi, openapi_text, read_samples
 from gateway.rules import RuleSet
 from gateway.source import Source, render
@@ -22,7 +22,7 @@ PUBLISHED = Published("https://exchange.example.org", "9.9.9", client_secrets=Tr
 TABLES = specs.fhir()
 
 
-VOCABULARY = assemble.vocabulary(specs.ROOT)
+VOCABULARY = loading.vocabulary(specs.ROOT)
 
 
 def loaded(*files: tuple[str, str]) -> RuleSet:
@@ -257,10 +257,12 @@ def test_security_is_client_credentials_or_a_token_and_open_only_where_it_may_be
     assert shipped_document["security"] == [{"oauth2": []}, {"bearer": []}]
     operations = [(path, o) for path, item in shipped_document["paths"].items() for o in item.values()]
     assert {path for path, o in operations if o.get("security") == []} == {
-        "/.well-known/jwks.json", "/metadata", "/openapi.json", "/swagger/v1/swagger.json", "/swagger/index.html",
+        "/.well-known/jwks.json", "/.well-known/oauth-authorization-server", "/.well-known/smart-configuration",
+        "/metadata", "/openapi.json", "/swagger/v1/swagger.json", "/swagger/index.html",
         "/_health/live", "/_health/ready", "/rules",
     } - PER_CALLER  # fmt: skip
-    assert {path for path, o in operations if {} in o.get("security", []) and path != "/$ingest/auth"} == PER_CALLER
+    either = {path for path, o in operations if {} in o.get("security", [])}
+    assert {path for path in either if not path.startswith("/$ingest/auth")} == PER_CALLER
     assert shipped_document["paths"]["/$ingest/auth"]["post"]["security"] == [{"client": []}, {}]
 
 
@@ -442,3 +444,11 @@ def test_what_is_answered_before_the_message_is_read_names_no_control_id(shipped
         told = hl7v2.read_acknowledgement(examples[f"emergency-care.{name}.ack"]["value"].encode())
         assert told is not None
         assert (told.control_id or "") == control_id
+
+
+def test_what_an_entry_of_a_bundle_may_ask_is_named(shipped_rules: RuleSet) -> None:
+    document = openapi(shipped_rules, PUBLISHED, TABLES)
+    entry = document["components"]["schemas"]["RequestBundle"]["properties"]["entry"]["items"]
+    words = entry["properties"]["request"]["properties"]["url"]["description"]
+    for address in ("Type?search", "POST Type/_search?search", "Type/id/_history", "Type/id/_history/version"):
+        assert f"`{address}`" in words

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway import assemble
-from tests import loading
+from gateway import loading
+from tests import rule_sets
 from tests.running import NHS_NUMBER, Running, issues, message, running
 from tests.traffic import admissions
 
@@ -128,7 +128,7 @@ def test_rows_of_another_organisation_are_not_shown(tmp_path: Path, repository: 
         'principal demo-partner "Demonstration partner"\n  connects as qvv',
         'principal demo-partner "Demonstration partner"\n  connects as zz1',
     ))  # fmt: skip
-    with running(tmp_path / "data", loading.decisions(rules, repository / "specs")) as one:
+    with running(tmp_path / "data", rule_sets.decisions(rules, repository / "specs")) as one:
         assert one.send(message()).status_code == 200
         assert one.search(f"/Patient?_id={NHS_NUMBER}").json()["total"] == 1
         hidden = one.search(f"/Encounter?patient={NHS_NUMBER}")
@@ -193,7 +193,7 @@ def test_xml_is_not_offered(filled: Running) -> None:
     assert filled.search(f"/Patient?_id={NHS_NUMBER}&_format=xml").status_code in {400, 406}
 
 
-def test_an_agreement_that_has_ended_grants_nothing(tmp_path: Path, decisions: assemble.Decisions) -> None:
+def test_an_agreement_that_has_ended_grants_nothing(tmp_path: Path, decisions: loading.Decisions) -> None:
     late = datetime(2027, 4, 1, 12, tzinfo=UTC)
     with running(tmp_path, decisions, clock=lambda: late) as one:
         refused = one.search(f"/Patient?_id={NHS_NUMBER}")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from httpx import Response
 
-from gateway import assemble
+from gateway import loading
 from gateway.interactions import access, read
 from gateway.interactions.call import Call
 from gateway.journal import JournalUnavailable
@@ -50,6 +50,10 @@ BATCH: list[tuple[str, Json, str, str]] = [
     ("conditional update", entry("PUT", "Flag?identifier=F-9", flag()), "201", ""),
     ("conditional create", entry("POST", "Flag", flag(), ifNoneExist="identifier=F-9"), "201", ""),
     ("search", entry("GET", f"Flag?patient={NHS_NUMBER}"), "200", ""),
+    ("search by POST", entry("POST", f"Flag/_search?patient={NHS_NUMBER}"), "200", ""),
+    ("a search by POST that is not permitted", entry("POST", "Flag/_search?date=2026"), "403", "CF-P1"),
+    ("a search by POST with a form", entry("POST", "Flag/_search", {"resourceType": "Binary"}), "400", "in the url"),
+    ("a search by PUT", entry("PUT", f"Flag/_search?patient={NHS_NUMBER}"), "400", "method POST"),
     ("read", entry("GET", "Flag/none"), "404", "no such Flag"),
     ("history", entry("GET", "Flag/none/_history"), "404", "no such Flag"),
     ("version", entry("GET", "Flag/none/_history/1"), "404", "no such Flag"),
@@ -76,6 +80,21 @@ def test_each_entry_of_a_batch_is_answered_as_alone(gateway: Running, sent: Json
     assert statuses(answer) == [status, "200"], answer.text
     assert answer.json()["type"] == "batch-response"
     assert word in answer.text
+
+
+def test_a_search_by_post_in_a_batch_finds_what_get_finds_and_its_values_stand_in_no_address(gateway: Running) -> None:
+    assert gateway.send(message()).status_code == 200  # HAPI finds nothing by a patient that it doesn't hold
+    assert ask(gateway, "POST", "/Flag", flag()).status_code == 201
+    got, posted = send(
+        gateway, "batch",
+        entry("GET", f"Flag?patient={NHS_NUMBER}&_count=1"),
+        entry("POST", f"Flag/_search?patient={NHS_NUMBER}&_count=1"),
+    ).json()["entry"]  # fmt: skip
+    assert got["resource"]["entry"] == posted["resource"]["entry"]
+    links = {link["relation"]: link["url"] for link in posted["resource"]["link"]}
+    assert links["self"] == "http://localhost:8000/Flag"
+    refused = send(gateway, "transaction", entry("POST", f"Flag/_search?patient={NHS_NUMBER}"))
+    assert (refused.status_code, "batch" in refused.text) == (400, True), refused.text
 
 
 def test_an_empty_bundle_gets_an_empty_answer(gateway: Running) -> None:
@@ -161,7 +180,7 @@ def test_a_partner_reads_by_batch_what_it_may_read_alone(gateway: Running) -> No
     assert found == gateway.search(f"/Encounter?patient={NHS_NUMBER}").json()
 
 
-def test_a_batch_ends_in_time(tmp_path: Path, decisions: assemble.Decisions) -> None:
+def test_a_batch_ends_in_time(tmp_path: Path, decisions: loading.Decisions) -> None:
     with running(tmp_path, decisions, answer_within=0.000001) as one:
         answer = send(one, "batch", entry("GET", "Flag/1"), entry("POST", "Flag", flag()))
         assert statuses(answer) == ["503", "503"]

@@ -124,10 +124,13 @@ def test_the_narrative_goes_with_it(one: Running) -> None:
 
 
 def test_it_is_so_wherever_a_reference_stands(one: Running) -> None:
+    extension = [{"url": "urn:x", "valueReference": {"reference": "Patient/h1", "display": "Edith Secret"}}]
     seen = shown(one, observation(
-        "n1", "p1", "x",
-        extension=[{"url": "urn:x", "valueReference": {"reference": "Patient/h1", "display": "Edith Secret"}}],
-        note=[{"text": "seen", "authorReference": {"reference": "Patient/h1", "display": "Edith Secret"}}],
+        "n1", "p1", "x", extension=extension, _issued={"extension": extension},
+        note=[{
+            "text": "seen", "_text": {"extension": extension},
+            "authorReference": {"reference": "Patient/h1", "display": "Edith Secret"},
+        }],
         identifier=[{"value": "1", "assigner": {"reference": "Organization/R0D", "display": "Secret org"}}],
     ))  # fmt: skip
     assert "Secret" not in str(seen)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.interactions import including
-from tests import loading
+from tests import rule_sets
 from tests.conformance.linked_record import (
     HIDDEN,
     VISIBLE,
@@ -23,7 +23,7 @@ from tests.conformance.linked_record import (
     told,
 )
 from tests.conformance.test_facade_leaks import Worlds, plain
-from tests.conformance.test_facade_masks import rows
+from tests.conformance.test_facade_masks import details, rows
 from tests.conformance.test_facade_writes import ask
 from tests.running import Running, issues, message, running
 
@@ -235,7 +235,7 @@ def test_who_is_included_counts_for_the_day(tmp_path: Path, repository: Path) ->
     rules(tmp_path / "rules", repository)
     registry = tmp_path / "rules" / "registry.rules"
     registry.write_text(registry.read_text("utf-8").replace("limit 500 Patient", "limit 1 Patient"), "utf-8")
-    with running(tmp_path / "data", loading.decisions(tmp_path / "rules", repository / "specs")) as one:
+    with running(tmp_path / "data", rule_sets.decisions(tmp_path / "rules", repository / "specs")) as one:
         fill(one, *VISIBLE)
         origin = "/Provenance?target=Encounter/e1"
         assert ask(one, "GET", origin, principal="demo-partner").status_code == 200
@@ -257,9 +257,8 @@ def test_the_audit_tells_of_whatever_was_shown(tmp_path: Path, repository: Path)
         fill(one, *VISIBLE)
         found(one, "/Encounter?_id=e1&_include=Encounter:patient&_revinclude=Provenance:target")
         _, what, _ = rows(one)[-1]
-        names, *hashes = what.split(" ")
-        assert names == "Encounter?_id&_include=Encounter:patient&_revinclude=Provenance:target"
-        assert len(hashes) == 3, "the visit, the patient and the Provenance"
+        assert what == "Encounter?_id&_include=Encounter:patient&_revinclude=Provenance:target"
+        assert len(details(one)[-1]["seen"]) == 3, "the visit, the patient and the Provenance"
 
 
 # --- where it came from, by the rules that are shipped -------------------------------------------------------------

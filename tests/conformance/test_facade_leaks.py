@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from httpx import Response
 
-from gateway import assemble
-from tests import loading
+from gateway import loading
+from tests import rule_sets
 from tests.conformance.test_facade_bundles import bundle, entry
 from tests.conformance.test_facade_writes import ask, flag
 from tests.running import NHS_NUMBER, Running, message, running
@@ -72,13 +72,13 @@ def world(one: Running, *, hidden: bool) -> Running:
     return one
 
 
-def rules(folder: Path, repository: Path, text: str = "", new: str = "") -> assemble.Decisions:
+def rules(folder: Path, repository: Path, text: str = "", new: str = "") -> loading.Decisions:
     folder.mkdir()
     # without the tests beside the rules, which speak of the rules as they are
     for file in (one for one in (repository / "rules").glob("*.rules") if not one.name.endswith(".test.rules")):
         words = file.read_text("utf-8").replace(text, new) if text else file.read_text("utf-8")
         (folder / file.name).write_text(words + (OTHER if file.name == "registry.rules" else ""), "utf-8")
-    return loading.decisions(folder, repository / "specs")
+    return rule_sets.decisions(folder, repository / "specs")
 
 
 @pytest.fixture(scope="module")
@@ -210,7 +210,7 @@ def test_a_caller_that_sees_a_part_may_not_replace_the_whole(tmp_path: Path, rep
         if file.name == "registry.rules":
             text += OTHER.replace("flag-keeper", "commissioner")
         (folder / file.name).write_text(text, "utf-8")
-    with running(tmp_path / "data", loading.decisions(folder, repository / "specs")) as one:
+    with running(tmp_path / "data", rule_sets.decisions(folder, repository / "specs")) as one:
         assert ask(one, "PUT", "/Flag/v1", of("v1", "2026-01-01", "RDZ")).status_code == 201
         writes = [("PUT", "/Flag/v1", of("v1", "2026-01-01", "R0D")), ("POST", "/Flag", flag())]
         for method, address, body in (*writes, ("PUT", "/Flag/n", flag(id="n"))):

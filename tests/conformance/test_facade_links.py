@@ -14,9 +14,9 @@ import httpx
 import pytest
 from httpx import Response
 
-from gateway import assemble
+from gateway import loading
 from gateway.upstream import store
-from tests import loading
+from tests import rule_sets
 from tests.conformance.test_facade_bundles import bundle, entry
 from tests.conformance.test_facade_writes import ask, flag
 from tests.records import served
@@ -42,8 +42,8 @@ permit T-P3 "and all of all"
 
 
 @pytest.fixture(scope="module")
-def loaded(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> assemble.Decisions:
-    return loading.with_more(tmp_path_factory.mktemp("linked") / "rules", repository, {"care-flags.rules": RULES})
+def loaded(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> loading.Decisions:
+    return rule_sets.with_more(tmp_path_factory.mktemp("linked") / "rules", repository, {"care-flags.rules": RULES})
 
 
 def resources(base: str) -> list[Json]:
@@ -73,7 +73,7 @@ def resources(base: str) -> list[Json]:
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory, loaded: assemble.Decisions) -> Iterator[tuple[Running, str]]:
+def told(tmp_path_factory: pytest.TempPathFactory, loaded: loading.Decisions) -> Iterator[tuple[Running, str]]:
     data = tmp_path_factory.mktemp("data")
     with served(store.app(data / "elsewhere.db")) as base:
         entries = [

@@ -5,6 +5,7 @@ Source: `rules-language.md` meaning 9 to 13; `http-interface.md` "The facade"; R
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -14,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from gateway import assemble
+from gateway import loading
 from gateway.fhir.redact import MASKED
-from tests import loading
+from tests import rule_sets
 from tests.conformance.test_facade_writes import ask, flag
 from tests.running import NHS_NUMBER, NOW, Running, acknowledged, issues, message, running
 
@@ -66,12 +67,12 @@ def rules(folder: Path, repository: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def loaded(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> assemble.Decisions:
-    return loading.decisions(rules(tmp_path_factory.mktemp("masked") / "rules", repository), repository / "specs")
+def loaded(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> loading.Decisions:
+    return rule_sets.decisions(rules(tmp_path_factory.mktemp("masked") / "rules", repository), repository / "specs")
 
 
 @pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory, loaded: assemble.Decisions) -> Iterator[Running]:
+def filled(tmp_path_factory: pytest.TempPathFactory, loaded: loading.Decisions) -> Iterator[Running]:
     with running(tmp_path_factory.mktemp("data"), loaded) as one:
         sent = [
             (message(control_id="M-1", extra=SYPHILIS), "r0d"),
@@ -99,6 +100,11 @@ def total(answer: Any) -> int:
 def rows(one: Running) -> list[tuple[str, str, str]]:
     with sqlite3.connect(one.data / "journal.db") as journal:
         return journal.execute("SELECT action, what, outcome FROM audit ORDER BY id").fetchall()
+
+
+def details(one: Running) -> list[dict[str, Any]]:
+    with sqlite3.connect(one.data / "journal.db") as journal:
+        return [json.loads(told) for (told,) in journal.execute("SELECT detail FROM audit ORDER BY id")]
 
 
 # --- masks ---------------------------------------------------------------------------------------------------------
@@ -141,7 +147,7 @@ def test_what_is_restricted_needs_broken_glass_and_each_use_is_told(filled: Runn
     broken = [row for row in rows(filled)[len(before) :] if row[0] == "break-glass"]
     assert [outcome for _, _, outcome in broken] == ["permit", "permit"]
     assert all(what.endswith(f": {REASON}") for _, what, _ in broken)
-    assert broken[0][1].startswith("read Flag ")
+    assert [what for _, what, _ in broken] == [f"read Flag: {REASON}", f"search Flag?_id: {REASON}"]
 
 
 def test_a_reason_that_says_too_little_is_refused_and_one_of_who_may_not_breaks_nothing(filled: Running) -> None:
@@ -184,7 +190,7 @@ def test_commissioners_count_those_who_have_not_opted_out(filled: Running) -> No
 def test_a_missing_list_makes_the_rule_err_and_the_audit_tells_it(tmp_path: Path, repository: Path) -> None:
     folder = rules(tmp_path / "rules", repository)
     (folder / "lists" / "ndoo.csv").unlink()
-    decided = loading.decisions(folder, repository / "specs")
+    decided = rule_sets.decisions(folder, repository / "specs")
     with running(tmp_path / "data", decided) as one:
         assert one.send(message(extra=CHEST_PAIN)).status_code == 200
         assert total(one.search("/Condition?_summary=count", purpose="HOPERAT", principal="other-engine")) == 0
@@ -216,7 +222,7 @@ def test_requests_a_second_are_limited_by_principal(tmp_path: Path, repository: 
     slow = text.replace("  limit 2 Patient per day", "  limit 2 per second")
     (folder / "registry.rules").write_text(slow, "utf-8")
     now = [NOW]
-    with running(tmp_path / "data", loading.decisions(folder, repository / "specs"), clock=lambda: now[0]) as one:
+    with running(tmp_path / "data", rule_sets.decisions(folder, repository / "specs"), clock=lambda: now[0]) as one:
 
         def ask_once() -> Any:
             return one.search(f"/Patient?_id={NHS_NUMBER}", principal="other-writer")
@@ -235,7 +241,7 @@ def test_submissions_a_second_are_limited_too(tmp_path: Path, repository: Path) 
     text = (folder / "registry.rules").read_text("utf-8")
     engine = 'principal demo-engine "Demonstration engine"\n'
     (folder / "registry.rules").write_text(text.replace(engine, f"{engine}  limit 1 per second\n"), "utf-8")
-    with running(tmp_path / "data", loading.decisions(folder, repository / "specs")) as one:
+    with running(tmp_path / "data", rule_sets.decisions(folder, repository / "specs")) as one:
         assert one.send(message()).status_code == 200
         refused = one.send(message(control_id="C-2", visit="V-2"))
         assert refused.status_code == 429
@@ -243,7 +249,7 @@ def test_submissions_a_second_are_limited_too(tmp_path: Path, repository: Path) 
         assert acknowledged(refused).code == "AR"
 
 
-def test_patients_a_day_are_limited_durably_and_anew_each_day(tmp_path: Path, loaded: assemble.Decisions) -> None:
+def test_patients_a_day_are_limited_durably_and_anew_each_day(tmp_path: Path, loaded: loading.Decisions) -> None:
     now: list[datetime] = [NOW]
 
     def ask_of(one: Running, address: str) -> Any:
@@ -282,7 +288,7 @@ def test_records_whose_subject_is_hidden_count_too(tmp_path: Path, repository: P
             '\nmask T-M1 "Nobody knows whose"\n  to search, read Condition\n  when caller.organisations lacks r0d\n'
             "  hide Condition.subject\n"
         )
-    with running(tmp_path / "data", loading.decisions(folder, repository / "specs")) as one:
+    with running(tmp_path / "data", rule_sets.decisions(folder, repository / "specs")) as one:
         found = []
         for number, name in enumerate((NHS_NUMBER, CHILD, ELSEWHERE)):
             body = message(control_id=f"H-{number}", nhs_number=name, visit=f"H-{number}", extra=CHEST_PAIN)

@@ -6,23 +6,32 @@ http://hl7.org/fhir/uv/bulkdata/STU2/export.html; `rules-language.md` meaning 9 
 
 from __future__ import annotations
 
+import asyncio
 import json
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 from httpx import Response
 
-from gateway import assemble
-from gateway.interactions import exports
-from tests import loading
+from gateway import loading
+from gateway.interactions import export, export_state, exports
+from gateway.rules import Caller, RuleSet
+from gateway.upstream import store
+from tests import rule_sets
+from tests.conformance.leaks.recording import Recorder
 from tests.conformance.test_facade_patch import put_directly
 from tests.conformance.test_facade_writes import ask, flag
+from tests.records import served
 from tests.running import NHS_NUMBER, NOW, Running, issues, message, running
+from tests.traffic import free_port
 
 pytestmark = pytest.mark.any_record
 
@@ -71,8 +80,8 @@ principal other-writer "Another partner"
 
 
 @pytest.fixture(scope="module")
-def loaded(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> assemble.Decisions:
-    return loading.with_more(
+def loaded(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> loading.Decisions:
+    return rule_sets.with_more(
         tmp_path_factory.mktemp("operating") / "rules",
         repository,
         {"shared-record.rules": RULES, "registry.rules": PRINCIPAL},
@@ -106,14 +115,17 @@ def fill(one: Running) -> None:
 
 
 @pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory, loaded: assemble.Decisions) -> Iterator[Running]:
+def filled(tmp_path_factory: pytest.TempPathFactory, loaded: loading.Decisions) -> Iterator[Running]:
     with running(tmp_path_factory.mktemp("data"), loaded) as one:
         fill(one)
         yield one
 
 
-def partner(one: Running, method: str, address: str, principal: str = "demo-partner", **headers: Any) -> Response:
-    return ask(one, method, address, principal=principal, **headers)
+def partner(
+    one: Running, method: str, address: str, principal: str = "demo-partner", body: Json | bytes | None = None,
+    **headers: Any,
+) -> Response:  # fmt: skip
+    return ask(one, method, address, body, principal=principal, **headers)
 
 
 def names(answer: Response) -> list[str]:
@@ -219,7 +231,8 @@ def test_everything_is_refused_unless_a_rule_grants_it_and_the_caller_may_search
     keeper = ask(filled, "GET", EVERYTHING)
     assert keeper.status_code == 403, "an operation is no way around the right to search"
     assert ask(filled, "GET", "/Flag/one/$everything").status_code == 404
-    assert ask(filled, "POST", EVERYTHING).status_code == 405
+    assert ask(filled, "POST", EVERYTHING).status_code == 403
+    assert ask(filled, "PUT", EVERYTHING, flag()).status_code == 405
 
 
 def test_what_each_permit_says_of_the_operation_is_held_against_scopes(filled: Running) -> None:
@@ -292,12 +305,69 @@ def test_validate_of_an_id_looks_at_what_stands_as_the_caller_may_read_it(filled
     )
 
 
+def parameters(*given: tuple[str, str, Any]) -> Json:
+    found = [{"name": name, f"value{kind}": value} for name, kind, value in given]
+    return {"resourceType": "Parameters", "parameter": found}
+
+
+def following(answer: Response) -> str:
+    (url,) = [link["url"] for link in answer.json()["link"] if link["relation"] == "next"]
+    return str(url).removeprefix("http://localhost:8000")
+
+
+def test_everything_by_post_is_what_it_is_by_get(filled: Running) -> None:
+    asked = f"{EVERYTHING}?_type=Encounter,Observation&_since=2020-01-01T00:00:00Z&_count=3"
+    sent = parameters(
+        ("_type", "Code", "Encounter"), ("_type", "String", "Observation"),
+        ("_since", "Instant", "2020-01-01T00:00:00Z"), ("_count", "Integer", 3),
+    )  # fmt: skip
+    by_get, by_post = partner(filled, "GET", asked), partner(filled, "POST", EVERYTHING, body=sent)
+    while True:
+        assert names(by_get) == names(by_post)
+        of_get, of_post = ([link["relation"] for link in one.json()["link"]] for one in (by_get, by_post))
+        assert of_get == of_post
+        if "next" not in of_get:
+            break
+        by_get, by_post = (partner(filled, "GET", following(one)) for one in (by_get, by_post))
+    assert names(partner(filled, "POST", EVERYTHING)) == names(partner(filled, "GET", EVERYTHING))
+
+
+WRONG: list[tuple[str, Any, int, str]] = [
+    ("an address", None, 400, "body of a POST"),
+    ("no Parameters", {"resourceType": "Patient"}, 400, "Parameters"),
+    ("no list", {"resourceType": "Parameters", "parameter": {}}, 400, "list"),
+    ("no object", {"resourceType": "Parameters", "parameter": [1]}, 400, "name"),
+    ("no name", {"resourceType": "Parameters", "parameter": [{"valueString": "x"}]}, 400, "name"),
+    ("no value", {"resourceType": "Parameters", "parameter": [{"name": "_count"}]}, 400, "one value"),
+    ("another type", parameters(("_count", "Integer", "3")), 400, "member for it"),
+    ("an object", parameters(("_type", "Coding", {"code": "Patient"})), 400, "member for it"),
+    ("an unknown one", parameters(("nonsense", "String", "x")), 400, "nonsense"),
+    ("one twice", parameters(("_count", "Integer", 3), ("_count", "Integer", 4)), 400, "_count"),
+]
+
+
+@pytest.mark.parametrize("operation", ["everything", "export"])
+@pytest.mark.parametrize("name", [one[0] for one in WRONG])
+def test_parameters_that_are_none_are_refused(filled: Running, operation: str, name: str) -> None:
+    body, status, word = next(one[1:] for one in WRONG if one[0] == name)
+    address = EVERYTHING if operation == "everything" else "/$export"
+    if operation == "export" and name == "one twice":
+        body = parameters(("_since", "Instant", "2020-01-01T00:00:00Z"), ("_since", "Instant", "2021-01-01T00:00:00Z"))
+        word = "_since"
+    refused = partner(filled, "POST", address if body else f"{address}?_since=2020-01-01T00:00:00Z", body=body, **ASYNC)
+    assert (refused.status_code, word in refused.text) == (status, True), refused.text
+    form = {"Content-Type": "application/x-www-form-urlencoded", **ASYNC}
+    assert partner(filled, "POST", address, body=b"_count=1", **form).status_code == 415
+
+
 # --- $export ---------------------------------------------------------------------------------------------------------
 
 
-def exported(one: Running, address: str = "/$export", principal: str = "demo-partner") -> tuple[str, Json]:
+def exported(
+    one: Running, address: str = "/$export", principal: str = "demo-partner", body: Json | None = None
+) -> tuple[str, Json]:
     """The address of an export that is done, and its manifest."""
-    begun = partner(one, "GET", address, principal, **ASYNC)
+    begun = partner(one, "GET" if body is None else "POST", address, principal, body, **ASYNC)
     assert begun.status_code == 202, begun.text
     where = begun.headers["content-location"].removeprefix("http://localhost:8000")
     until = time.monotonic() + 10
@@ -339,6 +409,34 @@ def test_an_export_holds_what_the_caller_may_read_and_the_operation_releases(fil
     assert {path.stat().st_mode & 0o077 for path in stored} == {0}
 
 
+@pytest.mark.parametrize("address", ["/$export", "/Patient/$export"])
+def test_an_export_by_post_is_what_it_is_by_get(filled: Running, address: str) -> None:
+    by_get, told = exported(filled, f"{address}?_type=Patient,Observation")
+    sent = parameters(("_type", "String", "Patient"), ("_type", "String", "Observation"))
+    by_post, same = exported(filled, address, body=sent)
+    assert same["request"] == f"http://localhost:8000{address}"
+    assert [one["type"] for one in same["output"]] == [one["type"] for one in told["output"]]
+    assert {one["type"] for one in same["output"]} == {"Observation", "Patient"}
+    for one, other in zip(told["output"], same["output"], strict=True):
+        assert lines(filled, one["url"]) == lines(filled, other["url"])
+    for where in (by_get, by_post):
+        assert partner(filled, "DELETE", where).status_code == 202
+    assert ask(filled, "POST", address, sent, **ASYNC).status_code == 403, "no rule grants it to keepers"
+
+
+def test_an_export_asks_for_no_rows_that_could_not_go_out(tmp_path: Path, loaded: loading.Decisions) -> None:
+    recorder = Recorder(store.app(tmp_path / "record.db"))
+    with (
+        served(recorder, free_port()) as record,
+        running(tmp_path / "data", loaded, targets={"record": record}) as one,
+    ):
+        recorder.taken()
+        exported(one, "/$export?_type=Encounter")
+        (call,) = [call for call in recorder.taken() if call.path == "Encounter"]
+        own = ",".join(f"Organization/{code}" for code in ("8PA01", "QVV", "R0D", "RDZ"))
+        assert parse_qs(call.query)["service-provider"] == [own], call.query
+
+
 def test_an_export_is_for_its_caller_alone_and_ends_by_delete(filled: Running) -> None:
     where, manifest = exported(filled, "/Patient/$export?_type=Patient")
     url = manifest["output"][0]["url"].removeprefix("http://localhost:8000")
@@ -359,6 +457,37 @@ def test_an_export_is_for_its_caller_alone_and_ends_by_delete(filled: Running) -
     assert partner(filled, "GET", where).status_code == 404
     assert partner(filled, "GET", url).status_code == 404
     assert not (filled.data / "exports" / where.rpartition("/")[2]).exists()
+
+
+def test_a_token_of_other_roles_gets_no_files_that_wider_ones_made(
+    filled: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = RuleSet.caller
+
+    def caller(rules: RuleSet, name: str) -> Caller | None:
+        one = found(rules, name)
+        return one and replace(one, roles=one.roles | {"more"})
+
+    with monkeypatch.context() as wider:
+        wider.setattr(RuleSet, "caller", caller)  # as the token of an issuer elsewhere brings them
+        where, manifest = exported(filled, "/Patient/$export?_type=Patient")
+    url = manifest["output"][0]["url"].removeprefix("http://localhost:8000")
+    assert [partner(filled, "GET", address).status_code for address in (where, url)] == [404, 404]
+    assert partner(filled, "DELETE", where).status_code == 404
+    with monkeypatch.context() as wider:
+        wider.setattr(RuleSet, "caller", caller)
+        assert partner(filled, "GET", url).status_code == 200
+        state = filled.data / "exports" / where.rpartition("/")[2] / "export.json"
+        assert export_state.read(state.read_bytes()).owner[-1] == ("gp-viewer", "more")
+        assert partner(filled, "DELETE", where).status_code == 202
+
+
+def test_an_export_that_says_nothing_of_roles_is_none() -> None:
+    state = export_state.State("1", ("gp", None, None, False, ("a", "b")), (), "", "", ("Patient",), NOW)
+    assert export_state.read(export_state.written(state)) == state
+    told = json.loads(export_state.written(state))
+    with pytest.raises(ValueError, match="unpack"):
+        export_state.read(json.dumps({**told, "owner": told["owner"][:-1]}).encode())
 
 
 def test_a_token_with_scopes_gets_no_files_that_wider_ones_made(filled: Running) -> None:
@@ -393,7 +522,7 @@ def test_a_token_with_scopes_gets_no_files_that_wider_ones_made(filled: Running)
     ],
 )  # fmt: skip
 def test_what_can_not_be_exported_is_refused(
-    filled: Running, address: str, headers: dict[str, str], status: int, word: str
+    filled: Running, address: str, headers: dict[str, Any], status: int, word: str
 ) -> None:
     refused = partner(filled, "GET", address, **headers)
     assert (refused.status_code, word in refused.text) == (status, True), refused.text
@@ -409,7 +538,7 @@ def test_since_leaves_out_what_was_not_changed(filled: Running) -> None:
     assert exported(filled, "/$export?_since=2999-01-01T00:00:00Z")[1]["output"] == []
 
 
-def test_exports_expire_and_other_rules_end_them(tmp_path: Path, loaded: assemble.Decisions) -> None:
+def test_exports_expire_and_other_rules_end_them(tmp_path: Path, loaded: loading.Decisions) -> None:
     moment = [NOW]
     left = tmp_path / "exports" / "left-by-another-process"
     left.mkdir(parents=True)
@@ -425,10 +554,134 @@ def test_exports_expire_and_other_rules_end_them(tmp_path: Path, loaded: assembl
         assert not list((tmp_path / "exports").rglob("*.ndjson"))
         where, manifest = exported(one)
         reload = one.http.app.state.reload  # type: ignore[attr-defined]  # a Starlette
-        held = next(iter(reload.gateway.exports._known.values()))
-        held.digest = "that of other rules"
+        owner = ("demo-partner", "TREAT", None, False, ("gp-viewer",))
+        held = reload.gateway.exports.find(where.rpartition("/")[2], owner, moment[0])
+        held.state = replace(held.state, digest="that of other rules")
+        held.save()
         assert (
             partner(one, "GET", manifest["output"][0]["url"].removeprefix("http://localhost:8000")).status_code == 404
         )
         assert not list((tmp_path / "exports").rglob("*.ndjson"))
     assert not list((tmp_path / "exports").rglob("*"))
+
+
+def test_an_export_that_is_done_outlives_its_process_and_one_under_way_says_that_it_ended(
+    tmp_path: Path, loaded: loading.Decisions
+) -> None:
+    with running(tmp_path, loaded) as one:
+        fill(one)
+        where, manifest = exported(one, "/$export?_type=Patient")
+        url = manifest["output"][0]["url"]
+        before = lines(one, url)
+    with running(tmp_path, loaded) as one:
+        again = partner(one, "GET", where)
+        assert (again.status_code, again.json()) == (200, manifest)
+        assert lines(one, url) == before
+        # as a process leaves it that was killed
+        folder = tmp_path / "exports" / where.rpartition("/")[2]
+        cut = folder.with_name("0" * 8)
+        shutil.copytree(folder, cut)
+        state = json.loads((cut / "export.json").read_text("utf-8"))
+        (cut / "export.json").write_text(json.dumps({**state, "id": cut.name, "done": None}), "utf-8")
+        ended = partner(one, "GET", f"/$export/{cut.name}")
+        assert (ended.status_code, "started anew" in ended.text) == (503, True), ended.text
+        assert partner(one, "GET", f"/$export/{cut.name}/Patient.ndjson").status_code == 404
+        assert partner(one, "DELETE", f"/$export/{cut.name}").status_code == 202
+        assert not cut.exists()
+        assert partner(one, "DELETE", where).status_code == 202
+        assert partner(one, "GET", where).status_code == 404
+    with running(tmp_path, loaded) as one:
+        assert partner(one, "GET", where).status_code == 404
+
+
+def test_a_gateway_that_stops_ends_what_it_exports(
+    tmp_path: Path, loaded: loading.Decisions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def endless(*_: Any) -> None:
+        await asyncio.sleep(3600)
+
+    with running(tmp_path, loaded) as one, monkeypatch.context() as patched:
+        patched.setattr(export, "_written", endless)
+        begun = [partner(one, "GET", "/$export", **ASYNC) for _ in range(3)]
+        assert [answer.status_code for answer in begun] == [202, 202, 429]
+        assert "DELETE" in begun[2].text
+        where = begun[0].headers["content-location"].removeprefix("http://localhost:8000")
+        assert partner(one, "GET", where).status_code == 202
+    with running(tmp_path, loaded) as one:
+        ended = partner(one, "GET", where)
+        assert (ended.status_code, "started anew" in ended.text) == (503, True), ended.text
+
+
+def test_a_caller_keeps_so_many_exports_and_no_more(
+    tmp_path: Path, loaded: loading.Decisions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "MOST_KEPT", 2)
+    with running(tmp_path, loaded) as one:
+        first, _ = exported(one)
+        exported(one)
+        full = partner(one, "GET", "/$export", **ASYNC)
+        assert (full.status_code, "DELETE" in full.text, int(full.headers["retry-after"]) > 0) == (429, True, True)
+        exported(one, principal="other-writer")
+        assert partner(one, "DELETE", first).status_code == 202
+        exported(one)
+
+
+def test_files_of_exports_take_so_much_and_no_more(tmp_path: Path, loaded: loading.Decisions) -> None:
+    both = "/$export?_type=Patient,Observation"
+    with running(tmp_path, loaded) as one:
+        fill(one)
+        where, _ = exported(one, both)
+        size = sum(file.stat().st_size for file in (tmp_path / "exports").rglob("*.ndjson"))
+        assert partner(one, "DELETE", where).status_code == 202
+    with running(tmp_path, loaded, export_limit=size - 1) as one:
+        failed = failing(one, both)
+        assert (failed.status_code, f"{size - 1} bytes" in failed.text) == (413, True), failed.text
+        assert not list((tmp_path / "exports").rglob("*.ndjson"))
+        small, _ = exported(one, "/$export?_type=Patient")
+        assert failing(one, "/$export?_type=Observation").status_code == 413
+        assert partner(one, "DELETE", small).status_code == 202
+        exported(one, "/$export?_type=Observation")
+
+
+def failing(one: Running, address: str, principal: str = "demo-partner") -> Response:
+    """What ended an export early."""
+    begun = partner(one, "GET", address, principal, **ASYNC)
+    where = begun.headers["content-location"].removeprefix("http://localhost:8000")
+    until = time.monotonic() + 10
+    while (answer := partner(one, "GET", where, principal)).status_code == 202 and time.monotonic() < until:
+        time.sleep(0.02)
+    return answer
+
+
+def test_an_export_past_the_daily_limit_gives_nothing_and_counts_nothing(tmp_path: Path, repository: Path) -> None:
+    limited = PRINCIPAL.replace("purpose TREAT\n", "purpose TREAT\n  limit 1 Patient per day\n")
+    loaded = rule_sets.with_more(
+        tmp_path / "rules", repository, {"shared-record.rules": RULES, "registry.rules": limited}
+    )
+    with running(tmp_path / "data", loaded, page_size=1, page_limit=1) as one:  # each page alone is little
+        fill(one)
+        told = failing(one, "/$export", "other-writer")
+        assert told.status_code == 429, told.text
+        (issue,) = issues(told)
+        # the clock of the tests stands at noon, in London too
+        assert issue["code"] == "throttled"
+        assert "the next count begins at 2026-11-23T00:00:00+00:00" in issue["diagnostics"]
+        assert told.headers["retry-after"] == str(12 * 3600)
+        assert not list((tmp_path / "data" / "exports").rglob("*.ndjson"))
+        # nothing was counted: the one that it may see is still to be had, and no other after it
+        assert partner(one, "GET", f"/Patient/{OTHER}", "other-writer").status_code == 200
+        assert partner(one, "GET", f"/Patient/{NHS_NUMBER}", "other-writer").status_code == 429
+        assert failing(one, "/$export", "other-writer").status_code == 429
+
+
+def test_an_export_within_the_daily_limit_counts_once(tmp_path: Path, repository: Path) -> None:
+    limited = PRINCIPAL.replace("purpose TREAT\n", "purpose TREAT\n  limit 3 Patient per day\n")
+    loaded = rule_sets.with_more(
+        tmp_path / "rules", repository, {"shared-record.rules": RULES, "registry.rules": limited}
+    )
+    with running(tmp_path / "data", loaded) as one:
+        fill(one)
+        for _ in range(2):
+            _, manifest = exported(one, "/$export", "other-writer")
+            assert {told["type"] for told in manifest["output"]} == {"Patient", "Encounter", "Observation"}
+        assert partner(one, "GET", f"/Patient/{OTHER}", "other-writer").status_code == 200

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from httpx import Response
 
-from gateway import assemble
-from tests import loading
+from gateway import loading
+from tests import rule_sets
 from tests.conformance.test_facade_bundles import entry, send, statuses
 from tests.conformance.test_facade_writes import ask, flag, stored
 from tests.running import Running, issues, running
@@ -49,12 +49,12 @@ permit T-P4 "and write what they like"
 
 
 @pytest.fixture(scope="module")
-def loaded(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> assemble.Decisions:
-    return loading.with_more(tmp_path_factory.mktemp("patched") / "rules", repository, {"care-flags.rules": RULES})
+def loaded(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> loading.Decisions:
+    return rule_sets.with_more(tmp_path_factory.mktemp("patched") / "rules", repository, {"care-flags.rules": RULES})
 
 
 @pytest.fixture(scope="module")
-def one(tmp_path_factory: pytest.TempPathFactory, loaded: assemble.Decisions) -> Iterator[Running]:
+def one(tmp_path_factory: pytest.TempPathFactory, loaded: loading.Decisions) -> Iterator[Running]:
     with running(tmp_path_factory.mktemp("data"), loaded) as gateway:
         yield gateway
 
@@ -92,6 +92,31 @@ def test_a_patch_makes_a_version_of_what_stands(one: Running) -> None:
     again = ask(one, "GET", f"/Flag/{id_}").json()
     assert (again["meta"]["versionId"], again["meta"]["tag"]) == ("2", answer.json()["meta"]["tag"])
     assert {**read, "status": "inactive", "meta": {}} == {**again, "meta": {}} == {**answer.json(), "meta": {}}
+
+
+def test_a_patch_that_only_asks_makes_no_version(one: Running) -> None:
+    id_ = stored(one)
+    read = ask(one, "GET", f"/Flag/{id_}")
+    answer = patch(one, f"/Flag/{id_}", op("test", "/status", "active"), op("test", "/id", id_))
+    assert (answer.status_code, answer.headers["etag"]) == (200, 'W/"1"'), answer.text
+    assert answer.json() == read.json()
+    assert ask(one, "GET", f"/Flag/{id_}").headers["etag"] == 'W/"1"'
+    wrong = patch(one, f"/Flag/{id_}", op("test", "/status", "inactive"))
+    assert (wrong.status_code, issues(wrong)[0]["code"]) == (409, "conflict")
+    assert patch(one, f"/Flag/{id_}", op("test", "/status", "active"), If_Match='W/"7"').status_code == 412
+
+
+def test_a_patch_that_only_asks_holds_a_transaction_off(one: Running) -> None:
+    asked, changed = stored(one), stored(one)
+    for wanted, statuses_, version in (("inactive", 409, "1"), ("active", 200, "2")):
+        answer = send(
+            one, "transaction",
+            entry("PATCH", f"Flag/{asked}", binary(op("test", "/status", wanted))),
+            entry("PATCH", f"Flag/{changed}", binary(INACTIVE)),
+        )  # fmt: skip
+        assert answer.status_code == statuses_, answer.text
+        assert ask(one, "GET", f"/Flag/{changed}").headers["etag"] == f'W/"{version}"'
+        assert ask(one, "GET", f"/Flag/{asked}").headers["etag"] == 'W/"1"'
 
 
 NOT_APPLIED: dict[str, tuple[tuple[Json, ...], int, str]] = {
@@ -168,7 +193,7 @@ def test_the_version_is_asked_before_the_patch(one: Running) -> None:
     assert answer.status_code == 412
 
 
-def test_a_site_that_wants_versions_wants_them_of_patches(tmp_path: Path, loaded: assemble.Decisions) -> None:
+def test_a_site_that_wants_versions_wants_them_of_patches(tmp_path: Path, loaded: loading.Decisions) -> None:
     with running(tmp_path, loaded, versioned_updates=True) as gateway:
         id_ = stored(gateway)
         assert patch(gateway, f"/Flag/{id_}", INACTIVE).status_code == 428
@@ -421,7 +446,7 @@ ALLOWED = {
     "/Flag/one/_history": "GET, HEAD",
     "/Flag/_search": "POST",
     "/": "POST",
-    "/$export": "GET, HEAD",
+    "/$export": "GET, HEAD, POST",
     "/Flag/$validate": "POST",
 }
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests import loading
+from tests import rule_sets
 from tests.running import NHS_NUMBER, Running, issues, message, running
 
 pytestmark = pytest.mark.any_record
@@ -48,7 +48,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterat
                 "  roles flag-keeper\n  may assert purpose TREAT", "  roles commissioner\n  may assert purpose HOPERAT"
             )
         (folder / "rules" / file.name).write_text(text, "utf-8")
-    with running(folder / "data", loading.decisions(folder / "rules", repository / "specs")) as one:
+    with running(folder / "data", rule_sets.decisions(folder / "rules", repository / "specs")) as one:
         for number, (visit, kind) in enumerate(VISITS):
             sent = message(kind=kind, control_id=f"C-{number}", visit=visit, sent=f"202611{10 + number}101500")
             assert one.send(sent).status_code == 200

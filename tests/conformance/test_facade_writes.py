@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from httpx import Response
 
-from gateway import assemble
+from gateway import loading
 from tests.running import NHS_NUMBER, Running, issues, running
 
 pytestmark = pytest.mark.any_record
@@ -33,14 +33,14 @@ FLAG: Json = {
 
 
 @pytest.fixture(scope="module")
-def still(tmp_path_factory: pytest.TempPathFactory, decisions: assemble.Decisions) -> Iterator[Running]:
+def still(tmp_path_factory: pytest.TempPathFactory, decisions: loading.Decisions) -> Iterator[Running]:
     """One gateway for the cases that store nothing."""
     with running(tmp_path_factory.mktemp("still"), decisions) as one:
         yield one
 
 
 @pytest.fixture(scope="module")
-def shared_one(tmp_path_factory: pytest.TempPathFactory, decisions: assemble.Decisions) -> Iterator[Running]:
+def shared_one(tmp_path_factory: pytest.TempPathFactory, decisions: loading.Decisions) -> Iterator[Running]:
     """One gateway for the cases that store a flag of their own."""
     with running(tmp_path_factory.mktemp("shared"), decisions) as one:
         yield one
@@ -115,6 +115,11 @@ REFUSALS: dict[str, tuple[str, str, Json | bytes, dict[str, Any], int, str]] = {
     "a condition that is too wide": ("PUT", "/Flag?date=2026", flag(), {}, 403, "_id"),
     "another organisation": ("POST", "/Flag", flag(), {"organisation-code": "r0d"}, 400, "RDZ"),
     "a reference to no entry": ("POST", "/Flag", flag(subject={"reference": NO_ENTRY}), {}, 400, "fullUrl"),
+    "a reference into another": ("POST", "/Flag", flag(subject={"reference": "Patient/h1#x"}), {}, 400, "outside"),
+    "a reference with an empty part": ("POST", "/Flag", flag(subject={"reference": "Patient/h1#"}), {}, 400, "itself"),
+    "a reference without type": ("POST", "/Flag", flag(subject={"reference": "h1"}), {}, 400, "Type/id"),
+    "a reference to no type": ("POST", "/Flag", flag(encounter={"reference": "Nothing/h1"}), {}, 400, "Type/id"),
+    "a reference to no id": ("POST", "/Flag", flag(subject={"reference": "Patient/.."}), {}, 400, "Type/id"),
     "a reference by search": ("POST", "/Flag", flag(subject={"reference": "Patient?identifier=1"}), {}, 400, "search"),
 }  # fmt: skip
 
@@ -196,6 +201,14 @@ def test_a_reference_to_the_gateways_own_address_is_kept_relative(shared_one: Ru
     made = ask(shared_one, "POST", "/Flag", flag(subject=own, encounter=other)).json()
     assert made["subject"]["reference"] == f"Patient/{NHS_NUMBER}"
     assert made["encounter"] == other
+
+
+@pytest.mark.parametrize(
+    "reference", ["Encounter/h1/_history/2", "https://elsewhere.example/fhir/Encounter/h1#x", "https://a.example/h1"]
+)
+def test_a_reference_of_a_form_that_r4_has_is_stored(shared_one: Running, reference: str) -> None:
+    id_ = stored(shared_one, flag(encounter={"reference": reference}))
+    assert ask(shared_one, "GET", f"/Flag/{id_}").json()["encounter"]["reference"] == reference
 
 
 @pytest.mark.parametrize(

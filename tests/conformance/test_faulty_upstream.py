@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -191,6 +192,22 @@ def test_an_answer_that_would_fill_the_memory_is_broken_off(
     assert meet(faulty, call, tmp_path) == PATIENT
 
 
+def test_an_answer_that_is_too_long_is_not_asked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.upstream.exchange.LARGEST", 10)
+    faulty = Faulty(HEAD + b"content-length: 11\r\n\r\n12345678901")
+    assert meet(faulty, lambda server: why(server.read("Patient", "a")), tmp_path).startswith("its answer is longer")
+    assert faulty.asked == ["GET"]
+
+
+def test_octets_of_a_header_that_are_no_text_are_read_as_they_are(tmp_path: Path) -> None:
+    faulty = Faulty(status(200, PATIENT, b"content-type: application/fhir+json", b'ETag: W/"\xe9\xff"'))
+
+    async def call(server: FhirServer) -> str:
+        return (await server.read("Patient", "a")).headers["etag"]
+
+    assert meet(faulty, call, tmp_path) == 'W/"\xe9\xff"'
+
+
 def test_a_server_that_is_not_there_is_left_alone_and_found_again(tmp_path: Path) -> None:
     faulty = Faulty(b"")
 
@@ -218,3 +235,130 @@ def test_one_request_that_makes_a_server_fail_shuts_nobody_out(tmp_path: Path) -
         return (await server.read("Patient", "a")).status
 
     assert meet(faulty, call, tmp_path) == 200
+
+
+class Searched(Faulty):
+    """A server whose searches never end, while it answers all else."""
+
+    def __init__(self) -> None:
+        super().__init__(GOOD)
+        self.paths: list[str] = []
+
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                path = (await reader.readuntil(b"\r\n\r\n")).decode().split(" ", 2)[1]
+                self.paths.append(path)
+                await self.answer(writer, HANGS if "?" in path else GOOD)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+
+class Looked(Searched):
+    """One that breaks off what it should answer at once, when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looking, self.answered = asyncio.Event(), asyncio.Event()
+
+    async def answer(self, writer: asyncio.StreamWriter, raw: bytes) -> bool:
+        if not self.paths[-1].endswith("/metadata"):
+            return await super().answer(writer, raw)
+        self.looking.set()
+        await self.answered.wait()
+        return await super().answer(writer, RESETS)
+
+
+async def searches(server: FhirServer, times: int) -> None:
+    found = await asyncio.gather(*(why(server.search("Patient", [("name", str(n))])) for n in range(times)))
+    assert set(found) == {"it did not answer in time"}
+
+
+def test_searches_that_take_too_long_shut_nobody_out_and_are_not_sent_again(tmp_path: Path) -> None:
+    faulty = Searched()
+
+    async def call(server: FhirServer) -> None:
+        for _ in range(2):
+            await searches(server, 2 * FAILURES)
+            assert server.breaker_state == "closed"
+            assert (await server.read("Patient", "a")).status == 200
+
+    meet(faulty, call, tmp_path)
+    assert len([path for path in faulty.paths if "?" in path]) == 4 * FAILURES
+
+
+def test_who_waits_for_slow_searches_in_vain_says_nothing_of_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connecting = sys.modules["gateway.upstream.connect"]  # the package has a function of this name
+    monkeypatch.setattr(connecting, "CONNECTIONS", 3)
+    monkeypatch.setattr(connecting, "_LONGEST_WAIT", SHORT / 4)
+    faulty = Searched()
+
+    async def call(server: FhirServer) -> None:
+        slow = asyncio.create_task(searches(server, 3))
+        while len(faulty.paths) < 3:  # noqa: ASYNC110 - nothing tells when they are sent
+            await asyncio.sleep(0.01)
+        told = await asyncio.gather(*(why(server.read("Patient", str(n))) for n in range(2 * FAILURES)))
+        assert set(told) == {"all the connections that the gateway has to it are in use"}
+        assert (server.breaker_state, len(faulty.paths)) == ("closed", 3)  # sent neither once nor again
+        await slow
+        assert (await server.read("Patient", "a")).status == 200
+
+    meet(faulty, call, tmp_path)
+
+
+def test_a_look_that_fails_says_nothing_where_others_were_answered_meanwhile(tmp_path: Path) -> None:
+    faulty = Looked()
+
+    async def call(server: FhirServer) -> str:
+        await searches(server, FAILURES)
+        async with asyncio.timeout(30):
+            await faulty.looking.wait()
+        assert (await server.read("Patient", "a")).status == 200
+        faulty.answered.set()
+        (look,) = (one for one in asyncio.all_tasks() if one.get_name() == "look for records")
+        await look
+        return server.breaker_state
+
+    assert meet(faulty, call, tmp_path) == "closed"
+
+
+def test_a_server_that_hangs_is_found_out_by_what_it_should_answer_at_once(tmp_path: Path) -> None:
+    faulty = Faulty(HANGS)
+
+    async def call(server: FhirServer) -> None:
+        await searches(server, FAILURES)
+        async with asyncio.timeout(30):
+            while server.breaker_state == "closed":  # noqa: ASYNC110 - nothing tells when it opens
+                await asyncio.sleep(0.05)
+        assert "left alone" in await why(server.search("Patient", [("name", "x")]))
+        assert len(faulty.asked) == FAILURES + 1  # one look told of them all
+
+    meet(faulty, call, tmp_path)
+
+
+@pytest.mark.parametrize(("kind", "counts"), [(b"application/fhir+json", False), (b"text/html", True)])
+def test_a_fhir_server_that_says_503_itself_is_there(tmp_path: Path, kind: bytes, *, counts: bool) -> None:
+    faulty = Faulty(status(503, b"{}", b"content-type: " + kind))
+
+    async def call(server: FhirServer) -> str:
+        for _ in range(FAILURES):
+            assert await why(server.transact(b"{}")) == "it answered 503"
+        return server.breaker_state
+
+    assert (meet(faulty, call, tmp_path) != "closed") == counts
+
+
+def test_a_proxy_that_waited_for_a_search_too_long_says_nothing_of_the_server(tmp_path: Path) -> None:
+    faulty = Faulty(status(504))
+
+    async def call(server: FhirServer) -> str:
+        for _ in range(FAILURES - 1):
+            await why(server.search("Patient", [("name", "x")]))
+        return server.breaker_state
+
+    assert meet(faulty, call, tmp_path) == "closed"
+    assert faulty.asked == ["GET"] * (FAILURES - 1)

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 from httpx import Response
 
-from gateway import assemble
+from gateway import loading
 from gateway.interactions.acknowledge import Sender
 from gateway.interactions.identify import Asking
 from gateway.interactions.options import Options
 from gateway.interactions.submission import Envelope, opened, reopened
-from tests import loading
+from tests import rule_sets
 from tests.running import NHS_NUMBER, Running, acknowledged, issues, message, running
 
 NHS = "https://fhir.nhs.uk/Id/nhs-number"
@@ -111,14 +111,14 @@ def stored(to: Running, name: str) -> Json:
 
 
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory, decisions: assemble.Decisions) -> Iterator[Running]:
+def gateway(tmp_path_factory: pytest.TempPathFactory, decisions: loading.Decisions) -> Iterator[Running]:
     """One gateway for all tests that ask nothing of what is stored."""
     with running(tmp_path_factory.mktemp("data"), decisions) as one:
         yield one
 
 
 @pytest.fixture
-def fresh(tmp_path: Path, decisions: assemble.Decisions) -> Iterator[Running]:
+def fresh(tmp_path: Path, decisions: loading.Decisions) -> Iterator[Running]:
     with running(tmp_path / "data", decisions) as one:
         yield one
 
@@ -226,7 +226,7 @@ def test_a_dry_run_stores_nothing_and_takes_no_key(fresh: Running) -> None:
 
 
 def test_a_target_that_is_down_is_told_and_nothing_is_said_to_be_stored(
-    tmp_path: Path, decisions: assemble.Decisions
+    tmp_path: Path, decisions: loading.Decisions
 ) -> None:
     with running(tmp_path, decisions, targets={"record": "http://127.0.0.1:9/", "bed-board": "folder:b"}) as lone:
         reply = submit(lone, visit())
@@ -602,7 +602,7 @@ def test_entries_that_wait_for_their_target_are_said_to_be_accepted(tmp_path: Pa
         (rules / file.name).write_text(
             head + mark + tail.replace("failure reject", "failure queue for 1 hour"), "utf-8"
         )
-    loaded = loading.decisions(rules, repository / "specs")
+    loaded = rule_sets.decisions(rules, repository / "specs")
     down = {"record": "http://127.0.0.1:9/", "bed-board": "folder:b"}
     with running(tmp_path / "data", loaded, targets=down) as lone:
         reply = submit(lone, visit())

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway import assemble, fhir, specs
+from gateway import fhir, loading, specs
 from tests.running import Running, running
 
 SEEN = {"stored": 200, "unreadable": 400, "failed": 422}
@@ -24,7 +24,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Itera
     for file in (repository / "rules").glob("*.rules"):
         text = re.sub(r"(?m)^  holding .*$", f"  holding {', '.join(types)}", file.read_text("utf-8"))
         (folder / file.name).write_text(text, "utf-8")
-    with running(tmp_path_factory.mktemp("data"), assemble.decisions(folder, repository / "specs")) as one:
+    with running(tmp_path_factory.mktemp("data"), loading.decisions(folder, repository / "specs")) as one:
         yield one
 
 

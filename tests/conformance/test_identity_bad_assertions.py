@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from gateway.identity import Credentials, Issuer, TokenAnswer, signing_keys
+from gateway.identity import Credentials, Form, Issuer, TokenAnswer, signing_keys
 
 NOW = 1_800_000_000
 URL = "https://exchange.example.org"
@@ -89,7 +89,7 @@ class Bench:
         form = {"grant_type": "client_credentials", "client_assertion_type": JWT_BEARER, "client_assertion": assertion}
         body = urlencode(form | fields).encode()
         content_type = ["application/x-www-form-urlencoded"]
-        return asyncio.run(self.issuer.token(body, content_type=content_type, authorization=[]))
+        return asyncio.run(self.issuer.token(Form(body, content_type, [])))
 
 
 @pytest.fixture(scope="module")

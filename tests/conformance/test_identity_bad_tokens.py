@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from gateway.identity import (
+    Certificate,
     Credentials,
     Principal,
     Unauthorised,
@@ -198,6 +199,16 @@ BAD_CLAIMS: dict[str, dict[str, Any]] = {
     "client with a line break": {"client_id": "demo-partner\n", "sub": "demo-partner\n"},
     "issued before the enrolment began": {"iat": NOW - 7200},
     "bound to a certificate (RFC 8705 3.1)": {"cnf": {"x5t#S256": "AA"}},
+    "bound to a certificate that it came without (RFC 8705 3)": {"cnf": {"x5t#S256": "A" * 43}},
+    "bound to nothing (RFC 7800 3.1)": {"cnf": {}},
+    "bound by a text": {"cnf": "null"},
+    "bound to a key by thumbprint (RFC 9449 6.1)": {"cnf": {"jkt": "A" * 43}},
+    "bound to a key that it brings (RFC 7800 3.2)": {"cnf": {"jwk": {"kty": "EC", "crv": "P-256", "x": "AA"}}},
+    "bound to a key by name (RFC 7800 3.4)": {"cnf": {"kid": "one"}},
+    "bound to a certificate and a key": {"cnf": {"x5t#S256": "A" * 43, "jkt": "A" * 43}},
+    "bound to a certificate by SHA-1": {"cnf": {"x5t": "A" * 27}},
+    "bound to a list of certificates": {"cnf": {"x5t#S256": ["A" * 43]}},
+    "bound by a list": {"cnf": ["x5t#S256"]},
     "purpose_of_use a list": {"purpose_of_use": ["TREAT"]},
     "purpose_of_use empty": {"purpose_of_use": ""},
     "on_behalf_of with a line break": {"on_behalf_of": "a\nb"},
@@ -302,6 +313,43 @@ def test_rfc7515_bad_texts_are_refused(bench: Bench) -> None:
     assert len(cases) >= 37
     for case, token in cases.items():
         assert 'error="invalid_token"' in refused(bench, f"Bearer {token}").challenge, case
+
+
+def certificate(thumbprint: str) -> Certificate:
+    return Certificate(thumbprint, "CN=client", NOW - 9, NOW + 9)
+
+
+OWN, OTHER = "o" * 43, "x" * 43
+BOUND: dict[str, tuple[Any, str | None]] = {
+    "another's certificate": (OWN, OTHER),
+    "no certificate": (OWN, None),
+    "the thumbprint in another case": (OWN.upper(), OWN),
+    "a prefix of the thumbprint": (OWN[:-1], OWN),
+    "padding behind the thumbprint": (OWN + "=", OWN),
+    "an empty thumbprint": ("", OWN),
+    "an empty thumbprint and no certificate": ("", None),
+    "no text for the thumbprint": (5, OWN),
+    "null for the thumbprint": ([None], OWN),
+}
+
+
+@pytest.mark.parametrize("case", BOUND)
+def test_rfc8705_3_a_token_bound_to_anything_but_its_senders_certificate_is_refused(bench: Bench, case: str) -> None:
+    told, shown = BOUND[case]
+    token = bench.token(claims=bench.claims(cnf={"x5t#S256": told}))
+    with pytest.raises(Unauthorised) as caught:
+        asyncio.run(bench.verifier.authenticate([f"Bearer {token}"], None if shown is None else certificate(shown)))
+    assert 'error="invalid_token"' in caught.value.challenge
+
+
+def test_rfc8705_3_a_token_bound_to_its_senders_certificate_is_accepted(bench: Bench) -> None:
+    token = f"Bearer {bench.token(claims=bench.claims(cnf={'x5t#S256': OWN}))}"
+    assert asyncio.run(bench.verifier.authenticate([token], certificate(OWN))).name == "demo-partner"
+
+
+def test_the_corpus_has_a_hundred_bad_tokens(bench: Bench) -> None:
+    count = len(BAD_HEADERS) + len(BAD_CLAIMS) + len(raw_cases(bench)) + len(BOUND)
+    assert count >= 120
 
 
 HEADERS: dict[str, tuple[tuple[str, ...], str]] = {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway import assemble
+from gateway import loading
 from tests.conformance import corpus
 from tests.running import Running, message, running
 
@@ -16,7 +16,7 @@ REFUSED = frozenset({400, 403, 409, 422})
 
 @pytest.mark.parametrize("folder", [*corpus.MESSAGES, *corpus.RESOURCES])
 def test_every_file_of_the_corpus_is_answered_without_a_server_error(
-    folder: str, shared: Path, tmp_path: Path, decisions: assemble.Decisions
+    folder: str, shared: Path, tmp_path: Path, decisions: loading.Decisions
 ) -> None:
     """Issue 4: in a domain that accepts every type with a map; `make corpus` writes what became of them."""
     loaded = corpus.rules(tmp_path / "rules", shared, decisions.maps.messages)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway import assemble
-from tests import loading
+from gateway import loading
+from tests import rule_sets
 from tests.running import Running, acknowledged, issues, message, running
 
 ADMISSION = message()
@@ -28,7 +28,7 @@ def either(tmp_path_factory: pytest.TempPathFactory, profile: str, repository: P
         text = file.read_text("utf-8")
         assert profile == "http-status" or "emergency-care" not in file.name or "acknowledge http-status" in text
         (folder / file.name).write_text(text.replace("acknowledge http-status", f"acknowledge {profile}"), "utf-8")
-    loaded = loading.decisions(folder, repository / "specs")
+    loaded = rule_sets.decisions(folder, repository / "specs")
     with running(tmp_path_factory.mktemp("data"), loaded) as one:
         yield one
 
@@ -74,7 +74,7 @@ def test_outcome(
         assert reply.headers["www-authenticate"].startswith("Bearer")
 
 
-def test_too_large(tmp_path: Path, decisions: assemble.Decisions) -> None:
+def test_too_large(tmp_path: Path, decisions: loading.Decisions) -> None:
     with running(tmp_path, decisions, body_limit=1024) as small:
         reply = small.send(message(extra="NTE|1||" + "x" * 2000))
         assert (reply.status_code, acknowledged(reply).code) == (413, "AR")
@@ -122,7 +122,7 @@ def test_gzip_is_inflated(gateway: Running) -> None:
     assert acknowledged(reply).code == "AA"
 
 
-def test_a_gzip_bomb_is_refused_at_the_cap(tmp_path: Path, decisions: assemble.Decisions) -> None:
+def test_a_gzip_bomb_is_refused_at_the_cap(tmp_path: Path, decisions: loading.Decisions) -> None:
     with running(tmp_path, decisions, body_limit=4096) as small:
         reply = small.send(gzip.compress(b"A" * 10_000_000), content_encoding="gzip")
         assert (reply.status_code, acknowledged(reply).code) == (413, "AR")

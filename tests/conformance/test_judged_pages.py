@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.interactions import filling
-from tests import loading
+from tests import rule_sets
 from tests.running import Running, message, running
 
 pytestmark = pytest.mark.any_record
@@ -32,7 +32,7 @@ def judged(tmp_path: Path, repository: Path) -> Iterator[Running]:
             text = text.replace("  rows Encounter where Encounter.serviceProvider in caller.organisations\n", "")
             text = text.replace("all rows Patient, Condition", "all rows") + FORBID
         (rules / file.name).write_text(text, "utf-8")
-    with running(tmp_path / "data", loading.decisions(rules, repository / "specs")) as one:
+    with running(tmp_path / "data", rule_sets.decisions(rules, repository / "specs")) as one:
         for visit in VISITS:
             kind = "ADT^A03" if visit.startswith("F") else "ADT^A01"
             reply = one.send(message(kind=kind, control_id=visit, visit=visit))

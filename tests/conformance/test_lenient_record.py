@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests import loading
+from tests import rule_sets
 from tests.conformance.test_facade_masks import rules
 from tests.running import running
 
@@ -68,7 +68,7 @@ def record(visitor: str, *, without: str = "nothing", found: Any = None) -> Iter
 
 @pytest.mark.parametrize(("visitor", "shown"), [(OWN, 1), (OTHER, 0)])
 def test_visits_of_somebody_else_show_no_patient(tmp_path: Path, repository: Path, visitor: str, shown: int) -> None:
-    loaded = loading.decisions(rules(tmp_path / "rules", repository), repository / "specs")
+    loaded = rule_sets.decisions(rules(tmp_path / "rules", repository), repository / "specs")
     with record(visitor) as address, running(tmp_path / "data", loaded, targets={"record": address}) as one:
         asked = one.search(f"/Patient?_id={OWN}", principal="other-engine")
         assert asked.status_code == 200, asked.text
@@ -78,7 +78,7 @@ def test_visits_of_somebody_else_show_no_patient(tmp_path: Path, repository: Pat
 
 @pytest.mark.parametrize(("visitor", "comes"), [(OWN, 1), (OTHER, 0)])
 def test_visits_of_somebody_else_do_not_come_along(tmp_path: Path, repository: Path, visitor: str, comes: int) -> None:
-    loaded = loading.decisions(rules(tmp_path / "rules", repository), repository / "specs")
+    loaded = rule_sets.decisions(rules(tmp_path / "rules", repository), repository / "specs")
     with record(visitor) as address, running(tmp_path / "data", loaded, targets={"record": address}) as one:
         asked = one.search(f"/Patient?_id={OWN}&_revinclude=Encounter:patient")
         assert asked.status_code == 200, asked.text
@@ -87,7 +87,7 @@ def test_visits_of_somebody_else_do_not_come_along(tmp_path: Path, repository: P
 
 
 def test_a_record_that_hangs_up_when_it_is_asked_for_links_is_down(tmp_path: Path, repository: Path) -> None:
-    loaded = loading.decisions(rules(tmp_path / "rules", repository), repository / "specs")
+    loaded = rule_sets.decisions(rules(tmp_path / "rules", repository), repository / "specs")
     with (
         record(OWN, without="Encounter") as address,
         running(tmp_path / "data", loaded, targets={"record": address}) as one,
@@ -112,7 +112,7 @@ def test_a_record_that_hangs_up_when_it_is_asked_for_links_is_down(tmp_path: Pat
     ids=str,
 )
 def test_a_record_whose_searchset_is_none_is_down(tmp_path: Path, repository: Path, found: dict[str, Any]) -> None:
-    loaded = loading.decisions(rules(tmp_path / "rules", repository), repository / "specs")
+    loaded = rule_sets.decisions(rules(tmp_path / "rules", repository), repository / "specs")
     sent = {"resourceType": "Bundle", "type": "searchset", **found}
     with record(OWN, found=sent) as address, running(tmp_path / "data", loaded, targets={"record": address}) as one:
         asked = one.search(f"/Patient?_id={OWN}")

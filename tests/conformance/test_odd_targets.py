@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from gateway import assemble
+from gateway import loading
 from gateway.interactions.target_issues import issues as issues_of
 from gateway.upstream import Answer, FolderTarget
-from tests import loading
+from tests import rule_sets
 from tests.conformance.test_delivery import UPDATE, Clock, state, until
 from tests.running import Running, acknowledged, issues, message, running
 
@@ -73,7 +73,7 @@ def test_a_targets_own_words_are_passed_on() -> None:
     assert second.diagnostics == "target record: missing"
 
 
-def test_a_second_target_that_refuses_is_told_as_a_warning(tmp_path: Path, decisions: assemble.Decisions) -> None:
+def test_a_second_target_that_refuses_is_told_as_a_warning(tmp_path: Path, decisions: loading.Decisions) -> None:
     with engine((200, REFUSAL)) as address, running(tmp_path, decisions, targets={"bed-board": address}) as one:
         reply = one.send(message())
         assert (reply.status_code, acknowledged(reply).code) == (200, "AA")
@@ -82,7 +82,7 @@ def test_a_second_target_that_refuses_is_told_as_a_warning(tmp_path: Path, decis
 
 
 def test_one_poisoned_item_does_not_end_the_queue(
-    tmp_path: Path, decisions: assemble.Decisions, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, decisions: loading.Decisions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock, delivered, fail = Clock(), FolderTarget.deliver, [True]
 
@@ -107,7 +107,7 @@ def test_one_poisoned_item_does_not_end_the_queue(
 
 
 def test_a_fault_while_a_message_is_in_hand_is_an_acknowledgement_and_the_next_start_goes_on(
-    tmp_path: Path, decisions: assemble.Decisions, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, decisions: loading.Decisions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(_self: FolderTarget, _raw: bytes, _receipt: str) -> Answer:
         raise LookupError("a fault of the program")
@@ -130,7 +130,7 @@ def test_what_a_target_took_before_another_was_down_stands_on_the_receipt(tmp_pa
     for file in (repository / "rules").glob("*.rules"):
         text = file.read_text("utf-8").replace("to bed-board on failure queue for 72 hours", "to bed-board")
         (rules / file.name).write_text(text, "utf-8")
-    with running(tmp_path / "data", loading.decisions(rules, repository / "specs")) as one:
+    with running(tmp_path / "data", rule_sets.decisions(rules, repository / "specs")) as one:
         (one.data / "bed-board").write_text("a file where the folder should be")
         reply = one.send(message())
         assert (reply.status_code, acknowledged(reply).code) == (503, "AE")
@@ -138,7 +138,7 @@ def test_what_a_target_took_before_another_was_down_stands_on_the_receipt(tmp_pa
             assert journal.execute("SELECT target, state FROM delivery").fetchall() == [("record", "delivered")]
 
 
-def test_an_upstream_that_answers_nonsense_is_down(tmp_path: Path, decisions: assemble.Decisions) -> None:
+def test_an_upstream_that_answers_nonsense_is_down(tmp_path: Path, decisions: loading.Decisions) -> None:
     class Nonsense(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)

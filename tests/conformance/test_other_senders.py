@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from httpx import Response
 
-from gateway import assemble
-from tests import loading
+from gateway import loading
+from tests import rule_sets
 from tests.running import NHS_NUMBER, Running, issues, message, running
 
 ENGINE = """
@@ -35,16 +35,16 @@ LATER = "20261122111500"
 
 
 @pytest.fixture(scope="module")
-def decisions(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> assemble.Decisions:
+def decisions(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> loading.Decisions:
     folder = tmp_path_factory.mktemp("rules")
     for file in (one for one in (repository / "rules").glob("*.rules") if not one.name.endswith(".test.rules")):
         words = file.read_text("utf-8")
         (folder / file.name).write_text(words + (ENGINE if file.name == "registry.rules" else ""), "utf-8")
-    return loading.decisions(folder, repository / "specs")
+    return rule_sets.decisions(folder, repository / "specs")
 
 
 @pytest.fixture
-def gateway(tmp_path: Path, decisions: assemble.Decisions) -> Iterator[Running]:
+def gateway(tmp_path: Path, decisions: loading.Decisions) -> Iterator[Running]:
     with running(tmp_path / "data", decisions) as one:
         assert one.send(message()).status_code == 200
         yield one

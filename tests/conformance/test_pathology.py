@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from gateway import assemble
+from gateway import loading
 from tests.running import Running, acknowledged, issues, running
 
 pytestmark = pytest.mark.any_record
@@ -67,14 +67,14 @@ REFUSED = {
 
 
 @pytest.fixture(scope="module")
-def refusing(tmp_path_factory: pytest.TempPathFactory, decisions: assemble.Decisions) -> Iterator[Running]:
+def refusing(tmp_path_factory: pytest.TempPathFactory, decisions: loading.Decisions) -> Iterator[Running]:
     """A gateway that nothing is ever stored in."""
     with running(tmp_path_factory.mktemp("refusing"), decisions, clock=lambda: LATER) as running_one:
         yield running_one
 
 
 @pytest.fixture
-def one(tmp_path: Path, decisions: assemble.Decisions) -> Iterator[Running]:
+def one(tmp_path: Path, decisions: loading.Decisions) -> Iterator[Running]:
     with running(tmp_path / "data", decisions, clock=lambda: LATER) as running_one:
         yield running_one
 

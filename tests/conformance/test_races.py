@@ -13,13 +13,14 @@ from typing import Any, cast
 
 import httpx
 
-from gateway import assemble, hl7v2
+from gateway import hl7v2, loading
 from gateway.interactions.deliver import Parcel, deliver
 from gateway.interactions.gateway import Gateway
 from gateway.mapping import Context
 from gateway.rules import Routing
 from gateway.upstream import FhirServer, Name, Standing
 from gateway.upstream.answer import Answer
+from gateway.upstream.by_httpx import ByHttpx
 from tests.running import NOW, message, running
 from tests.traffic import nhs_numbers
 
@@ -30,7 +31,7 @@ class Slow(FhirServer):
     """A server that keeps versions in memory, and takes a few turns of the loop for each answer."""
 
     def __init__(self) -> None:
-        super().__init__("record", httpx.AsyncClient(), "http://localhost")
+        super().__init__("record", ByHttpx(httpx.AsyncClient()), "http://localhost")
         self.versions: dict[Name, tuple[int, dict[str, Any]]] = {}
         self.lost = 0
 
@@ -54,7 +55,7 @@ class Slow(FhirServer):
         return Answer(200, {}, b"{}")
 
 
-def test_all_get_through_who_tell_of_the_same_new_ward(tmp_path: Path, decisions: assemble.Decisions) -> None:
+def test_all_get_through_who_tell_of_the_same_new_ward(tmp_path: Path, decisions: loading.Decisions) -> None:
     server = Slow()
     routing = Routing("EC-R1", "record", "reject", None, None)
 

@@ -23,7 +23,7 @@ EXPECTED = {
 
 
 @pytest.mark.timeout(300)  # each line of the examples starts the command anew
-@pytest.mark.xdist_group("process")
+@pytest.mark.xdist_group("readme")
 @pytest.mark.skipif(
     not (ROOT / ".venv" / "bin" / "gateway").exists(), reason="the README runs `.venv/bin/gateway` of make setup"
 )

@@ -19,10 +19,10 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from gateway import assemble
+from gateway import loading
 from gateway.interactions.gateway import Gateway
 from gateway.interactions.reload import Reload
-from tests import loading
+from tests import rule_sets
 from tests.running import NHS_NUMBER, Running, acknowledged, issues, message, running
 from tests.traffic import ROOT, free_port, start, start_gateway
 
@@ -66,13 +66,13 @@ def folder(tmp_path: Path, repository: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def loaded(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> assemble.Decisions:
+def loaded(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> loading.Decisions:
     """What every test here begins with."""
-    return loading.decisions(copied(repository, tmp_path_factory.mktemp("shipped") / "rules"), repository / "specs")
+    return rule_sets.decisions(copied(repository, tmp_path_factory.mktemp("shipped") / "rules"), repository / "specs")
 
 
 @pytest.fixture
-def one(tmp_path: Path, folder: Path, loaded: assemble.Decisions) -> Iterator[Running]:
+def one(tmp_path: Path, folder: Path, loaded: loading.Decisions) -> Iterator[Running]:
     with running(tmp_path / "data", loaded, rules=folder) as found:
         yield found
 
@@ -184,10 +184,10 @@ def test_a_request_under_way_is_answered_by_the_rules_that_it_began_with(one: Ru
 
     told: list[str] = []
     assert one.send(message()).status_code == 200
+    one.token("demo-partner")  # which the audit tells too
     state.gateway = replace(gateway, journal=cast("Any", Held()))
     before, answers = gateway.rules.digest, []
     asking = threading.Thread(target=lambda: answers.append(one.search(f"/Patient?_id={NHS_NUMBER}")))
-    one.token("demo-partner")
     asking.start()
     assert reached.wait(WAIT)
     put(folder, "shared-record.rules", "caller has role gp-viewer and purpose is TREAT", "caller has role commissioner")
@@ -233,7 +233,7 @@ def test_a_changed_file_is_seen_once_it_rests(one: Running, folder: Path) -> Non
 
 
 def test_what_changed_while_the_gateway_started_is_read(tmp_path: Path, folder: Path) -> None:
-    before = loading.decisions(folder, ROOT / "specs")
+    before = rule_sets.decisions(folder, ROOT / "specs")
     (folder / "maternity.rules").write_text(MATERNITY, "utf-8")
     with running(tmp_path / "data", before, rules=folder, rules_watched=0.05) as one:
         assert tells(one, "maternity")
@@ -249,7 +249,7 @@ def tells(one: Running, word: str) -> bool:
     return False
 
 
-def test_files_are_watched_where_the_settings_say_so(tmp_path: Path, folder: Path, loaded: assemble.Decisions) -> None:
+def test_files_are_watched_where_the_settings_say_so(tmp_path: Path, folder: Path, loaded: loading.Decisions) -> None:
     with running(tmp_path / "data", loaded, rules=folder, rules_watched=0.05) as one:
         (folder / "maternity.rules").write_text(MATERNITY, "utf-8")
         assert tells(one, "maternity")
@@ -263,7 +263,7 @@ def test_files_are_watched_where_the_settings_say_so(tmp_path: Path, folder: Pat
         assert one.send(message(name="OKAFOR^ADA", control_id="C-3"), source_domain="maternity").status_code == 200
 
 
-@pytest.mark.xdist_group("process")
+@pytest.mark.xdist_group("reload")
 def test_a_process_reads_its_rules_again_at_a_hangup(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway import assemble, rules, trials
+from gateway import loading, rules, trials
 from gateway.language.nodes import Text
 from gateway.rules import RuleSet
 from gateway.rules.account.show import table
@@ -20,7 +20,7 @@ from gateway.rules.trial import cover, suite
 from gateway.rules.trial.given import World
 from gateway.rules.trial.suite import Result
 from gateway.source import Source, render
-from tests import loading
+from tests import rule_sets
 from tests.conformance.rules.support import ROOT, vocabulary
 
 FOLDER = ROOT / "rules" / "examples"
@@ -63,8 +63,8 @@ class Example:
 
 
 @functools.cache
-def decisions() -> assemble.Decisions:
-    return loading.decisions(ROOT / "rules", ROOT / "specs")
+def decisions() -> loading.Decisions:
+    return rule_sets.decisions(ROOT / "rules", ROOT / "specs")
 
 
 @functools.cache

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from gateway import assemble, rules, specs
+from gateway import loading, rules, specs
 from gateway.documents import rules_page
 from gateway.documents.rule_words import Rule
 from gateway.rules import RuleSet
 from gateway.source import Source, render
 
-VOCABULARY = assemble.vocabulary(specs.ROOT)
+VOCABULARY = loading.vocabulary(specs.ROOT)
 
 
 @pytest.fixture(scope="module")

@@ -34,15 +34,13 @@ def test_all_tests_that_ship_pass() -> None:
     assert [words for result in shipped()[1] for words in result.failures] == []
 
 
-def test_a_hundred_of_them_take_two_seconds_at_most() -> None:
-    results = shipped()[1]
-    assert sum(result.seconds for result in results) / len(results) * 100 < 2
-
-
 def test_every_rule_has_a_test_for_it_and_every_permit_one_against() -> None:
     ready, results = shipped()
     expected = {(e.rule, e.outcome) for result in results for e in result.trial.expected}
     decided = {name for result in results for answer in result.answers for name in answer.by}
+    told = {target for result in results for answer in result.answers for target in answer.notices}
+    routes = (route for domain in ready.world.rules.domains.values() for route in domain.routes)
+    decided |= {route.id for route in routes if told.issuperset(target.name for target in route.targets)}
     wanted: Mapping[type[object], tuple[str, ...]] = {Permit: ("want",), Forbid: ("deny",), Check: ("refuse", "warn")}
     rules = [rule for domain in ready.world.rules.domains.values() for rule in rules_of(domain)]
     assert [rule.id for rule in rules if rule.id not in decided and isinstance(rule, Permit | Route)] == []

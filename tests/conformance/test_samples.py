@@ -18,11 +18,11 @@ from gateway import fhir, hl7v2, samples, specs
 from gateway.fhir.identity import valid_nhs_number
 from gateway.hl7v2 import dictionary
 from gateway.sampling import NotSampled, Sampler
-from tests import loading
+from tests import rule_sets
 from tests.running import NOW, Running, running
 
 ROOT = Path(__file__).resolve().parents[2]
-LOADED = loading.decisions(ROOT / "rules", specs.ROOT)
+LOADED = rule_sets.decisions(ROOT / "rules", specs.ROOT)
 ENGINE = "demo-engine"
 TYPES = [
     (domain.name, accept.data_type, kind)

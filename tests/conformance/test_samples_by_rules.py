@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway import assemble, hl7v2, rules, samples, specs
+from gateway import hl7v2, loading, rules, samples, specs
 from gateway.sampling import NotSampled, Sampler
-from tests import loading
+from tests import rule_sets
 from tests.running import NOW
 
 RULES = """language 1
@@ -44,15 +44,15 @@ target record "The record" takes Fhir
 
 
 @functools.cache
-def shipped() -> assemble.Decisions:
+def shipped() -> loading.Decisions:
     """Maps take long to load, and are the same for every domain."""
-    return loading.decisions(specs.ROOT.parent / "rules", specs.ROOT)
+    return rule_sets.decisions(specs.ROOT.parent / "rules", specs.ROOT)
 
 
 def sampler(tmp_path: Path, kind: str, checks: str = "", permit: str = "", principal: str | None = None) -> Sampler:
     (tmp_path / "clinic.rules").write_text(RULES.format(permit=permit) + checks, "utf-8")
     (tmp_path / "registry.rules").write_text(REGISTRY, "utf-8")
-    read = rules.load(tmp_path, assemble.vocabulary(specs.ROOT))
+    read = rules.load(tmp_path, loading.vocabulary(specs.ROOT))
     assert read.rules is not None, read.diagnostics
     loaded = replace(shipped(), rules=read.rules)
     return samples.sampler(loaded, specs.ROOT, "clinic", kind, principal=principal, clock=lambda: NOW)

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from httpx import Response
 
-from gateway import assemble
+from gateway.config import KEYS
 from gateway.identity import signing_keys
 from gateway.interactions.scopes import Held, bounds, covers
-from tests import loading
+from tests import rule_sets
 from tests.conformance.test_facade_bundles import bundle, entry
 from tests.conformance.test_facade_patch import put_directly
 from tests.conformance.test_facade_writes import flag
@@ -191,7 +191,7 @@ def one(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[
     shutil.copytree(repository / "rules", folder, ignore=shutil.ignore_patterns("*.test.rules", "samples", "examples"))
     with (folder / "care-flags.rules").open("a", encoding="utf-8") as file:
         file.write(RULES)
-    with running(tmp_path_factory.mktemp("data"), loading.decisions(folder, repository / "specs")) as gateway:
+    with running(tmp_path_factory.mktemp("data"), rule_sets.decisions(folder, repository / "specs")) as gateway:
         for patient in (NHS_NUMBER, OTHER):
             number = patient[-2:]
             put_directly(gateway, {"resourceType": "Patient", "id": patient, "gender": "female",
@@ -217,7 +217,7 @@ class As:
     """Requests with a token of these scopes, as the gateway's own issuer signs them, and claims beside."""
 
     def __init__(self, one: Running, scope: str | None, *, user: str | None = None, **claims: Any) -> None:
-        keys = signing_keys(one.data / assemble.KEYS)
+        keys = signing_keys(one.data / KEYS)
         now = int(time.time())
         made = {
             "iss": one.settings.public_url, "aud": one.settings.public_url, "sub": "demo-writer",

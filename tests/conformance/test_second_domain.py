@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gateway import assemble
 from gateway.config import Settings
-from tests import loading
+from tests import rule_sets
 from tests.running import acknowledged, message, running
 
 DOMAIN = """language 1
@@ -55,7 +55,7 @@ def test_a_rule_file_makes_a_domain(tmp_path: Path, repository: Path) -> None:
     samples = rules / "samples" / "minor-injuries"
     samples.mkdir(parents=True)
     (samples / "accepted-a01-sprain.hl7").write_bytes(message().replace(b"\r", b"\n"))
-    loaded = loading.decisions(rules, repository / "specs")
+    loaded = rule_sets.decisions(rules, repository / "specs")
     with running(tmp_path / "data", loaded, rules=rules) as one:
         reply = one.send(message(), source_domain="minor-injuries")
         assert (reply.status_code, acknowledged(reply).code) == (200, "AA")
@@ -66,5 +66,5 @@ def test_a_rule_file_makes_a_domain(tmp_path: Path, repository: Path) -> None:
     assert "minor-injuries" in header["schema"]["enum"]
     assert any("minor-injuries" in name for name in operation["requestBody"]["content"]["text/plain"]["examples"])
     assert "minor-injuries" not in assemble.openapi_text(
-        loading.decisions(repository / "rules", repository / "specs"), Settings()
+        rule_sets.decisions(repository / "rules", repository / "specs"), Settings()
     )

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -12,7 +16,12 @@ import httpx
 import pytest
 
 from gateway.upstream import store
+from gateway.upstream.asker import ASKER
 from gateway.upstream.embedded import Embedded
+from gateway.upstream.store import engine, readers
+from gateway.upstream.store.engine import Store
+from gateway.upstream.store.refusal import Refusal
+from gateway.upstream.store.requests import query
 from tests import searching
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
@@ -104,6 +113,144 @@ def test_what_is_included_is_bounded_and_says_so(tmp_path: Path) -> None:
             assert (modes.count("match"), modes.count("include"), modes.count("outcome")) == (1, 1000, 1)
             (issue,) = found[-1]["resource"]["issue"]
             assert (issue["severity"], issue["code"]) == ("warning", "too-costly")
+
+    asyncio.run(run())
+
+
+PEOPLE = 4000
+WORDS = ",".join(f"nothing{n}" for n in range(990))
+LONG = [("family:contains", WORDS), ("_total", "accurate")]
+MIDDLING = [("family:contains", "nothing,neither,nor"), ("_total", "accurate")]
+"""More than the event loop does itself, and little enough to be done in one short turn."""
+WITHIN = 30.0
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a store with many people in it."""
+    path = tmp_path_factory.mktemp("people") / "store.db"
+
+    async def run() -> None:
+        app = store.app(path)
+        names = ((f"x{n}", [{"family": f"Family{n}" * 5}]) for n in range(PEOPLE))
+        await app.put([({"resourceType": "Patient", "id": id_, "name": name}, None) for id_, name in names])
+        await app.aclose()
+
+    asyncio.run(run())
+    return path
+
+
+@asynccontextmanager
+async def opened(path: Path) -> AsyncIterator[Store]:
+    app = store.app(path)
+    try:
+        yield app.store()
+    finally:
+        await app.aclose()
+
+
+async def done(one: Store, asker: str, pairs: list[tuple[str, str]], name: str, order: list[str]) -> None:
+    ASKER.set(asker)
+    page = await one.search(query("Patient", one.tables, urlencode(pairs)), "http://store")
+    assert page.total == 0
+    order.append(name)
+
+
+async def idle(one: Store) -> None:
+    """Wait until no thread works for the store's searches."""
+    while one._readers._turns:  # noqa: ASYNC110 - the threads tell nobody that they are done
+        await asyncio.sleep(0.01)
+
+
+def endless(connection: sqlite3.Connection) -> None:
+    connection.execute("WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT max(n) FROM c")
+
+
+def test_who_asks_for_much_holds_up_neither_quick_nor_middling_nor_long_searches_of_others(people: Path) -> None:
+    """Whatever one asker's searches do, another's are answered beside them."""
+
+    async def run() -> None:
+        order: list[str] = []
+        async with opened(people) as one, asyncio.timeout(WITHIN):
+            hostile = [asyncio.create_task(one._readers.run(endless, "hostile")) for _ in range(6)]
+            await asyncio.sleep(0)
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(3):
+                    tasks.create_task(done(one, "other", [("_id", "none")], "quick", order))
+                    tasks.create_task(done(one, "other", MIDDLING, "middling", order))
+                    tasks.create_task(done(one, "other", LONG, "long", order))
+            assert not any(each.done() for each in hostile)
+            for each in hostile:
+                each.cancel()
+        assert sorted(order) == sorted(["quick", "middling", "long"] * 3)
+        assert order[:3] == ["quick"] * 3
+
+    asyncio.run(run())
+
+
+def test_a_turn_goes_to_who_has_the_fewest(people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readers, "SHORT", 2)
+
+    async def run() -> None:
+        order: list[str] = []
+        go_on = threading.Event()
+
+        async def one(asker: str) -> None:
+            await both.run(lambda _: go_on.wait(WITHIN), asker)
+            order.append(asker)
+
+        both = readers.Readers(people)
+        async with asyncio.timeout(WITHIN), asyncio.TaskGroup() as tasks:
+            for asker in ("hostile",) * 6 + ("other",) * 2:
+                tasks.create_task(one(asker))
+            await asyncio.sleep(0.05)
+            go_on.set()
+        await both.aclose()
+        assert order.index("other") <= 3, order
+        assert order[4:].count("hostile") >= 3, order
+
+    asyncio.run(run())
+
+
+def test_a_search_that_nobody_waits_for_is_stopped(people: Path) -> None:
+    async def run() -> None:
+        order: list[str] = []
+        async with opened(people) as one, asyncio.timeout(WITHIN):
+            left = [asyncio.create_task(one._readers.run(endless, "hostile")) for _ in range(4)]
+            await done(one, "other", MIDDLING, "beside", order)
+            await asyncio.sleep(0.5)
+            for task in left:
+                task.cancel()
+            ended = await asyncio.gather(*left, return_exceptions=True)
+            assert all(isinstance(each, asyncio.CancelledError) for each in ended), ended
+            await done(one, "hostile", LONG, "next", order)
+            await idle(one)
+        assert order == ["beside", "next"]
+
+    asyncio.run(run())
+
+
+def test_a_store_that_closes_waits_for_no_search(people: Path) -> None:
+    async def run() -> None:
+        async with asyncio.timeout(WITHIN):
+            async with opened(people) as one:
+                left = [asyncio.create_task(one._readers.run(endless, "hostile")) for _ in range(4)]
+                await asyncio.sleep(0.3)
+            ended = await asyncio.gather(*left, return_exceptions=True)
+        assert all(isinstance(each, sqlite3.OperationalError) for each in ended), ended
+
+    asyncio.run(run())
+
+
+def test_a_search_that_takes_too_long_is_refused_and_stopped(people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "LONGEST", 0.01)
+
+    async def run() -> None:
+        async with opened(people) as one, asyncio.timeout(WITHIN):
+            with pytest.raises(Refusal, match="too long") as refusal:
+                await done(one, "hostile", LONG, "long", [])
+            assert refusal.value.status == 503
+            await idle(one)
 
     asyncio.run(run())
 

@@ -15,14 +15,20 @@ import logging
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 import uvicorn
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from joserfc import jwt
+from joserfc.jwk import ECKey, RSAKey
 
-from gateway import assemble
+from gateway import loading
 from gateway.config import FILE, ConfigError, TargetCredentials, load
 from gateway.upstream import AddressError, Answer, FhirServer, TargetDown, connect, store
 from tests.certificates import Authority
@@ -49,7 +55,7 @@ class Guarded:
         body = (await receive())["body"]
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
         if scope["path"] == "/token":
-            self.asked.append((headers["authorization"], body))
+            self.asked.append((headers.get("authorization", ""), body))
             token = {"access_token": TOKENS[len(self.asked) - 1], "token_type": self.kind}
             told = token if self.expires_in is None else token | {"expires_in": self.expires_in}
             return await answer(send, self.status, told)
@@ -273,6 +279,105 @@ def test_a_token_goes_over_the_same_tls(tmp_path: Path, certificates: Certificat
     assert app.shown == ["Bearer token-one"]
 
 
+# --- a signed assertion ----------------------------------------------------------------------------------------------
+
+
+def written_key(folder: Path, kind: str) -> Any:
+    """A private key in the file `key.pem` of a folder; its public half."""
+    made = ec.generate_private_key(ec.SECP384R1()) if kind == "EC" else rsa.generate_private_key(65537, 2048)
+    pem = made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "key.pem").write_bytes(pem)
+    return (ECKey if kind == "EC" else RSAKey).import_key(pem)
+
+
+def signed(address: str, **more: Any) -> TargetCredentials:
+    return TargetCredentials(
+        token_url=f"{address}/token", client_id="gateway", client_key_file=Path("key.pem"), client_key_id="2026-11",
+        **more,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "algorithm"), [("RSA", "RS384"), ("EC", "ES384")])
+def test_a_token_is_asked_for_by_a_signed_assertion(
+    tmp_path: Path, certificates: Certificates, kind: str, algorithm: str
+) -> None:
+    key, app = written_key(tmp_path, kind), Guarded(expires_in=0.001)
+
+    async def later(server: FhirServer) -> Answer:
+        await asyncio.sleep(0.01)
+        return await read(server)
+
+    with served(app, **certificates.open) as address:
+        given = signed(address, authority=certificates.authority.file, scope="system/*.rs")
+        assert ask(address, tmp_path, given, later, later) == [200, 200]
+    assert [header for header, _ in app.asked] == ["", ""]
+    told = [dict(parse_qsl(form.decode())) for _, form in app.asked]
+    assert {one["grant_type"] for one in told} == {"client_credentials"}
+    assert {one["scope"] for one in told} == {"system/*.rs"}
+    assert {one["client_assertion_type"] for one in told} == {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}
+    read_back = [jwt.decode(one["client_assertion"], key, algorithms=[algorithm]) for one in told]
+    for one in read_back:
+        assert one.header == {"alg": algorithm, "kid": "2026-11", "typ": "JWT"}
+        assert (one.claims["iss"], one.claims["sub"], one.claims["aud"]) == ("gateway", "gateway", f"{address}/token")
+        assert 0 < one.claims["exp"] - one.claims["iat"] <= 300
+        assert abs(one.claims["iat"] - time.time()) < 60
+    assert len({one.claims["jti"] for one in read_back}) == 2, "each is used once"
+
+
+def test_an_assertion_is_for_the_audience_that_is_configured_and_by_the_key_that_stands(tmp_path: Path) -> None:
+    app = Guarded(expires_in=0.001)
+    keys = [written_key(tmp_path, "EC")]
+
+    async def renew(_: FhirServer) -> None:
+        keys.append(written_key(tmp_path, "RSA"))
+        await asyncio.sleep(0.01)
+
+    with served(app) as address:
+        given = signed(address, audience="https://login.example.org")
+        assert ask(address, tmp_path, given, read, renew, read) == [200, None, 200]
+    for (_, form), key, algorithm in zip(app.asked, keys, ("ES384", "RS384"), strict=True):
+        told = jwt.decode(dict(parse_qsl(form.decode()))["client_assertion"], key, algorithms=[algorithm])
+        assert told.claims["aud"] == "https://login.example.org"
+
+
+def weak() -> bytes:
+    key = ec.generate_private_key(ec.SECP256R1())
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def public() -> bytes:
+    key = ec.generate_private_key(ec.SECP384R1()).public_key()
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [(None, "can't be read"), (b"", "no private key"), (b"nonsense", "no private key"), (b"{}", "no private key"),
+     (weak(), "no private key"), (public(), "no private key"), (b'{"kty":"oct","k":"c2VjcmV0"}', "no private key")],
+)  # fmt: skip
+def test_a_file_without_a_signing_key_is_told_and_nothing_sent(tmp_path: Path, raw: bytes | None, why: str) -> None:
+    app = Guarded()
+    if raw is not None:
+        (tmp_path / "key.pem").write_bytes(raw)
+    with served(app) as address:
+        (told,) = ask(address, tmp_path, signed(address), read)
+    assert told.startswith(f"the file key.pem of its credentials {'is ' if raw is not None else ''}{why}"), told
+    assert (app.asked, app.shown) == ([], [])
+
+
+def test_no_key_or_assertion_is_logged_or_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    app = Guarded()
+    app.accepted = set()
+    written_key(tmp_path, "EC")
+    with caplog.at_level(logging.DEBUG), served(app) as address:
+        told = ask(address, tmp_path, signed(address), read, read)
+        told += ask("http://127.0.0.1:9", tmp_path, signed("http://127.0.0.1:9"), read)
+    said = caplog.text + repr(told) + repr(signed(address))
+    assertion = dict(parse_qsl(app.asked[0][1].decode()))["client_assertion"]
+    for secret in (assertion, (tmp_path / "key.pem").read_text().splitlines()[1]):
+        assert secret not in said
+
+
 @pytest.mark.parametrize("accepted", [True, False])
 def test_no_secret_is_logged_or_told(tmp_path: Path, caplog: pytest.LogCaptureFixture, *, accepted: bool) -> None:
     app = Guarded()
@@ -319,6 +424,10 @@ def test_a_certificate_that_can_not_be_used_is_told(tmp_path: Path, certificates
         ('client_id = "a"', "go together"),
         ('token_url = "http://login.example.org"\nclient_id = "a"\nclient_secret_file = "b"', "takes https"),
         ('token_url = "https://x.org"\nclient_id = "a"\nclient_secret_file = "b"\nheader_file = "c"', "not both"),
+        ('token_url = "https://x.org"\nclient_id = "a"\nclient_key_file = "b"', "client_key_id go together"),
+        ('client_key_file = "b"\nclient_key_id = "c"', "go together"),
+        ('client_secret_file = "b"\naudience = "c"', "audience with these"),
+        ('client_secret_file = "b"\nclient_key_file = "c"\nclient_key_id = "d"', "not both"),
         ('certificate = "a"', "go together"),
         ('header = "X-Key"', "needs header_file"),
         ('header = "Host"\nheader_file = "a"', "does not set itself"),
@@ -356,7 +465,7 @@ class Door:
             await answer(send, 401, {})
 
 
-def test_a_gateway_shows_them_to_its_record(tmp_path: Path, decisions: assemble.Decisions) -> None:
+def test_a_gateway_shows_them_to_its_record(tmp_path: Path, decisions: loading.Decisions) -> None:
     record = store.app(tmp_path / "elsewhere" / "store.db")
     door = Door(record, Guarded())
     with served(door) as address:
@@ -376,9 +485,7 @@ def test_a_gateway_shows_them_to_its_record(tmp_path: Path, decisions: assemble.
     asyncio.run(record.aclose())
 
 
-def test_credentials_of_a_target_that_nobody_declares_are_refused(
-    tmp_path: Path, decisions: assemble.Decisions
-) -> None:
+def test_credentials_of_a_target_that_nobody_declares_are_refused(tmp_path: Path, decisions: loading.Decisions) -> None:
     stranger = {"nobody": TargetCredentials(header_file=Path("key"))}
     with (
         pytest.raises(ConfigError, match="setting `credentials` names nobody"),

@@ -96,5 +96,5 @@ def test_a_dry_run_answers_as_usual_and_stores_only_its_audit_row(gateway: Runni
     assert stored(gateway) == 0
     with sqlite3.connect(gateway.data / "journal.db") as journal:
         assert journal.execute("SELECT count(*) FROM submission").fetchone() == (0,)
-        assert journal.execute("SELECT outcome FROM audit").fetchall() == [("dry-run",)]
+        assert journal.execute("SELECT outcome FROM audit WHERE action <> 'token'").fetchall() == [("dry-run",)]
     assert acknowledged(gateway.send(message(name="OTHER^NAME"))).code == "AA"

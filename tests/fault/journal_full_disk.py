@@ -12,7 +12,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from gateway.journal import Answer, AuditRow, Fresh, Journal, JournalUnavailable, Outcome, Submission
+from gateway.journal import Answer, AuditRow, Fresh, Journal, JournalUnavailable, Outcome, SqliteJournal, Submission
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC).isoformat()
 AUDIT = AuditRow(NOW, "demo-engine", None, None, "send", "ADT^A01", (), "permit", "d")
@@ -45,7 +45,7 @@ async def send(journal: Journal, key: str) -> str:
 
 async def main(path: Path) -> None:
     acknowledged = []
-    async with Journal(path) as journal:
+    async with SqliteJournal(path) as journal:
         acknowledged.append(await send(journal, "before"))
         in_hand = submission("in hand")
         assert await journal.claim(in_hand) == Fresh()

@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
-from gateway.journal import Answer, AuditRow, Fresh, Journal, Outcome, Repeat, Submission, TargetState
+from gateway.journal import Answer, AuditRow, Fresh, Journal, Outcome, Repeat, SqliteJournal, Submission, TargetState
 
 KEYS = 100
 NOW = datetime(2026, 3, 1, tzinfo=UTC).isoformat()
@@ -71,7 +71,7 @@ class Load:
 
 
 async def main(path: Path, seed: int, in_flight: int, last: int) -> None:
-    async with Journal(path) as journal:
+    async with SqliteJournal(path) as journal:
         load = Load(journal, last)
         for left in await journal.unfinished():
             await load.settle(left.receipt, left.control_id, accepted=True)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from gateway.assemble import CLIENTS
 from gateway.client import GatewayClient, load_credential
+from gateway.config import CLIENTS
 from tests.traffic import DOMAIN, ENGINE, ORGANISATION, PARTNER, Server, free_port, nhs_numbers, start_gateway
 
 ROWS = 600
@@ -41,6 +41,7 @@ def until(server: Server, address: str, stored: int) -> dict[str, Any]:
             time.sleep(0.02)
 
 
+@pytest.mark.interop
 @pytest.mark.xdist_group("process")
 def test_a_file_survives_kill_9_and_each_row_is_stored_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWAY_ROWS_AT_ONCE", "100")

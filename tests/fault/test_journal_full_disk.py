@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gateway.journal import Journal
+from gateway.journal import SqliteJournal
 
 FULL_DISK = Path(__file__).with_name("journal_full_disk.py")
 
@@ -21,7 +21,7 @@ def test_a_full_disk_refuses_and_recovers(tmp_path: Path) -> None:
     assert len(acknowledged) > 10
 
     async def found() -> list[str]:
-        async with Journal(path) as journal:
+        async with SqliteJournal(path) as journal:
             receipts = await asyncio.gather(*(journal.find(receipt) for receipt in acknowledged))
             return [receipt.state for receipt in receipts if receipt is not None]
 

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from gateway.journal import Journal, Receipt
+from gateway.journal import Receipt, SqliteJournal
 
 LOAD = Path(__file__).with_name("journal_load.py")
 PATIENCE = 20.0
@@ -65,7 +65,7 @@ def test_what_was_answered_before_a_kill_is_found_once(tmp_path: Path) -> None:
 
 async def compare(path: Path, settled: dict[str, tuple[str, str]], repeated: list[list[str]]) -> None:
     """Hold what the journal has after a kill against what the killed process told."""
-    async with Journal(path) as journal:
+    async with SqliteJournal(path) as journal:
         found = await asyncio.gather(*(journal.find(receipt) for receipt in settled))
         for receipt, (receipt_id, (state, _)) in zip(found, settled.items(), strict=True):
             assert receipt is not None, f"{receipt_id} was acknowledged and is lost"

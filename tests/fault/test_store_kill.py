@@ -79,6 +79,7 @@ def check(data: Path, told: Told) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.interop
 @pytest.mark.xdist_group("process")
 def test_what_was_answered_outlives_kill_9(tmp_path: Path) -> None:
     told = Told()

@@ -6,30 +6,21 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
 from tests.interop.browser import Seen, browsing
+from tests.peers import REQUIRED, missing
 from tests.records import Pool
 from tests.traffic import Server, start_gateway
-
-REQUIRED = os.environ.get("GATEWAY_INTEROP") == "required"
-
-
-def missing(reason: str) -> NoReturn:
-    """Skip, or fail where `GATEWAY_INTEROP=required` says that every peer is there."""
-    if REQUIRED:
-        pytest.fail(f"GATEWAY_INTEROP=required, but: {reason}", pytrace=False)
-    pytest.skip(reason)
 
 
 def needs(*names: str) -> str:
     """Path of the first of these programs that is installed."""
-    for name in names:
-        if (found := shutil.which(name)) is not None:
-            return found
-    missing(f"needs {names[0]}, which is not installed")
+    found = next(filter(None, map(shutil.which, names)), None)
+    if found is None:
+        missing(f"needs {names[0]}, which is not installed")
+    return found
 
 
 @pytest.fixture(scope="session")
@@ -77,7 +68,9 @@ def hapi(request: pytest.FixtureRequest, java: str, tmp_path_factory: pytest.Tem
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A demo gateway in a process of its own, one for a module's tests."""
-    server = start_gateway(tmp_path_factory.mktemp("demo") / "data")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("GATEWAY_FAILURES_A_MINUTE", "0")  # a test of the document makes hundreds
+        server = start_gateway(tmp_path_factory.mktemp("demo") / "data")
     yield server
     server.stop()
 

@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 
-from gateway.assemble import CLIENTS
 from gateway.client import Answer, GatewayClient, Sent, load_credential
+from gateway.config import CLIENTS
 from tests.traffic import DOMAIN, ENGINE, ORGANISATION, PARTNER, SAMPLE, Server, admissions, start_gateway
 
 NHS_NUMBER = "9990000018"

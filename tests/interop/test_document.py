@@ -28,8 +28,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from gateway.assemble import CLIENTS
 from gateway.client import GatewayClient, load_credential
+from gateway.config import CLIENTS
 from tests.traffic import ENGINE, ORGANISATION, PARTNER, ROOT, Server
 
 pytestmark = [pytest.mark.interop, pytest.mark.xdist_group("process"), pytest.mark.timeout(600)]
@@ -267,13 +267,22 @@ def of_receipt(world: World) -> Requests:
     yield 200, {"path_parameters": {"id": world.receipt}}
 
 
-def of_token(world: World) -> Requests:
+def by_client(world: World, body: Json) -> Requests:
     for status, kept in ((200, secret(world, ENGINE)), (401, "nobodys")):
         basic = b64encode(f"{ENGINE}:{kept}".encode()).decode()
-        yield (
-            status,
-            {"body": {"grant_type": "client_credentials"}, "headers": {"Authorization": f"Basic {basic}"}, **FORM},
-        )
+        yield status, {"body": body, "headers": {"Authorization": f"Basic {basic}"}, **FORM}
+
+
+def of_token(world: World) -> Requests:
+    return by_client(world, {"grant_type": "client_credentials"})
+
+
+def of_introspect(world: World) -> Requests:
+    return by_client(world, {"token": world.client(ENGINE).token()})
+
+
+def of_revoke(world: World) -> Requests:
+    return by_client(world, {"token": "a-token-of-nobody"})
 
 
 def of_ingest(_: World) -> Requests:
@@ -295,6 +304,8 @@ OTHERS: Mapping[str, Callable[[World], Requests]] = {
     "bundle": of_bundle,
     "receipt": of_receipt,
     "token": of_token,
+    "introspect": of_introspect,
+    "revoke": of_revoke,
     "ingest": of_ingest,
 }
 

@@ -12,7 +12,7 @@ import pytest
 from tests.interop import example
 from tests.traffic import SAMPLE, Server, admissions, free_port, start
 
-pytestmark = pytest.mark.xdist_group("process")
+pytestmark = [pytest.mark.interop, pytest.mark.xdist_group("process")]
 
 
 @dataclass

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from joserfc.jwk import ECKey, RSAKey
 
-from gateway.assemble import CLIENTS, CREDENTIALS
+from gateway.config import CLIENTS, CREDENTIALS
 from gateway.identity import Credentials
 from tests.traffic import ENGINE, ROOT, Server, admissions
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis.strategies import SearchStrategy, booleans, integers, just, lists, sampled_from, tuples
 
@@ -20,13 +21,14 @@ from gateway.journal import (
     Conflict,
     Delivery,
     Fresh,
-    Journal,
     Outcome,
     Repeat,
     Submission,
     TargetState,
 )
 from gateway.journal.model import State
+from tests.journals import OnPostgres, OnSqlite, Storage
+from tests.postgres import Postgres
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 WINDOW = timedelta(seconds=20)
@@ -98,9 +100,9 @@ class Model:
 class History:
     """Each step does one thing to the journal and to the model, and compares what they say."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.journal = Journal(path)
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
+        self.journal = storage.journal()
         self.model = Model()
         self.now = START
         self.count = 0
@@ -165,7 +167,7 @@ class History:
     async def reopen(self) -> None:
         """What a kill at this moment leaves: everything that was answered, and nobody's hand on anything."""
         await self.journal.close()
-        self.journal = Journal(self.path)
+        self.journal = self.storage.journal()
         await self.journal.open()
         self.model.left = set(self.model.unsettled)
         self.model.given_up = set()
@@ -254,17 +256,26 @@ STEP = sampled_from([name for name, (often, _) in STEPS.items() for _ in range(o
 )
 
 
+async def play(storage: Storage, steps: list[tuple[str, tuple[Any, ...]]]) -> None:
+    history = History(storage)
+    await history.journal.open()
+    try:
+        for name, arguments in steps:
+            await getattr(history, name)(*arguments)
+    finally:
+        await history.journal.close()
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(steps=lists(STEP, min_size=40, max_size=50))
 def test_the_journal_does_what_its_model_does(steps: list[tuple[str, tuple[Any, ...]]]) -> None:
-    async def play(path: Path) -> None:
-        history = History(path)
-        await history.journal.open()
-        try:
-            for name, arguments in steps:
-                await getattr(history, name)(*arguments)
-        finally:
-            await history.journal.close()
-
     with TemporaryDirectory() as folder:
-        asyncio.run(play(Path(folder) / "journal.db"))
+        asyncio.run(play(OnSqlite(Path(folder) / "journal.db"), steps))
+
+
+@pytest.mark.interop
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(steps=lists(STEP, min_size=40, max_size=50))
+def test_so_does_the_one_on_postgresql(postgres_server: Postgres, steps: list[tuple[str, tuple[Any, ...]]]) -> None:
+    with TemporaryDirectory() as folder:
+        asyncio.run(play(OnPostgres(postgres_server.database(), Path(folder)), steps))

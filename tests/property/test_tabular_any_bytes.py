@@ -10,7 +10,7 @@ from itertools import pairwise
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gateway import assemble, tabular
+from gateway import loading, tabular
 from gateway.finding import Finding
 from gateway.mapping import Context
 from gateway.mapping.rows import told
@@ -52,7 +52,7 @@ def test_what_a_writer_wrote_is_read_back(rows: list[list[str]], ends: str, piec
 @given(LINES, st.sampled_from(["ed-attendances", "ods-organisations"]), st.sampled_from(["", HEADER]))
 @settings(max_examples=200, deadline=None)
 def test_any_file_becomes_rows_or_findings(
-    decisions: assemble.Decisions, lines: list[str], name: str, header: str
+    decisions: loading.Decisions, lines: list[str], name: str, header: str
 ) -> None:
     row_map = decisions.row_maps[name]
     sent = "\n".join([header, *lines]).encode()
@@ -70,7 +70,7 @@ def test_any_file_becomes_rows_or_findings(
             assert bool(converted.drafts) != bool(converted.findings)
 
 
-def test_a_layout_without_a_header_line_takes_the_first_line_as_a_row(decisions: assemble.Decisions) -> None:
+def test_a_layout_without_a_header_line_takes_the_first_line_as_a_row(decisions: loading.Decisions) -> None:
     layout = decisions.row_maps["ods-organisations"].layout
     begun = tabular.begin(b"x\r\n", [layout])
     assert isinstance(begun, tabular.Begun)

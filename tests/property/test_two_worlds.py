@@ -19,15 +19,16 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway import assemble
+from gateway import assemble, loading
 from gateway.app import application
-from gateway.config import Settings
+from gateway.config import CREDENTIALS, Settings
 from gateway.identity import Credentials
 from gateway.interactions.gateway import Gateway
 from gateway.upstream import store
+from gateway.upstream.by_httpx import ByHttpx
 from gateway.upstream.embedded import Embedded
 from gateway.upstream.embedded_server import EmbeddedServer
-from tests import loading
+from tests import rule_sets
 from tests.conformance.leaks import cases
 from tests.property.worlds.chance import GONE, Asked, Json, Pair, escaped
 from tests.property.worlds.pairs import pair
@@ -110,10 +111,10 @@ def _told(reply: httpx.Response) -> Told:
 
 
 @asynccontextmanager
-async def world(folder: Path, loaded: assemble.Decisions, clock: Callable[[], datetime]) -> AsyncIterator[World]:
+async def world(folder: Path, loaded: loading.Decisions, clock: Callable[[], datetime]) -> AsyncIterator[World]:
     """A gateway on a folder of its own; `clock` is that of its store."""
     settings = Settings(data=folder, client_secrets=True, rules_watched=0)
-    credentials = Credentials(folder / assemble.CREDENTIALS)
+    credentials = Credentials(folder / CREDENTIALS)
     for principal, secret in SECRETS.items():
         enrol(credentials, principal, secret)
     app = store.app(folder / "record.db", clock=clock)
@@ -121,7 +122,7 @@ async def world(folder: Path, loaded: assemble.Decisions, clock: Callable[[], da
     @asynccontextmanager
     async def opened() -> AsyncIterator[Gateway]:
         async with assemble.opened(settings, loaded, clock=lambda: NOW) as one:
-            server = EmbeddedServer("record", httpx.AsyncClient(transport=Embedded(app)), RECORD, app)
+            server = EmbeddedServer("record", ByHttpx(httpx.AsyncClient(transport=Embedded(app))), RECORD, app)
             yield replace(one, targets={**one.targets, "record": server})
 
     web = application(opened)
@@ -178,7 +179,7 @@ def _first(ours: Sequence[tuple[Told, str]], theirs: Sequence[tuple[Told, str]])
     return f"  {len(ours)} pages and {len(theirs)}"
 
 
-async def run(folder: Path, loaded: assemble.Decisions, first: int, pairs: int) -> Run:
+async def run(folder: Path, loaded: loading.Decisions, first: int, pairs: int) -> Run:
     """Run pairs one after the other in the same two stores. Shape: `folder` has the folders `here` and `there`."""
     done, clock = Run(), Clock()
     async with world(folder / "here", loaded, clock) as here, world(folder / "there", loaded, clock) as there:
@@ -194,7 +195,7 @@ async def run(folder: Path, loaded: assemble.Decisions, first: int, pairs: int) 
 def test_what_a_caller_may_not_see_changes_no_answer(tmp_path: Path, repository: Path) -> None:
     for name in ("here", "there"):
         (tmp_path / name).mkdir()
-    loaded = loading.decisions(cases.FOLDER / "rules", repository / "specs")
+    loaded = rule_sets.decisions(cases.FOLDER / "rules", repository / "specs")
     done = asyncio.run(run(tmp_path, loaded, FIRST, PAIRS))
     assert not done.found, f"{len(done.found)} answers differ:\n" + "\n".join(done.found[:5])
     assert done.shown > PAIRS, f"of {done.answers} answers only {done.shown} show anything"

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from gateway import assemble
 from gateway.cli import serving
-from gateway.config import FILE, ConfigError, Settings, load
+from gateway.config import CLIENTS, CREDENTIALS, FILE, ConfigError, Settings, load
 from gateway.identity import Credentials
 
 TLS = 'tls_certificate = "c.pem"\ntls_key = "k.pem"\n'
@@ -28,7 +27,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(*_: Any) -> None:
         raise Stopped
 
-    monkeypatch.setattr("gateway.assemble.decisions", stop)
+    monkeypatch.setattr("gateway.loading.decisions", stop)
     monkeypatch.setattr("gateway.serve.load_without_pauses", lambda: None)
     monkeypatch.delenv("GATEWAY_HOST", raising=False)
 
@@ -56,8 +55,8 @@ def test_no_demo_secret_is_made_for_a_host_that_others_reach(
     host = way(tmp_path, monkeypatch)
     with pytest.raises(ConfigError, match=f"the demo runs on loopback alone, not on {ELSEWHERE}"):
         serving.serve_command(tmp_path, host, None, with_demo=True)
-    assert not (tmp_path / assemble.CLIENTS).exists()
-    assert Credentials(tmp_path / assemble.CREDENTIALS).list() == ()
+    assert not (tmp_path / CLIENTS).exists()
+    assert Credentials(tmp_path / CREDENTIALS).list() == ()
 
 
 def test_settings_that_do_not_fit_are_told_before_anything_is_made(

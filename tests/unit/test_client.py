@@ -30,6 +30,7 @@ from gateway.client import (
 )
 from gateway.identity import (
     Credentials,
+    Form,
     Issuer,
     Unauthorised,
     Verifier,
@@ -38,6 +39,7 @@ from gateway.identity import (
     public_set,
     signing_keys,
 )
+from tests.running import enrol
 
 URL = "http://localhost:8000"
 SECRET = "demo-secret-0123456789"
@@ -75,9 +77,7 @@ class Server:
         headers = request.headers
         if request.url.path == "/$ingest/auth":
             told = await self.issuer.token(
-                request.content,
-                content_type=headers.get_list("content-type"),
-                authorization=headers.get_list("authorization"),
+                Form(request.content, headers.get_list("content-type"), headers.get_list("authorization"))
             )
             return httpx.Response(told.status, json=dict(told.body))
         try:
@@ -113,7 +113,7 @@ class Bench:
 def bench(tmp_path: Path) -> Iterator[Bench]:
     clock, jwk = Clock(), new_client_key()
     credentials = Credentials(tmp_path / "credentials", clock=clock)
-    credentials.enrol("demo-engine", keys=public_set(jwk), secret=SECRET)
+    enrol(credentials, "demo-engine", SECRET, public_set(jwk))
     keys = signing_keys(tmp_path / "keys")
     taken: set[tuple[str, str]] = set()
 

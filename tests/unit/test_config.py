@@ -118,3 +118,29 @@ def test_plain_http_is_for_loopback_alone(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text(TLS.splitlines()[0], "utf-8")
     with pytest.raises(ConfigError, match="go together"):
         load(data=tmp_path)
+
+
+MTLS = '\n[mtls]\nport = 9443\ncertificate = "c"\nkey = "k"\nauthorities = "a"\n'
+SOCKET = '\n[mtls]\nsocket = "s"\nauthorities = "a"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("port = 8443\nmetrics_port = 8443\n", "port and metrics_port are both 8443"),
+        (f"metrics_port = 9443\n{MTLS}", "mtls.port and metrics_port are both 9443"),
+        (f"port = 9443\n{MTLS}", "port and mtls.port are both 9443"),
+    ],
+)
+def test_each_listener_has_a_port_of_its_own(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / FILE).write_text(text, "utf-8")
+    with pytest.raises(ConfigError, match=words):
+        load(data=tmp_path)
+    assert load(data=tmp_path, port=7001, metrics_port=7002).port == 7001
+
+
+def test_client_secrets_are_not_for_the_clients_of_a_proxy(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text(f"client_secrets = true\n{SOCKET}", "utf-8")
+    with pytest.raises(ConfigError, match=r"client_secrets is on and mtls\.socket is set"):
+        load(data=tmp_path)
+    assert load(data=tmp_path, client_secrets=False).mtls is not None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway import assemble, rules, specs
+from gateway import loading, rules, specs
 from gateway.documents import Viewer
 from gateway.documents.share import share_of
 from gateway.rules import RuleSet
@@ -18,7 +18,7 @@ TREATING = frozenset({None, "TREAT"})
 
 @pytest.fixture(scope="module")
 def ruleset(repository: Path) -> RuleSet:
-    found = rules.load(repository / "rules", assemble.vocabulary(specs.ROOT))
+    found = rules.load(repository / "rules", loading.vocabulary(specs.ROOT))
     assert found.rules is not None
     return found.rules
 

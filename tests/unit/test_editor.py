@@ -9,7 +9,7 @@ import pytest
 from lsprotocol import types
 from pygls.workspace import PositionCodec
 
-from gateway import assemble
+from gateway import loading
 from gateway.config import REPOSITORY, load
 from gateway.editor import names
 from gateway.editor.book import Book, book, cut_at, folder_of
@@ -116,7 +116,7 @@ Pointing = Callable[..., tuple[Book, str, int]]
 
 @pytest.fixture(scope="module")
 def vocabulary() -> Vocabulary:
-    return assemble.vocabulary(load().specs)
+    return loading.vocabulary(load().specs)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway import assemble
+from gateway import loading
 from gateway.config import REPOSITORY, load
 from gateway.editor.book import book
 from gateway.editor.complete import Item, complete
@@ -61,7 +61,7 @@ Offered = Callable[[str], dict[str, Item]]
 
 @pytest.fixture(scope="module")
 def vocabulary() -> Vocabulary:
-    return assemble.vocabulary(load().specs)
+    return loading.vocabulary(load().specs)
 
 
 @pytest.fixture
@@ -108,6 +108,10 @@ CHECK = 'check C "x"\n  on Hl7v2\n'
         (PERMIT + "  when Encounter.type has code ", {"heart"}, {"out"}),
         ('route R "x"\n  on Csv\n  to ', {"record"}, {"care", "r0d"}),
         ('route R "x"\n  on Csv\n  to record\n  on failure ', {"reject", "queue"}, {"record"}),
+        ('route R "x"\n  on ', {"break-glass", "failure", "Csv"}, {"record"}),
+        ('route R "x"\n  on break-glass ', {"Patient", "Condition", "to"}, {"ADT^A01"}),
+        ('test "x"\n  expect ', {"accept", "notice", "no"}, {"record"}),
+        ('test "x"\n  given read "Patient/1"\n  from engine\n  expect notice to ', {"record"}, {"engine"}),
         (FORBID + "  when MSH-11.1 in ", {"training"}, {"discharged"}),
         (FORBID + "  when ", {"discharged", "purpose", "message.type", "not"}, {"training"}),
         ('principal p "x"\n  sends category ', {"care"}, {"record"}),
@@ -129,6 +133,7 @@ CHECK = 'check C "x"\n  on Hl7v2\n'
         ('check C "x"\n  on Hl7v2 ', {"ADT^A01", "ADT^A03", "training", "when"}, {"ADT^A02", "Patient"}),
         (CHECK + "  require PID-3 is present\n  otherwise ", {"error", "warning"}, {"required"}),
         (CHECK + "  require PID-3 is present\n  otherwise error ", {"required", "code-invalid"}, {"error"}),
+        (CHECK + "  require message conforms\n  except ", {"length", "user-table"}, {"code-invalid", "PID-3"}),
         ('target t "x" takes ', {"Fhir", "Hl7v2"}, {"record"}),
         # paths
         (CHECK + "  require PI", {"PID-", "PV1-"}, {"ABS-"}),

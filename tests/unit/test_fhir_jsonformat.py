@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway import fhir
 
@@ -70,3 +72,43 @@ def test_canonical_bytes_tell_precision_and_truth_apart_but_not_order() -> None:
     assert fhir.canonical({"a": 1, "b": [1]}) == fhir.canonical({"b": [1], "a": 1})
     assert fhir.canonical({"a": Decimal("72.5")}) != fhir.canonical({"a": Decimal("72.50")})
     assert fhir.canonical({"a": 1}) != fhir.canonical({"a": True})
+
+
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=8)
+NUMBERS = st.one_of(
+    st.integers(-(10**17), 10**17),
+    st.integers(10**17, 10**30).map(Decimal),
+    st.decimals(allow_nan=False, allow_infinity=False, places=3).filter(lambda one: abs(one) < 10**30),
+)
+VALUES = st.recursive(
+    st.one_of(st.none(), st.booleans(), TEXTS, NUMBERS),
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(TEXTS, inner, max_size=4)),
+    max_leaves=12,
+)
+
+
+def told(value: object) -> object:
+    """A value with the type of each part, which equality leaves out."""
+    if isinstance(value, dict):
+        return {name: told(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [told(one) for one in value]
+    return type(value), str(value)
+
+
+@given(VALUES)
+def test_compact_json_is_read_as_json_for_people_is(value: object) -> None:
+    head = b'{"resourceType":"Basic","a":'
+    raw = fhir.dump({"resourceType": "Basic", "a": value})
+    compact, spaced = fhir.load(raw), fhir.load(b'{ "resourceType": "Basic", "a": ' + raw.removeprefix(head))
+    assert told(compact) == told(spaced)
+    assert fhir.dump(compact) == raw
+
+
+@pytest.mark.parametrize(
+    "twice", ['"a":1,"a":1', '"b":{"a":1,"a":{}}', '"b":[{"a":[],"a":[]}]', '"a":72.50,"a":72.50', '"resourceType":"X"']
+)
+def test_a_member_that_stands_twice_is_refused_however_the_json_is_written(twice: str) -> None:
+    for raw in ('{"resourceType":"Basic",' + twice + "}", '{ "resourceType": "Basic", ' + twice + "}"):
+        with pytest.raises(fhir.JsonError, match="twice"):
+            fhir.load(raw.encode())

@@ -20,6 +20,7 @@ from joserfc.jwk import Key, import_key
 
 from gateway.identity import (
     Credentials,
+    Form,
     Issuer,
     SigningKeys,
     TokenAnswer,
@@ -30,6 +31,7 @@ from gateway.identity import (
     signing_keys,
 )
 from gateway.identity.assertion import BadAssertion, Decoys, check
+from tests.running import enrol
 
 NOW = 1_800_000_000
 URL = "https://exchange.example.org"
@@ -66,7 +68,7 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
     credentials = Credentials(tmp_path / "credentials", clock=lambda: NOW)
-    credentials.enrol("demo-engine", keys=public_set(CLIENT_KEY), secret=SECRET)
+    enrol(credentials, "demo-engine", SECRET, public_set(CLIENT_KEY))
     keys, once = signing_keys(tmp_path / "keys"), Once()
     made = []
 
@@ -91,7 +93,7 @@ def ask(
     query: str = "",
 ) -> TokenAnswer:
     body = fields if isinstance(fields, bytes) else urlencode(fields).encode()
-    return asyncio.run(issuer.token(body, content_type=content_type, authorization=authorization, query=query))
+    return asyncio.run(issuer.token(Form(body, content_type, authorization, query)))
 
 
 def basic(client: str = "demo-engine", secret: str = SECRET) -> str:
@@ -158,9 +160,7 @@ def test_one_assertion_sent_fifty_times_at_once_gives_one_token(bench: Bench) ->
     body = urlencode(assertion()).encode()
 
     async def race() -> list[TokenAnswer]:
-        return await asyncio.gather(
-            *(bench.issuer.token(body, content_type=[FORM], authorization=[]) for _ in range(50))
-        )
+        return await asyncio.gather(*(bench.issuer.token(Form(body, [FORM], [])) for _ in range(50)))
 
     answers = asyncio.run(race())
     assert sorted(answer.status for answer in answers) == [200] + [401] * 49

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
+import logging
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,8 +15,19 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 
-from gateway.identity import KeysError, new_client_key, public_set, signing_keys
+from gateway.identity import (
+    Credentials,
+    KeyFile,
+    KeysError,
+    Unauthorised,
+    Verifier,
+    built_in,
+    new_client_key,
+    public_set,
+    signing_keys,
+)
 from gateway.identity.jwks import public_keys
+from gateway.identity.keys import OVERLAP, KeyAge, ages, rotate
 
 
 def test_the_first_run_makes_a_key_that_later_runs_use(tmp_path: Path) -> None:
@@ -89,3 +102,79 @@ def test_a_client_key_can_be_enrolled_by_its_public_part(algorithm: str) -> None
     (key,) = public_keys(public_set(private))
     assert key.kid == private["kid"]
     assert key.algorithms == {algorithm}
+
+
+NOW = 1_800_000_000.0
+
+
+def kid_of(token: str) -> str:
+    return str(json.loads(base64.urlsafe_b64decode(token.split(".", maxsplit=1)[0] + "=="))["kid"])
+
+
+def test_a_rotated_key_signs_from_the_next_token_on_and_the_old_one_verifies(tmp_path: Path) -> None:
+    running = KeyFile(tmp_path)
+    before = kid_of(running.sign({}, kind="x"))
+    after = next(iter(rotate(tmp_path, now=NOW).by_id))
+    assert kid_of(running.sign({}, kind="x")) == after != before
+    assert running.find(before) is not None
+    assert [key["kid"] for key in running.jwks()["keys"]] == [after, before]
+    assert stat.S_IMODE((tmp_path / "issuer.json").stat().st_mode) == 0o600
+
+
+def test_a_key_goes_out_of_the_file_an_hour_after_it_was_replaced(tmp_path: Path) -> None:
+    first = next(iter(signing_keys(tmp_path).by_id))
+    second = next(iter(rotate(tmp_path, now=NOW).by_id))
+    third = next(iter(rotate(tmp_path, now=NOW + OVERLAP - 1).by_id))
+    assert list(signing_keys(tmp_path).by_id) == [third, second, first]
+    fourth = next(iter(rotate(tmp_path, now=NOW + OVERLAP).by_id))
+    assert list(signing_keys(tmp_path).by_id) == [fourth, third, second]
+    assert ages(tmp_path) == (
+        KeyAge(fourth, int(NOW + OVERLAP), None), KeyAge(third, int(NOW + OVERLAP - 1), int(NOW + OVERLAP)),
+        KeyAge(second, int(NOW), int(NOW + OVERLAP - 1)),
+    )  # fmt: skip
+
+
+def test_there_are_no_ages_before_the_first_key(tmp_path: Path) -> None:
+    assert ages(tmp_path) == ()
+
+
+def test_a_rotation_at_once_ends_every_token_remembered_ones_too(tmp_path: Path) -> None:
+    keys, credentials = KeyFile(tmp_path / "keys"), Credentials(tmp_path / "credentials", clock=lambda: NOW)
+    credentials.enrol("demo", keys=public_set(new_client_key()))
+    verifier = Verifier(
+        [built_in(keys, "https://x.example")], credentials, realm="", token_address="", clock=lambda: NOW
+    )
+    claims = {
+        "iss": "https://x.example", "aud": "https://x.example", "sub": "demo", "client_id": "demo", "iat": NOW,
+        "exp": NOW + 300, "jti": "1",
+    }  # fmt: skip
+    token = f"Bearer {keys.sign(claims, kind='at+jwt')}"
+    assert asyncio.run(verifier.authenticate([token])).name == "demo"
+    rotate(tmp_path / "keys", now=NOW)
+    assert asyncio.run(verifier.authenticate([token])).name == "demo"
+    rotate(tmp_path / "keys", now=NOW, overlap=0)
+    with pytest.raises(Unauthorised, match="signature"):
+        asyncio.run(verifier.authenticate([token]))
+
+
+def test_rotations_at_the_same_time_lose_no_key(tmp_path: Path) -> None:
+    signing_keys(tmp_path)
+    with ThreadPoolExecutor(8) as threads:
+        made = [next(iter(keys.by_id)) for keys in threads.map(lambda _: rotate(tmp_path, now=NOW), range(8))]
+    assert len(signing_keys(tmp_path).by_id) == 9
+    assert set(made) <= set(signing_keys(tmp_path).by_id)
+
+
+def test_a_changed_file_that_holds_no_keys_leaves_the_last_good_ones(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    running = KeyFile(tmp_path)
+    before = running.jwks()
+    (tmp_path / "issuer.json").write_text("half a fi")
+    with caplog.at_level(logging.ERROR):
+        assert running.jwks() == before
+        assert running.jwks() == before
+    assert caplog.text.count("last good signing keys") == 1
+    with pytest.raises(KeysError, match=r"issuer\.json"):
+        rotate(tmp_path, now=NOW)
+    assert (tmp_path / "issuer.json").read_text() == "half a fi"

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from gateway.journal import Journal, JournalUnavailable
+from gateway.journal import JournalUnavailable, SqliteJournal
 
 WORDS = "another gateway uses this data folder: stop it, or give this one a folder of its own"
 HOLD = """
 import asyncio, pathlib, sys
-from gateway.journal import Journal
+from gateway.journal import SqliteJournal
 async def hold():
-    async with Journal(pathlib.Path(sys.argv[1])):
+    async with SqliteJournal(pathlib.Path(sys.argv[1])):
         print("open", flush=True)
         await asyncio.sleep(600)
 asyncio.run(hold())
@@ -32,16 +32,16 @@ def path(tmp_path: Path) -> Path:
 
 def test_a_second_journal_on_one_file_is_refused_until_the_first_closes(path: Path) -> None:
     async def run() -> None:
-        async with Journal(path) as first:
-            second = Journal(path)
+        async with SqliteJournal(path) as first:
+            second = SqliteJournal(path)
             with pytest.raises(JournalUnavailable) as refused:
                 await second.open()
             assert str(refused.value) == WORDS
             await second.close()
             assert await first.writable()
             with pytest.raises(JournalUnavailable):  # closing the refused one gave nothing away
-                await Journal(path).open()
-        async with Journal(path) as third:
+                await SqliteJournal(path).open()
+        async with SqliteJournal(path) as third:
             assert await third.writable()
 
     asyncio.run(run())
@@ -53,13 +53,13 @@ def test_another_process_is_refused_and_a_kill_frees_the_file(path: Path) -> Non
         try:
             assert other.stdout.readline() == "open\n"
             with pytest.raises(JournalUnavailable, match="another gateway"):
-                asyncio.run(Journal(path).open())
+                asyncio.run(SqliteJournal(path).open())
         finally:
             other.kill()
         assert other.wait(20) == -signal.SIGKILL
 
     async def run() -> bool:
-        async with Journal(path) as journal:
+        async with SqliteJournal(path) as journal:
             return await journal.writable()
 
     assert asyncio.run(run())
@@ -68,11 +68,11 @@ def test_another_process_is_refused_and_a_kill_frees_the_file(path: Path) -> Non
 def test_a_journal_that_could_not_be_opened_holds_nothing(path: Path) -> None:
     path.mkdir(parents=True)
     with pytest.raises(JournalUnavailable, match="storage fails"):
-        asyncio.run(Journal(path).open())
+        asyncio.run(SqliteJournal(path).open())
     path.rmdir()
 
     async def run() -> bool:
-        async with Journal(path) as journal:
+        async with SqliteJournal(path) as journal:
             return await journal.writable()
 
     assert asyncio.run(run())
@@ -81,12 +81,12 @@ def test_a_journal_that_could_not_be_opened_holds_nothing(path: Path) -> None:
 def test_a_lock_that_can_not_be_made_is_storage_that_fails(path: Path) -> None:
     path.with_name("journal.db.lock").mkdir(parents=True)
     with pytest.raises(JournalUnavailable, match="storage fails"):
-        asyncio.run(Journal(path).open())
+        asyncio.run(SqliteJournal(path).open())
 
 
 def test_the_lock_stands_beside_the_file_for_its_owner_alone(path: Path) -> None:
     async def run() -> None:
-        async with Journal(path):
+        async with SqliteJournal(path):
             assert stat.S_IMODE(path.with_name("journal.db.lock").stat().st_mode) == 0o600
 
     asyncio.run(run())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway import assemble, rules
+from gateway import loading, rules
 from gateway.kept import Kept
 from gateway.rules import Loaded
 from gateway.source import Source
@@ -83,7 +83,7 @@ def test_a_folder_that_can_not_be_written_only_keeps_nothing(tmp_path: Path) -> 
 
 
 def test_what_is_kept_loads_as_what_was_read(tmp_path: Path) -> None:
-    vocabulary = assemble.vocabulary(ROOT / "specs")
+    vocabulary = loading.vocabulary(ROOT / "specs")
     found: list[Loaded] = [
         rules.load(ROOT / "rules", vocabulary, keep=keep)
         for keep in (Kept(tmp_path / "cache"), Kept(tmp_path / "cache"))

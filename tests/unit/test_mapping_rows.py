@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway import assemble, fhir, specs, tabular
+from gateway import fhir, loading, specs, tabular
 from gateway.fhir import Draft, derived_id
 from gateway.finding import Finding
 from gateway.mapping import Context, codes, rows
@@ -210,7 +210,7 @@ identity = "ID as ods-code"
     ],
 )  # fmt: skip
 def test_what_the_shipped_layouts_make_is_valid(
-    decisions: assemble.Decisions, repository: Path, sample: str, domain: str, types: set[str]
+    decisions: loading.Decisions, repository: Path, sample: str, domain: str, types: set[str]
 ) -> None:
     sent = (repository / "rules" / "samples" / sample).read_bytes()
     (name,) = (n for a in decisions.rules.domains[domain].accepts if a.data_type == "Csv" for n in a.types)

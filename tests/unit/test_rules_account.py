@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway import explaining, journal, specs
+from gateway.config import Settings
 from gateway.explaining import Desk, Explained, NotExplained, Question
 from gateway.journal import tables
 from gateway.language import nodes
@@ -164,7 +165,7 @@ def test_the_page_links_to_the_rule_and_shows_what_was_sent_as_text() -> None:
 
 
 def test_a_receipt_is_explained_as_it_was_sent(tmp_path: Path) -> None:
-    path = tmp_path / explaining.JOURNAL
+    path = tmp_path / "journal.db"
     receipt = "3f2b1c52-9f0e-4f1c-8a54-0123456789ab"
     sent = journal.Submission(
         receipt=receipt, received=NOW.isoformat(), principal="uhd-mirth", user=None, purpose=None,
@@ -174,12 +175,12 @@ def test_a_receipt_is_explained_as_it_was_sent(tmp_path: Path) -> None:
     )  # fmt: skip
     _keep(path, sent)
     assert explaining.is_receipt(receipt)
-    (found,) = desk().receipt(tmp_path, receipt, Question())
+    (found,) = desk().receipt(Settings(data=tmp_path), receipt, Question())
     assert (of(found).effect, of(found).by, of(found).facts.caller.name) == ("refuse", ("EC-C1",), "uhd-mirth")
     assert of(found).facts.now == NOW
     assert found.name.endswith("which other rules judged then")
     with pytest.raises(NotExplained, match="no receipt"):
-        list(desk().receipt(tmp_path, receipt.replace("3", "4"), Question()))
+        list(desk().receipt(Settings(data=tmp_path), receipt.replace("3", "4"), Question()))
 
 
 def _keep(path: Path, sent: journal.Submission) -> None:

@@ -72,9 +72,7 @@ def test_an_agreement_limits_queries_too() -> None:
     assert rules.decide(question(rules, "Patient", action="read")).effect == "permit"
     assert rules.decide(question(rules, "Patient", action="read", purpose="HOPERAT")).effect == "deny"
     late = rules.decide(question(rules, "Patient", action="read", today=date(2026, 6, 1)))
-    assert late.wanting[0].diagnostics.startswith(
-        "the agreement DSA-2 is not in force on 2026-06-01; this would work: "
-    )
+    assert late.wanting[0].diagnostics == "the agreement DSA-2 is not in force on 2026-06-01", "nothing works on a day"
 
 
 def test_every_check_runs() -> None:

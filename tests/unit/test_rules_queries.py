@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -182,9 +183,47 @@ def test_a_read_needs_no_parameters() -> None:
     decision = RULES.decide(question(RULES, "Patient", action="read"))
     assert (decision.effect, decision.by) == ("permit", ("S",))
     denied = RULES.decide(question(RULES, "Patient", action="read", caller="nobody"))
-    assert denied.wanting[0].diagnostics == (
-        "the principal does not have the role gp-viewer; this would work: GET /Patient/[id] with purpose-of-use: TREAT"
-    )
+    assert denied.wanting[0].diagnostics == "the principal does not have the role gp-viewer"
+
+
+READERS = """
+permit A "Viewers"
+  to read Patient
+  when caller has role gp-viewer and purpose is TREAT
+  all rows
+permit B "Those who count"
+  to read Patient
+  when caller has role counter and purpose is HOPERAT
+  all rows
+permit C "Anybody for operations, in an emergency"
+  to read Patient
+  when purpose is HOPERAT and environment is "production"
+  all rows
+"""
+
+
+def test_what_would_work_is_what_this_caller_may_do() -> None:
+    rules = ruled(READERS)
+
+    def lacked(**asked: Any) -> dict[str | None, list[str]]:
+        found: dict[str | None, list[str]] = {}
+        for finding in rules.decide(question(rules, "Patient", action="read", **asked)).wanting:
+            found.setdefault(finding.rule, []).append(finding.diagnostics)
+        return found
+
+    would = "this would work: GET /Patient/[id] with purpose-of-use: TREAT"
+    # a viewer, who may not count
+    told = lacked(purpose=None)
+    assert told["A"] == [f"purpose-of-use must be TREAT; {would}"]
+    assert not any("would work" in words for rule, each in told.items() if rule != "A" for words in each)
+    # B lacks the role alone, A the purpose alone; what would work is A, as before
+    told = lacked(purpose="HOPERAT")
+    assert told["A"] == [f"purpose-of-use must be TREAT; {would}"]
+    assert told["B"] == ["the principal does not have the role counter"]
+    # who is neither is offered nothing
+    told = lacked(caller="nobody", purpose="TREAT")
+    assert told
+    assert "would work" not in str(told)
 
 
 def test_a_type_or_action_that_no_rule_grants() -> None:

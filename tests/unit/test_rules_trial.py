@@ -36,6 +36,12 @@ check E-C2 "Visits carry class E"
   require PV1-2 is present and PV1-2 is "E"
   otherwise warning business-rule
 
+check E-C4 "Messages keep to the standard"
+  on Hl7v2
+  require message conforms
+  otherwise warning
+  except order, structure as ignored
+
 check E-C3 "A finished visit"
   on result Encounter
   require Encounter.status is present and Encounter.status is not "cancelled"
@@ -71,7 +77,7 @@ check S-C1 "Patients have a name"
   otherwise error required
 
 permit S-P3 "Keepers write"
-  to create, update, read, delete, operation everything Patient
+  to create, update, patch, read, delete, operation everything Patient
   when caller has role keeper
   rows Patient where Patient.active is present and Patient.active is true
 """
@@ -118,6 +124,7 @@ SAMPLES = {
     "training": message(mode="T"),
     "bad": message(number="9990000019"),
     "other": message(visit="I"),
+    "strange": message().replace("EVN||20260515120000", "EVN||").replace("Marian", "Marian||x"),
     "a03": message(kind="ADT^A03"),
     "a40": message(kind="ADT^A40"),
     "batch": "BHS|^~\\&\r" + message(),
@@ -128,6 +135,11 @@ SAMPLES = {
     "here": HERE,
     "there": THERE,
     "both": f'{{"resourceType":"Bundle","type":"collection","entry":[{{"resource":{HERE}}},{{"resource":{THERE}}}]}}',
+    "renaming": '[{"op": "replace", "path": "/name/0/family", "value": "Firth"}]',
+    "closing": '[{"op": "add", "path": "/gender", "value": "female"}]',
+    "unnaming": '[{"op": "remove", "path": "/name"}]',
+    "idling": '[{"op": "replace", "path": "/active", "value": false}]',
+    "nowhere": '[{"op": "remove", "path": "/gender"}]',
     "broken": '{"resourceType":"Patient","gender":"unsaid"}',
 }
 
@@ -159,6 +171,7 @@ MET = [
     'given message "bad" expect refuse by E-C1 at PID-3[1].1',
     'given message "bad" expect refuse by E-C1',
     'given message "other" expect accept to record expect warn by E-C2 at PV1-2',
+    'given message "strange" expect accept to record expect warn by E-C4 at PID-7.1 expect warn by E-C4 at EVN-2',
     'given search "Patient?_id=1" VIEWING expect permit by S-P1 hiding Patient.telecom',
     'given search "Patient?_id=1" from partner expect deny for want of S-P1 purpose',
     'given search "Patient?_id=1" from engine expect deny for want of S-P1 role, purpose',
@@ -180,6 +193,14 @@ MET = [
     'given update "patient" returning "idle" from keeper expect deny for want of S-P3 rows',
     'given delete "Patient/1" returning "patient" from keeper expect permit by S-P3',
     'given delete "Patient/1" returning "idle" from keeper expect deny for want of S-P3 rows',
+    'given patch "Patient/1" from keeper expect permit by S-P3',
+    'given patch "renaming" returning "patient" from keeper expect permit by S-P3',
+    'given patch "unnaming" returning "patient" from keeper expect refuse by S-C1 at Patient.name',
+    'given patch "idling" returning "patient" from keeper expect deny for want of S-P3 rows',
+    'given patch "renaming" returning "idle" from keeper expect deny for want of S-P3 rows',
+    'given patch "renaming" returning "patient" from engine expect deny for want of S-P3 role',
+    'given patch "closing" returning "dead" from keeper expect deny by S-F1',
+    'given delete "Patient/1" returning "dead" from keeper expect deny by S-F1',
     'given operation "Patient/1/$everything" from keeper expect permit by S-P3',
     'given operation "Patient/1/$everything" from partner expect deny for want of S-P3 role',
 ]
@@ -209,6 +230,12 @@ MISSED = [
     ('given message "bad" expect refuse by E-C1 at PID-3[2].1', ["E-C1 found it at PID-3[1].1, not at PID-3[2].1"]),
     ('given message "a03" expect accept', ["no route of the domain takes this message"]),
     ('given message "a40" expect accept', ["no rule is asked", "the domain accepts no message type ADT^A40"]),
+    ('given patch "nowhere" returning "patient" from keeper expect permit by S-P3',
+     ["the sample: nowhere can not be made to what stands: operation 1: remove: there is no such place"]),
+    ('given patch "patient" returning "patient" from keeper expect permit by S-P3',
+     ["this is no JSON array of operations"]),
+    ('given patch "renaming" returning "both" from keeper expect permit by S-P3',
+     ["a patch is made to one resource, and `returning` holds 2"]),
     ('given message "batch" expect accept', ["the sample: the file is a batch: give one message"]),
     ('given search "Patient?_id=1" VIEWING expect deny for want of S-P1',
      ["is permitted by S-P1, hiding Patient.telecom"]),
@@ -268,9 +295,9 @@ def test_a_day_decides_which_agreements_are_in_force() -> None:
 def test_a_miss_reads_like_a_compilers_message() -> None:
     (failure,) = run('given message "bad"\n  expect refuse by E-C1 at PID-3[2].1').failures
     assert failure.split("\n")[1:] == [
-        "   --> 1.rules:72:3",
+        "   --> 1.rules:78:3",
         "    |",
-        "72  |   expect refuse by E-C1 at PID-3[2].1 from engine as r0d to here",
+        "78  |   expect refuse by E-C1 at PID-3[2].1 from engine as r0d to here",
         "    |   ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^",
         "    = expected: E-C1 refuses it at PID-3[2].1",
         "    = decided:  the message is refused by E-C1",

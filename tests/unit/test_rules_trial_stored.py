@@ -38,6 +38,12 @@ forbid V-F1 "Restricted"
   when resource.meta.security has code "R" in "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
    and not caller breaks glass
 
+route V-G1 "Told of children's"
+  on break-glass Condition
+  when patient has age under 15 years
+  to office
+  on failure queue for 2 days
+
 forbid V-F2 "Children's conditions"
   to search, read Condition
   when patient has age under 16 years
@@ -55,6 +61,8 @@ principal doctor "Doctor"
   may break glass
 principal counter "Counts"
   roles counter
+  may break glass
+target office "Office" takes Fhir
 """
 
 NHS = "https://fhir.nhs.uk/Id/nhs-number"
@@ -111,6 +119,9 @@ MET = [
     'FIND with patient "child" expect deny by V-F2',
     'COUNT with patient "adult" expect permit by V-P2',
     'COUNT with patient "child" expect deny for want of V-P2 condition',
+    'COUNT with patient "adult" breaking glass "no pulse, no time" expect notice to office',
+    'COUNT with patient "adult" expect no notice',
+    'FIND with patient "adult" breaking glass "no pulse, no time" expect no notice',
     'given count "Condition" from doctor expect deny for want of V-P2 role',
 ]
 

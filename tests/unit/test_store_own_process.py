@@ -15,8 +15,9 @@ import pytest
 from gateway.upstream import TargetDown, connect
 from gateway.upstream.embedded_server import EmbeddedServer
 from gateway.upstream.store import __main__ as other_end
-from gateway.upstream.store.own_process import OPENED, Answer, WriterProcess, framed
+from gateway.upstream.store.own_process import OPENED, UNDER_WAY, Answer, WriterProcess, framed
 from gateway.upstream.store.refusal import Refusal
+from gateway.upstream.store.room import Room
 from gateway.upstream.store.writer import Unwritable
 
 WITHIN = 30.0
@@ -115,6 +116,77 @@ def test_closing_writes_what_was_handed_over(tmp_path: Path) -> None:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
         await server.aclose()
+
+    asyncio.run(run())
+
+
+def wide(number: int) -> dict[str, Any]:
+    return {**patient(number), "note": "x" * 4_000_000}
+
+
+def handed_over(writer: WriterProcess) -> int:
+    """Bytes that wait in this process to be handed over."""
+    process = writer._process
+    assert process is not None
+    assert process.stdin is not None
+    return process.stdin.transport.get_write_buffer_size()
+
+
+def test_a_writer_slower_than_its_askers_holds_them_up_and_nothing_grows(tmp_path: Path) -> None:
+    async def run() -> None:
+        server = connect("record", "embedded", data=tmp_path)
+        assert isinstance(server, EmbeddedServer)
+        async with writing(tmp_path / "store.db") as writer:
+            os.kill(process_of(writer), signal.SIGSTOP)
+            askers = [asyncio.create_task(writer.put([(wide(n), None)])) for n in range(20)]
+            given_up = [asyncio.create_task(writer.put([(wide(n), None)])) for n in range(100, 103)]
+            await asyncio.sleep(0.1)
+            assert 0 < handed_over(writer) <= writer._room.taken <= UNDER_WAY
+            assert not any(asker.done() for asker in askers)
+            for asker in given_up:
+                asker.cancel()
+            await asyncio.gather(*given_up, return_exceptions=True)
+            os.kill(process_of(writer), signal.SIGCONT)
+            async with asyncio.timeout(WITHIN):
+                await asyncio.gather(*askers)
+            assert writer._room.taken == 0
+            found = await server.read_many([("Patient", f"p{n}") for n in range(120)])
+            assert set(found) == {("Patient", f"p{n}") for n in range(20)}
+        await server.aclose()
+
+    asyncio.run(run())
+
+
+def test_who_waits_for_a_writer_that_ends_learns_it(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with writing(tmp_path / "store.db") as writer:
+            os.kill(process_of(writer), signal.SIGSTOP)
+            askers = [asyncio.create_task(writer.put([(wide(n), None)])) for n in range(20)]
+            await asyncio.sleep(0.1)
+            os.kill(process_of(writer), signal.SIGKILL)
+            async with asyncio.timeout(WITHIN):
+                told = await asyncio.gather(*askers, return_exceptions=True)
+            assert all(isinstance(one, Unwritable) for one in told), told
+            assert writer._room.taken == 0
+
+    asyncio.run(run())
+
+
+def test_what_is_larger_than_all_room_goes_alone_and_in_its_turn() -> None:
+    async def run() -> None:
+        room, order = Room(10), list[int]()
+
+        async def one(size: int) -> None:
+            await room.take(size)
+            order.append(size)
+            assert room.taken <= max(10, size)
+            await asyncio.sleep(0)
+            room.give(size)
+
+        async with asyncio.timeout(WITHIN):
+            await asyncio.gather(*(one(size) for size in (6, 5, 40, 1, 2, 3)))
+        assert order == [6, 5, 40, 1, 2, 3]
+        assert room.taken == 0
 
     asyncio.run(run())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.upstream.answer import NotAsked, TargetDown, Unreachable
+from gateway.upstream.answer import NotAsked, Slow, TargetDown, Unreachable
 from gateway.upstream.breaker import FAILURES, LONGEST, PAUSE, Breaker
 
 GONE, BROKEN = Unreachable("record", "no connection to it"), TargetDown("record", "it answered 500")
@@ -133,3 +133,29 @@ def test_a_question_for_its_health_is_always_asked_and_closes_it() -> None:
     assert not asked(breaker)
     assert asked(breaker, always=True)
     assert asked(breaker)
+
+
+def test_what_was_slow_neither_opens_nor_closes_it_and_raises_a_doubt() -> None:
+    slow = Slow("record", "it did not answer in time")
+    breaker = Breaker("record", Clock())
+    fail(breaker, FAILURES - 1, slow)
+    assert not breaker.doubted()
+    fail(breaker, 2 * FAILURES, slow)
+    assert breaker.doubted()
+    assert asked(breaker)  # which is an answer
+    assert not breaker.doubted()
+    breaker, clock = opened()
+    clock.now += PAUSE
+    fail(breaker, 1, slow)
+    assert breaker.state == "half open"
+    assert breaker.doubted()
+
+
+def test_a_look_that_finds_nothing_opens_it_at_once() -> None:
+    clock = Clock()
+    breaker = Breaker("record", clock)
+    breaker.gone()
+    assert not asked(breaker)
+    clock.now += PAUSE
+    assert asked(breaker)
+    assert breaker.state == "closed"

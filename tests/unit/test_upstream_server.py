@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from gateway.upstream import FhirServer, TargetDown
+from gateway.upstream.by_httpx import ByHttpx
 from gateway.upstream.embedded import Embedded
 
 BASE = "http://fhir.example.org/base"
@@ -48,7 +49,7 @@ class Fake:
 
 def ask(fake: Callable[..., Awaitable[None]], call: Callable[[FhirServer], Awaitable[Any]], attempts: int = 1) -> Any:
     async def run() -> Any:
-        server = FhirServer("records", httpx.AsyncClient(transport=Embedded(fake)), BASE, attempts=attempts)
+        server = FhirServer("records", ByHttpx(httpx.AsyncClient(transport=Embedded(fake))), BASE, attempts=attempts)
         try:
             return await call(server)
         finally:

@@ -26,6 +26,7 @@ from gateway.upstream import (
     connect,
     store,
 )
+from gateway.upstream.by_httpx import ByHttpx
 from gateway.upstream.embedded import Embedded
 
 MESSAGE = b"MSH|^~\\&|A|R0D|B|C|20240213144932||ADT^A01|8457239|P|2.4\rEVN||20240213\r"
@@ -49,7 +50,7 @@ def deliver(status: int, body: bytes) -> Answer:
         await send({"type": "http.response.body", "body": body})
 
     async def run() -> Answer:
-        client = httpx.AsyncClient(transport=Embedded(engine))
+        client = ByHttpx(httpx.AsyncClient(transport=Embedded(engine)))
         target = Hl7v2Target("engine", client, "http://engine.example.org/in")
         await target.ready()
         try:

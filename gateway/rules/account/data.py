@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from gateway.finding import Finding
+from gateway.hl7v2 import Message
 from gateway.language import nodes
 from gateway.rules.account.explain import Account
 from gateway.rules.account.judge import Judged
@@ -15,6 +16,7 @@ from gateway.rules.account.release import Released
 from gateway.rules.account.sight import Repetition
 from gateway.rules.account.walk import Seen
 from gateway.rules.account.words import Titles, condition, titles
+from gateway.rules.decision import Routing
 from gateway.rules.declared import Check, Forbid, Mask, Permit, Registry, Route
 from gateway.rules.facts import Caller
 
@@ -48,12 +50,16 @@ def account(found: Account, registry: Registry) -> Data:
         "erred": list(found.erred),
         "findings": [_finding(finding) for finding in found.findings],
         "wanting": [_finding(finding) for finding in found.decision.wanting],
-        "routes": [
-            {**r._asdict(), "hold": None if r.hold is None else int(r.hold.total_seconds())} for r in found.routes
-        ],
+        "routes": [_leg(routing) for routing in found.routes],
+        "notices": [_leg(routing) for routing in found.notices],
         "rules": [rule(judged, names) for judged in (*found.deciding(), *found.others())],
         "nearest": None if found.nearest is None else nearest(found.nearest, names),
     }  # fmt: skip
+
+
+def _leg(routing: Routing) -> Data:
+    hold = routing.hold
+    return {**routing._asdict(), "hold": None if hold is None else int(hold.total_seconds())}
 
 
 def _finding(finding: Finding) -> Data:
@@ -96,6 +102,8 @@ def did(judged: Judged) -> str:
     if not judged.asked:
         return "was not come to"
     yes, no, undecided = _OUTCOMES[KINDS[type(judged.rule)]]
+    if judged.outcome is None and judged.routes:  # of broken glass
+        return "could not be decided, so it leads all the same"
     return undecided if judged.outcome is None else yes if judged.outcome else no
 
 
@@ -126,7 +134,7 @@ def seen(found: Seen, names: Titles) -> Data:
 def values(found: Seen) -> Iterable[tuple[str, Any]]:
     """What a condition read, by how the author called it; literals say nothing."""
     for read in found.reads:
-        if isinstance(read.operand, nodes.Literal) or isinstance(read.value, Caller):
+        if isinstance(read.operand, nodes.Literal) or isinstance(read.value, Caller | Message):
             continue
         name = read.operand.span.text
         if isinstance(found.test, nodes.Phrased) and read.operand is found.test.left:

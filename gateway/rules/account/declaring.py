@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import timedelta
 from typing import TypeVar
 
 from gateway.rules.account.change import Area, Change, Kind
-from gateway.rules.account.words import day, listed
+from gateway.rules.account.words import day, days, listed
 from gateway.rules.decide import RuleSet
-from gateway.rules.declared import Domain, PrincipalDeclaration, Registry, Target
+from gateway.rules.declared import KEPT, Domain, PrincipalDeclaration, Registry, Target
 from gateway.rules.facts import Caller
 
 T = TypeVar("T")
@@ -58,6 +57,7 @@ def _domain(old: Domain, new: Domain) -> Said:
         ("acknowledges by", _acknowledges(old), _acknowledges(new)),
         ("treats the same control id by", _same(old), _same(new)),
         ("serves", old.serves or "nothing", new.serves or "nothing"),
+        *((f"keeps what was {state} for", days(old.keeps[state]), days(new.keeps[state])) for state in KEPT),
     ):
         if was != now:
             yield "change", f"now {what} {now} (before: {was})"
@@ -97,12 +97,7 @@ def _acknowledges(domain: Domain) -> str:
 
 
 def _same(domain: Domain) -> str:
-    return domain.same_control_id if domain.same_control_id == "accept" else f"refusing for {_days(domain.window)}"
-
-
-def _days(window: timedelta) -> str:
-    days = window.total_seconds() / 86400
-    return f"{days:g} day{'' if days == 1 else 's'}"
+    return domain.same_control_id if domain.same_control_id == "accept" else f"refusing for {days(domain.window)}"
 
 
 # --- the registry --------------------------------------------------------------------------------------------------

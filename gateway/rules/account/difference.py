@@ -10,6 +10,7 @@ from gateway.rules.account.change import Change
 from gateway.rules.account.declaring import declaring
 from gateway.rules.account.flowing import checks, routes
 from gateway.rules.account.gains import gains
+from gateway.rules.account.glass import notices
 from gateway.rules.account.sameness import Key, key
 from gateway.rules.decide import RuleSet
 from gateway.rules.declared import Check, Forbid, Mask, Permit, Route
@@ -48,7 +49,8 @@ def difference(old: RuleSet, new: RuleSet) -> Difference:
     """
     before, after = _rules(old), _rules(new)
     changes = (
-        *gains(old, new), *checks(old, new), *routes(old, new), *declaring(old, new), *_ids(before, after),
+        *gains(old, new), *checks(old, new), *routes(old, new), *notices(old, new), *declaring(old, new),
+        *_ids(before, after),
     )  # fmt: skip
     rewritten = tuple(
         Rewritten(id_, old.places[id_], new.places[id_], was.span.text.rstrip(), now.span.text.rstrip())
@@ -89,7 +91,8 @@ def _meaning(rule: Rule) -> tuple[Key, ...]:
         case Mask():
             return (*_scope(rule), frozenset(rule.types), frozenset(rule.hide))
         case Check(each=None):
-            return (key(rule.when), key(rule.require))
+            by_kind = None if rule.judging is None else frozenset(rule.judging.severities.items())
+            return (key(rule.when), key(rule.require), by_kind)
         case Check(each=each) if each is not None:
             renamed = {each.variable: "#each"}
             place = (each.segment, each.field)

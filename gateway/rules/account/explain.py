@@ -37,7 +37,8 @@ INGEST = "ingest"
 class Account:
     """A decision with its reasons.
 
-    Shape: as in `Decision`; `views` are the permits of its views; `rules` are all that could have been asked, those
+    Shape: as in `Decision`; `views` are the permits of its views; `notices` is where a
+    use of broken glass is told; `rules` are all that could have been asked, those
     that the decision did not come to marked; `decision` is what the gateway itself decides of the same facts.
     """
 
@@ -49,6 +50,7 @@ class Account:
     erred: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     routes: tuple[Routing, ...] = ()
+    notices: tuple[Routing, ...] = ()
     views: tuple[str, ...] = ()
     nearest: Nearest | None = None
 
@@ -63,7 +65,8 @@ class Account:
 
     def deciding(self) -> tuple[Judged, ...]:
         """The rules that decided, found something or lead somewhere, in the order in which they were asked."""
-        named = {*self.by, *self.erred, *(r.rule for r in self.routes), *(f.rule for f in self.findings)}
+        named = {*self.by, *self.erred, *(f.rule for f in self.findings)}
+        named |= {routing.rule for routing in (*self.routes, *self.notices)}
         return tuple(j for j in self.rules if j.rule.id in named and j.asked)
 
     def others(self) -> tuple[Judged, ...]:
@@ -107,7 +110,17 @@ class Explainer:
     def explain(self, facts: Facts) -> Account:
         """Why a submission or a query is decided as it is. Shape: facts as `RuleSet.decide` takes them."""
         decision = self.rules.decide(facts)
-        return self._submission(facts, decision) if facts.action == INGEST else self._query(facts, decision)
+        if facts.action == INGEST:
+            return self._submission(facts, decision)
+        account = self._query(facts, decision)
+        return self._told(account) if facts.glass else account
+
+    def _told(self, account: Account) -> Account:
+        """The same with where the use of broken glass is told; what reads a resource is asked of none here."""
+        about = [n for n in self.rules.noticing if not n.route.on.types or account.facts.type in n.route.on.types]
+        judged = [judge.notice(n.route, split(n.route.when)[0], Sight(account.facts)) for n in about if n.each is None]
+        led = {leg.target: leg for one in reversed(judged) for leg in reversed(one.routes)}
+        return replace(account, rules=(*account.rules, *judged), notices=tuple(led.values()))
 
     def results(self, account: Account, made: Iterable[Resource]) -> Account:
         """The same with what the checks `on result` say of what conversion made."""

@@ -9,7 +9,7 @@ from gateway.language import nodes
 from gateway.rules.account.change import Change, Kind, alike
 from gateway.rules.account.residue import Residue, of_type
 from gateway.rules.account.sameness import Key, Renamed, key
-from gateway.rules.account.words import condition, listed, operand
+from gateway.rules.account.words import condition, excepted, listed, operand
 from gateway.rules.decide import RuleSet
 from gateway.rules.declared import Check, Domain, Each, RouteTarget
 from gateway.rules.flow import covers
@@ -84,6 +84,7 @@ def _parts(check: Check, renamed: Renamed) -> list[tuple[str, Key]]:
         ("condition", key(check.when)),
         ("repetitions", None if each is None else (each.segment, each.field, key(each.where, renamed))),
         ("requirement", key(check.require, renamed)),
+        ("exceptions", None if check.judging is None else tuple(sorted(check.judging.severities.items()))),
     ]
 
 
@@ -108,7 +109,7 @@ def _changed(was: _Checking, now: _Checking) -> Iterator[Change]:
         yield _about(now, "change", f"check {id_} is no longer about {_types(less)}")
     parts = zip(_parts(old, _renamed(old.each)), _parts(new, _renamed(new.each)), strict=True)
     otherwise = {name for (name, before), (_, after) in parts if before != after}
-    if otherwise & {"condition", "repetitions", "requirement"}:
+    if otherwise & {"condition", "repetitions", "requirement"} or _excepted(old) != _excepted(new):
         yield _about(now, "change", f"check {id_} now says: {_demand(new)} (before: {_demand(old)})")
     if "message" in otherwise:
         yield _about(now, "change", f"check {id_} now tells: {_text(new)} (before: {_text(old)})")
@@ -134,7 +135,13 @@ def _demand(check: Check) -> str:
     if each is not None:
         which = "" if each.where is None else f" where {condition(each.where)}"
         demand = f"for each {each.variable} in {each.segment}-{each.field}{which}, {demand}"
+    demand = "; ".join(filter(None, (demand, excepted(check.judging))))
     return demand if check.when is None else f"{demand}, when {condition(check.when)}"
+
+
+def _excepted(check: Check) -> Key:
+    """What becomes of departures from the standard where the check says so of their kind itself."""
+    return frozenset(check.judging.excepted.items()) if check.judging is not None else None
 
 
 def _text(check: Check) -> str:

@@ -130,6 +130,10 @@ def check(rule: Check, sight: Sight, tell: Teller, arguments: tuple[object, ...]
     if rule.each is not None:
         return _loop(rule, sight, tell, clauses)
     require = walk(rule.require, sight, "passes")
+    if tell.departures is not None:
+        told = list(tell.departures(sight.facts))
+        clauses.append(Clause("require", replace(require, outcome=not told)))
+        return _checked(rule, bool(told), clauses, told, tell)
     clauses.append(Clause("require", require))
     findings = [tell.whole(*arguments)] if require.outcome is False else []
     outcome = None if require.outcome is None else not require.outcome
@@ -193,5 +197,14 @@ def route(rule: Route, sight: Sight) -> Judged:
         except ERRORS:
             return replace(judged, outcome=None)
         order = None if found is None else str(found)
-    legs = tuple(Routing(rule.id, t.name, t.on_failure, t.hold, order) for t in rule.targets)
-    return replace(judged, routes=legs)
+    return replace(judged, routes=_legs(rule, order))
+
+
+def notice(rule: Route, test: nodes.Test | None, sight: Sight) -> Judged:
+    """A route `on break-glass`, with where it leads: one that can't be decided leads all the same."""
+    judged = condition(rule, test, sight, "passes")
+    return judged if judged.outcome is False else replace(judged, routes=_legs(rule, None))
+
+
+def _legs(rule: Route, order: str | None) -> tuple[Routing, ...]:
+    return tuple(Routing(rule.id, t.name, t.on_failure, t.hold, order) for t in rule.targets)

@@ -9,9 +9,9 @@ from dataclasses import astuple, dataclass, fields, replace
 from typing import Literal
 
 from gateway.rules.account.reach import ANY, Ability, Against, reach
-from gateway.rules.account.words import Titles, condition, listed, titles
+from gateway.rules.account.words import Titles, condition, kept, listed, titles
 from gateway.rules.decide import RuleSet
-from gateway.rules.declared import PrincipalDeclaration
+from gateway.rules.declared import PrincipalDeclaration, Route
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +43,14 @@ class Row:
     review_by: str
     glass: str
     limits: str
+    kept: str
 
 
 HEADINGS: tuple[str, ...] = (
     "principal", "title", "may", "domain", "types", "as organisations", "when", "rows", "a search must give",
     "a search may give",
     "hidden", "hidden by masks", "unless", "by rule", "agreement", "from", "until", "for purposes", "review by",
-    "may break glass", "limits",
+    "may break glass", "limits", "kept",
 )  # fmt: skip
 """What the cells of a row are called, in their order."""
 
@@ -57,7 +58,11 @@ HEADINGS: tuple[str, ...] = (
 def table(rules: RuleSet) -> tuple[Row, ...]:
     """Who can send or see what. Shape: in the order of the registry; what is alike in all but type is one row."""
     names = titles(rules.registry)
-    rows = [_row(ability, rules.registry.principals[ability.principal], names) for ability in reach(rules)]
+    noticing = [one.route for one in rules.noticing]
+    rows = [
+        _row(ability, rules.registry.principals[ability.principal], names, noticing, _kept(ability, rules))
+        for ability in reach(rules)
+    ]
     return tuple(_alike(_alike(rows, "types"), "may"))
 
 
@@ -92,7 +97,14 @@ def _with(row: Row, name: Literal["types", "may"], values: tuple[str, ...]) -> R
     return replace(row, types=values) if name == "types" else replace(row, may=values)
 
 
-def _row(ability: Ability, principal: PrincipalDeclaration, names: Titles) -> Row:
+def _kept(ability: Ability, rules: RuleSet) -> str:
+    """How long the journal keeps what is sent, in words; empty for what is asked."""
+    return kept(rules.domains[ability.domain].keeps) if ability.data_type is not None else ""
+
+
+def _row(
+    ability: Ability, principal: PrincipalDeclaration, names: Titles, noticing: Iterable[Route], kept_for: str
+) -> Row:
     agreement = ability.agreement
     return Row(
         principal=ability.principal,
@@ -114,8 +126,9 @@ def _row(ability: Ability, principal: PrincipalDeclaration, names: Titles) -> Ro
         last="" if agreement is None else agreement.last.isoformat(),
         purposes="" if agreement is None else ", ".join(agreement.purposes),
         review_by="" if ability.review_by is None else ability.review_by.isoformat(),
-        glass="yes" if principal.may_break_glass and ability.action != "ingest" else "",
+        glass=glass(ability, noticing) if principal.may_break_glass and ability.action != "ingest" else "",
         limits=limits(principal, ability.type if ability.data_type is None else None),
+        kept=kept_for,
     )
 
 
@@ -153,6 +166,13 @@ def mask(one: Against, names: Titles) -> str:
     """A mask in words."""
     when = "" if one.when is None else f" when {condition(one.when, names)}"
     return f"{one.rule}: {', '.join(one.hide)}{when}"
+
+
+def glass(ability: Ability, noticing: Iterable[Route]) -> str:
+    """That one may break glass, and which targets may be told of it, in words."""
+    about = [route for route in noticing if not route.on.types or ability.type in route.on.types]
+    told = listed(dict.fromkeys(target.name for route in about for target in route.targets))
+    return f"yes, told to {told}" if told else "yes"
 
 
 def limits(principal: PrincipalDeclaration, kind: str | None) -> str:

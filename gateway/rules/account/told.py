@@ -15,6 +15,7 @@ from gateway.rules.account.judge import Judged
 from gateway.rules.account.nearest import Nearest
 from gateway.rules.account.release import Released
 from gateway.rules.account.walk import Seen
+from gateway.rules.declared import Route
 from gateway.source import Span
 
 Style = Literal["", "head", "good", "bad", "dim"]
@@ -54,7 +55,9 @@ def head(account: Account) -> Iterator[Line]:
     for route in account.routes:
         kept = "" if route.order_key is None else f", in order of {route.order_key}"
         yield Line(f"  to {route.target} by {route.rule}, on failure {route.on_failure}{kept}")
-    if account.effect == "deny" and not account.rules:
+    for notice in account.notices:
+        yield Line(f"  the use of broken glass is told to {notice.target} by {notice.rule}")
+    if account.effect == "deny" and all(isinstance(judged.rule, Route) for judged in account.rules):
         yield from (Line(f"  {finding.diagnostics}", "bad") for finding in account.decision.wanting)
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from gateway.language import nodes
 from gateway.language.kinds import Kind
-from gateway.rules.declared import Registry
+from gateway.rules.declared import Judging, Registry, Severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +55,39 @@ def listed(words: Iterable[str], last: str = "and") -> str:
     return f"{', '.join(found[:-1])} {last} {found[-1]}"
 
 
+def kept(keeps: Mapping[str, timedelta]) -> str:
+    """How long what was sent is kept, in words: what is kept as long together."""
+    alike: dict[timedelta, list[str]] = {}
+    for state, held in keeps.items():
+        alike.setdefault(held, []).append(state)
+    return ", ".join(f"{listed(states)} {days(held)}" for held, states in alike.items())
+
+
+def days(held: timedelta) -> str:
+    """A length of time in days."""
+    count = held.total_seconds() / 86400
+    return f"{count:g} day{'' if count == 1 else 's'}"
+
+
 def day(when: date) -> str:
     """A day as people write it: `1 April 2026`."""
     return f"{when.day} {when:%B %Y}"
+
+
+_BECOMES: Mapping[Severity | None, str] = {
+    "error": "refuse",
+    "warning": "warn",
+    "information": "inform",
+    None: "are ignored",
+}
+
+
+def excepted(how: Judging | None) -> str:
+    """What becomes of the departures from the standard that a check names; nothing where it names none."""
+    by: dict[Severity | None, list[str]] = {}
+    for kind, severity in how.excepted.items() if how is not None else ():
+        by.setdefault(severity, []).append(kind)
+    return "; ".join(f"departures in {listed(kinds)} {_BECOMES[severity]}" for severity, kinds in by.items())
 
 
 # --- what is read --------------------------------------------------------------------------------------------------
@@ -66,6 +96,7 @@ FACTS: Mapping[str, str] = {
     "action": "the action",
     "organisation": "the sending organisation",
     "domain": "the domain",
+    "message": "the message",
     "message.type": "the message type",
     "message.version": "the HL7 version",
     "message.control-id": "the control id",

@@ -39,6 +39,11 @@ UNINDEXED = _message(
     "name the types: `on {data_type} {types}`, so that the rule is found by its type",
     "warning",
 )
+HALF_FORBIDDEN = _message(
+    "R169",
+    "`{word}` keeps {types} from a {action}, and by `{permit}` a {other} tells of them all the same",
+    severity="warning",
+)
 NEVER_OPPOSITE = _message(
     "R168", "this can never hold: `{word}` is demanded and its opposite too", "remove one of the two", "warning"
 )

@@ -20,12 +20,13 @@ from gateway.rules.trial.declared import (
     ASPECTS,
     DAY,
     ENVIRONMENT,
+    PATCH,
     SEARCHED,
     SUBMITTED,
-    WRITTEN,
     Expected,
     Outcome,
     Trial,
+    writes,
 )
 from gateway.rules.trial.places import place, tells_of
 from gateway.source import Span, nearest
@@ -34,8 +35,8 @@ _RULES = frozenset({"permit", "forbid", "check", "route", "mask"})
 
 _ANSWERS: Mapping[str, tuple[str, ...]] = {
     "sent": ("accept", "refuse", "warn", "deny", "want"),
-    "written": ("permit", "refuse", "warn", "deny", "want"),
-    "asked": ("permit", "deny", "want"),
+    "written": ("permit", "refuse", "warn", "deny", "want", "notice", "silence"),
+    "asked": ("permit", "deny", "want", "notice", "silence"),
 }
 _WORDS: Mapping[str, str] = {
     "accept": "accept",
@@ -44,6 +45,8 @@ _WORDS: Mapping[str, str] = {
     "deny": "deny by",
     "want": "deny for want of",
     "permit": "permit by",
+    "notice": "notice to",
+    "silence": "no notice",
 }
 OPERATION = "operation"
 _MOST_STEPS = 2  # a type and an id
@@ -98,11 +101,16 @@ def trials(statements: Iterable[Statement], names: Known, report: Report) -> tup
 
 @dataclass(frozen=True, slots=True)
 class _About:
-    """What a test gives. Shape: `type` of an address or a search alone; `counts` where only the number is asked for."""
+    """What a test gives.
+
+    Shape: `type` of an address or a search alone; `counts` where only the number is asked for; `writes` where it gives
+    the file of what is written.
+    """
 
     kind: str
     type: str | None
     counts: bool
+    writes: bool
 
     @property
     def actions(self) -> frozenset[str]:
@@ -143,6 +151,8 @@ class _Reading:
         when = said(statement, "on", report)
         where = said(statement, "in environment", report)
         self._fit(kind)
+        if kind == PATCH and writes(kind, text.value) and said(statement, "returning", Report()) is None:
+            report.say(own.NEEDS_RETURNING.at(text.span, word=kind))
         return Trial(
             statement.title, kind, text, principal, organisation, domain, about, search,
             purpose[0] if purpose else None,
@@ -152,7 +162,7 @@ class _Reading:
             next((reason.value for reason in self._texts("breaking glass")), None),
             (day(when.words[0], report) if when is not None else None) or DAY,
             where.texts[0].value if where is not None else ENVIRONMENT,
-            self._expected(_About(kind, about, search is not None and counts_alone(search))),
+            self._expected(_About(kind, about, search is not None and counts_alone(search), writes(kind, text.value))),
             statement.span,
         )  # fmt: skip
 
@@ -160,7 +170,7 @@ class _Reading:
 
     def _address(self, kind: str, text: Text) -> tuple[str | None, query.Query | None]:
         """The resource type of an address, and the search."""
-        if kind in SUBMITTED or kind in WRITTEN:
+        if kind in SUBMITTED or writes(kind, text.value):
             return None, None
         if kind.startswith(OPERATION):
             name = text.value.partition("/")[0]
@@ -264,7 +274,7 @@ class _Reading:
 
     def _expectation(self, about: _About, clause: Expect) -> Expected | None:
         report, kind = self.report, about.kind
-        way = "sent" if kind in SUBMITTED else "written" if kind in WRITTEN else "asked"
+        way = "sent" if kind in SUBMITTED else "written" if about.writes else "asked"
         if clause.outcome not in _ANSWERS[way]:
             can = ", ".join(f"`{_WORDS[name]} ...`" for name in _ANSWERS[way])
             word = _WORDS[clause.outcome]
@@ -310,7 +320,7 @@ class _Reading:
         return True
 
     def _rule(self, clause: Expect) -> str | None:
-        """The id of the rule that is expected to decide; empty for `accept`."""
+        """The id of the rule that is expected to decide; empty where none is named."""
         word = clause.rule
         if word is None:
             return ""
@@ -330,7 +340,7 @@ class _Reading:
 
     def _name(self, clause: Expect, rule: str, word: Word) -> str | None:
         """A target, what is wanting, or a hidden path."""
-        if clause.outcome == "accept":
+        if clause.outcome in {"accept", "notice"}:
             return declared(word, self.names.registry.targets, "target", self.report)
         if clause.outcome == "want":
             return choose(word, ASPECTS, "thing that a permit wants", self.report)

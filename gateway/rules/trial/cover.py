@@ -14,6 +14,7 @@ from gateway.language import nodes
 from gateway.rules.account.walk import Seen
 from gateway.rules.decide import RuleSet
 from gateway.rules.declared import Check, Domain, Forbid, Mask, Permit, Route
+from gateway.rules.nodes import GLASS
 from gateway.rules.trial.run import Answer
 from gateway.rules.trial.walked import Rule, all_of, applies, asked, steps
 from gateway.source import Span
@@ -149,6 +150,8 @@ def _unreached(rule: Rule, domain: Domain, count: _Count) -> str:
         if isinstance(rule, Permit):
             return "a forbid holds in every test that could come to it"
         return "every test that could come to it is denied before"
+    if isinstance(rule, Route) and rule.on.data_types == (GLASS,):
+        return f"no test breaks glass{' for ' + _listed(rule.on.types) if rule.on.types else ''}"
     if isinstance(rule, Check | Route) or (not isinstance(rule, Mask) and "ingest" in rule.actions):
         if isinstance(rule, Check) and rule.on.data_types == ("result",):
             return f"no test of {domain.name} makes a {_listed(rule.on.types)}"

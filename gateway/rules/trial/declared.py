@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
@@ -10,13 +11,24 @@ from gateway.language.nodes import Text
 from gateway.query import Query
 from gateway.source import Span
 
-Outcome = Literal["accept", "refuse", "warn", "deny", "want", "permit"]
+Outcome = Literal["accept", "refuse", "warn", "deny", "want", "permit", "notice", "silence"]
 
 SUBMITTED = {"message": "Hl7v2", "file": "Csv", "resource": "Fhir"}
 """What is sent to `$ingest`, with the data type that it is."""
 
 SEARCHED = ("search", "count")
 WRITTEN = ("create", "update")
+PATCH = "patch"
+CHANGING = frozenset({"update", PATCH, "delete"})
+"""Actions on what stands: who does not see all of it may not take them."""
+
+_ADDRESS = re.compile(r"[A-Z][A-Za-z]+/[^/]+")
+
+
+def writes(kind: str, given: str) -> bool:
+    """Whether a test gives the file of what is written: a resource, or a patch; a patch may be an address alone."""
+    return kind in WRITTEN or (kind == PATCH and _ADDRESS.fullmatch(given) is None)
+
 
 ASPECTS = (
     "agreement", "purpose", "role", "connects", "sends", "category", "glass", "condition", "asking", "allowing", "rows",
@@ -37,8 +49,9 @@ ENVIRONMENT = "test"
 class Expected:
     """One `expect`.
 
-    Shape: `rule` is empty for `accept`; `names` its targets, what is wanting, or hidden paths, empty where nothing is
-    said of them; `narrowed` parameters with the values that rows put into them, None where the test says none.
+    Shape: `rule` is empty for `accept`, `notice` and `silence`; `names` the targets, what is wanting, or hidden paths,
+    empty where nothing is said of them; `narrowed` parameters with the values that rows put into them, None where the
+    test says none.
     """
 
     outcome: Outcome
@@ -79,7 +92,12 @@ class Trial:
     span: Span
 
     @property
+    def writes(self) -> bool:
+        """Whether what it gives is the file of what is written."""
+        return writes(self.kind, self.given.value)
+
+    @property
     def samples(self) -> tuple[Text, ...]:
         """Every file that it names."""
-        own = (self.given,) if self.kind in SUBMITTED or self.kind in WRITTEN else ()
+        own = (self.given,) if self.kind in SUBMITTED or self.writes else ()
         return (*own, *self.returning, *(text for _, texts in self.beside for text in texts))

@@ -106,6 +106,15 @@ def _permitted(expected: Expected, answer: Answer) -> str | None:
     return None
 
 
+def _told_to(expected: Expected, answer: Answer) -> str | None:
+    if answer.notices == expected.names:
+        return None
+    if not answer.notices:
+        broken = "" if answer.facts.glass else ": no glass is broken"
+        return f"nobody is told of it{broken}"
+    return f"it is told to {_listed(answer.notices)}{f', not to {_listed(expected.names)}' if expected.names else ''}"
+
+
 def _listed(words: Iterable[str]) -> str:
     return ", ".join(sorted(words))
 
@@ -117,5 +126,7 @@ _ASKED: Mapping[str, Callable[[Expected, Answer], str | None]] = {
     "deny": _denied,
     "want": _wanting,
     "permit": _permitted,
+    "notice": _told_to,
+    "silence": _told_to,
 }
 """What each outcome asks."""

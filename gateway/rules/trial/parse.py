@@ -85,7 +85,17 @@ CLAUSES: Mapping[str, Callable[[Tree[Token], Source], Said | FromPrincipal | Fro
     "from_principal": _from,
     "from_source": _source,
     **dict.fromkeys(
-        ("expect_accept", "expect_refuse", "expect_warn", "expect_deny", "expect_want", "expect_permit"), _expect
+        (
+            "expect_accept",
+            "expect_refuse",
+            "expect_warn",
+            "expect_deny",
+            "expect_want",
+            "expect_permit",
+            "expect_notice",
+            "expect_silence",
+        ),
+        _expect,
     ),
 }
 """How the tree of each clause becomes one, by the grammar's name of it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from gateway.hl7v2.place import Place
+from gateway.hl7v2.place import Place, parse
 from gateway.language.nodes import Column, Element, Field, Part, leaves
 from gateway.rules.declared import Check
 
@@ -31,6 +31,8 @@ def place(check: Check) -> str | None:
 
 def tells_of(check: Check, said: str) -> bool:
     """Whether a check may tell of a place that a test names."""
+    if check.judging is not None:
+        return parse(said) is not None  # it tells of any place of a message
     own = place(check)
     if own is None:
         return False

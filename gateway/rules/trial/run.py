@@ -18,7 +18,7 @@ from gateway.rules.around import Around, Reading, Want
 from gateway.rules.decision import Decision
 from gateway.rules.facts import Facts
 from gateway.rules.trial.check import counts_alone
-from gateway.rules.trial.declared import SUBMITTED, WRITTEN, Trial
+from gateway.rules.trial.declared import CHANGING, PATCH, SUBMITTED, Trial
 from gateway.rules.trial.given import Sent, Unusable, World, facts, read, sent, stored, tagged
 from gateway.rules.trial.lacks import lacks, withheld
 
@@ -34,7 +34,7 @@ class Answer:
 
     Shape: `name` is how it is called; `by` are the ids of the rules that decided, `lacks` what each permit wants that
     was asked and does not grant; `hide` and `narrow` what a permit hides and puts into the search; `made` what
-    conversion made; `stages` how far it came, for coverage.
+    conversion made; `notices` the targets that are told of broken glass; `stages` how far it came, for coverage.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Answer:
     resource: Resource | None = None
     made: tuple[Resource, ...] = ()
     around: Around = field(default_factory=dict)
+    notices: frozenset[str] = frozenset()
 
 
 def run(trial: Trial, world: World) -> tuple[Answer, ...]:
@@ -59,9 +60,16 @@ def run(trial: Trial, world: World) -> tuple[Answer, ...]:
     """
     if trial.kind in SUBMITTED:
         return tuple(_submitted(world, one) for one in sent(world, trial))
-    if trial.kind in WRITTEN:
-        return tuple(_written(world, trial))
-    return tuple(_asked(world, trial))
+    return tuple(_noticed(world, tuple((_written if trial.writes else _asked)(world, trial))))
+
+
+def _noticed(world: World, answers: Sequence[Answer]) -> Iterator[Answer]:
+    """The same, with where the use of broken glass is told: once for all that was shown."""
+    shown = [one.resource for one in answers if one.effect == "permit" and one.resource is not None]
+    around = {want: found for one in answers for want, found in one.around.items()}
+    for one in answers:
+        told = world.rules.notices(one.facts, () if one.facts.action == "count" else shown, around)
+        yield replace(one, notices=frozenset(routing.target for routing in told))
 
 
 # --- submissions ---------------------------------------------------------------------------------------------------
@@ -116,7 +124,10 @@ def _asked(world: World, trial: Trial) -> Iterator[Answer]:
         return
     everything = (*resources, *_beside(world, trial))
     for resource in resources:
-        yield released(world, asked, decision, resource, everything)
+        refused = None
+        if trial.kind in CHANGING:
+            refused = _not_replaced(world, trial, asked, decision, resource, everything)
+        yield refused or released(world, asked, decision, resource, everything)
 
 
 def _beside(world: World, trial: Trial) -> Iterator[Resource]:
@@ -202,8 +213,9 @@ def _found(world: World, want: Want, everything: Sequence[Resource]) -> tuple[Re
 
 
 def _written(world: World, trial: Trial) -> Iterator[Answer]:
-    """What becomes of a create or an update; `returning` is what stands."""
-    new = read(world.sample(trial.given))
+    """What becomes of a create, an update or a patch; `returning` is what stands."""
+    standing = tuple(stored(world, trial, trial.returning))
+    new = _patched(world, trial, standing) if trial.kind == PATCH else read(world.sample(trial.given))
     findings = fhir.validate(new, world.elements)
     if refuses(findings):
         raise Unusable(f"{trial.given.value} is not valid FHIR R4: {findings[0].diagnostics}")
@@ -214,9 +226,8 @@ def _written(world: World, trial: Trial) -> Iterator[Answer]:
     if decision.effect != "permit":
         yield _decided(world, asked, decision, name)
         return
-    standing = tuple(stored(world, trial, trial.returning))
     beside = tuple(_beside(world, trial))
-    if trial.kind == "update":
+    if trial.kind in CHANGING:
         for one in standing:
             refused = _not_replaced(world, trial, asked, decision, one, (*standing, *beside))
             if refused is not None:
@@ -240,6 +251,16 @@ def _written(world: World, trial: Trial) -> Iterator[Answer]:
     by = _refusing(found) if refuses(found) else stored_so.by
     effect: Effect = "refuse" if refuses(found) else "permit"
     yield replace(stored_so, name=name, effect=effect, by=by, findings=found, facts=known)
+
+
+def _patched(world: World, trial: Trial, standing: Sequence[Resource]) -> Resource:
+    """What stands after a patch. Errors: Unusable, OSError."""
+    if len(standing) != 1:
+        raise Unusable(f"a patch is made to one resource, and `returning` holds {len(standing)}")
+    try:
+        return fhir.patched(standing[0], fhir.read_patch(world.sample(trial.given)))
+    except fhir.PatchError as fault:
+        raise Unusable(f"{trial.given.value} can not be made to what stands: {fault}") from fault
 
 
 def _not_replaced(

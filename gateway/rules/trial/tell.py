@@ -67,6 +67,10 @@ def said(expected: Expected) -> str:
             return f"it is denied because {expected.rule} wants {names or 'something'}"
         case "permit":
             return f"{expected.rule} permits it{', hiding ' + names if names else ''}"
+        case "notice":
+            return f"the use of broken glass is told to {names}"
+        case "silence":
+            return "nobody is told of broken glass"
 
 
 def decided(answer: Answer) -> str:

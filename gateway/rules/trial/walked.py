@@ -17,6 +17,7 @@ from gateway.rules.decide import RuleSet
 from gateway.rules.decision import Resource
 from gateway.rules.declared import Check, Domain, Forbid, Mask, Permit, Route
 from gateway.rules.flow import covers
+from gateway.rules.nodes import GLASS
 from gateway.rules.reading import reads
 from gateway.rules.stored import reads_patient, split
 from gateway.rules.telling import Teller
@@ -85,6 +86,7 @@ def applies(rule: Rule, domain: Domain, answer: Answer) -> bool:
 
 def _of_question(rules: RuleSet, answer: Answer) -> Iterator[Rule]:
     about = [rule for domain in rules.domains.values() for rule in all_of(domain) if _about(rule, answer)]
+    yield from (rule for rule in about if isinstance(rule, Route))  # of broken glass, however it is decided
     yield from (rule for rule in about if isinstance(rule, Forbid))
     if answer.effect == "deny" and answer.by:
         return
@@ -99,7 +101,9 @@ def _about(rule: Rule, answer: Answer) -> bool:
     if isinstance(rule, Check):
         return rule.on.data_types == ("Fhir",) and not facts.resources.keys().isdisjoint(rule.on.types)
     name = answer.resource["resourceType"] if answer.resource is not None else facts.type
-    return not isinstance(rule, Route) and facts.action in rule.actions and (name in rule.types or not rule.types)
+    if isinstance(rule, Route):
+        return facts.glass and rule.on.data_types == (GLASS,) and (name in rule.on.types or not rule.on.types)
+    return facts.action in rule.actions and (name in rule.types or not rule.types)
 
 
 def resources(rule: Check | Forbid, answer: Answer) -> Iterator[Resource]:
@@ -144,7 +148,7 @@ def _forbid(rule: Forbid | Mask, answer: Answer) -> Iterator[Step]:
     yield from _when(rule, answer, "passes")
 
 
-def _when(rule: Permit | Forbid | Mask, answer: Answer, absent: Absent) -> Iterator[Step]:
+def _when(rule: Permit | Forbid | Mask | Route, answer: Answer, absent: Absent) -> Iterator[Step]:
     """The condition of a rule, in its author's order.
 
     Where it reads patients, and the request alone says that it does not hold, the gateway fetches none: then what reads
@@ -169,7 +173,7 @@ def _unasked(test: Test) -> Seen:
     return Seen(test, None, parts=tuple(_unasked(part) for part in parts_of(test)), asked=False)
 
 
-def _sights(rule: Permit | Forbid | Mask, answer: Answer) -> Iterable[Sight]:
+def _sights(rule: Permit | Forbid | Mask | Route, answer: Answer) -> Iterable[Sight]:
     """What a condition is asked of; nothing where it reads a resource and there is none."""
     if rule.when is None or not reads(rule.when):
         return (Sight(answer.facts),)
@@ -189,7 +193,9 @@ def _check(rule: Check, answer: Answer) -> Iterator[Step]:
 
 
 def _route(rule: Route, answer: Answer) -> Iterator[Step]:
-    if rule.when is not None:
+    if rule.on.data_types == (GLASS,):
+        yield from _when(rule, answer, "passes")
+    elif rule.when is not None:
         yield Step(rule.id, "when", walk(rule.when, Sight(answer.facts), "false"))
 
 

@@ -6,19 +6,20 @@ import asyncio
 import sqlite3
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from gateway import fhir
 from gateway.query import Query
 from gateway.specs import FhirTables
 from gateway.upstream import wire
+from gateway.upstream.asker import ASKER
 from gateway.upstream.store import versions
 from gateway.upstream.store.histories import AskedHistory, HistoryPage, read_history
 from gateway.upstream.store.patching import Edit
+from gateway.upstream.store.readers import Readers
 from gateway.upstream.store.refusal import Refusal
 from gateway.upstream.store.reindex import reindex
 from gateway.upstream.store.schema import open_reader, open_writer, parameters
@@ -27,10 +28,14 @@ from gateway.upstream.store.values import microseconds
 from gateway.upstream.store.versions import Draft, Version, Versions, Written
 from gateway.upstream.store.writer import Writer
 
+T = TypeVar("T")
+
 _BUDGET = 50
 _STRIDE = 1000
 """A search may take so many times so many steps of SQLite's machine in the event loop, which is a few milliseconds;
 then a thread takes over."""
+LONGEST = 60.0
+"""How long a search may take in all. Units: seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +89,13 @@ class Store:
             connection, before=self.versions.begin, after=self.versions.end, undone=self.versions.undone
         )
         self._reader = open_reader(path)
-        self._patient = open_reader(path)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-search")
+        self._readers = Readers(path)
 
     async def aclose(self) -> None:
         """Finish what is being written and close the file."""
         await self._writer.aclose()
-        self._thread.shutdown()
+        await self._readers.aclose()
         self._reader.close()
-        self._patient.close()
 
     def standing(self, type_: str, id_: str) -> Version | None:
         """The version of a resource that stands, maybe a deletion."""
@@ -113,7 +116,7 @@ class Store:
         """
         if asked.id is not None:
             return read_history(self._reader, asked)
-        return await asyncio.get_running_loop().run_in_executor(self._thread, read_history, self._patient, asked)
+        return await self._aside(lambda connection: read_history(connection, asked))
 
     async def search(self, query: Query, base: str) -> Page:
         """One page of a search. Shape: `base` is the address that absolute references to this store begin with.
@@ -130,8 +133,18 @@ class Store:
                     raise
             finally:
                 self._reader.set_progress_handler(None, 0)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, search, self._patient, searching, query)
+        return await self._aside(lambda connection: search(connection, searching, query))
+
+    async def _aside(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Read beside the event loop.
+
+        Errors: Refusal, also for what takes too long.
+        """
+        try:
+            async with asyncio.timeout(LONGEST):
+                return await self._readers.run(work, ASKER.get())
+        except TimeoutError as error:
+            raise Refusal(503, "too-costly", "this search takes too long: ask for less") from error
 
     def _searching(self, base: str) -> Searching:
         return Searching(self.tables, self._parameters, microseconds(self._clock()), base)

@@ -99,7 +99,7 @@ class Extractor:
 def _extractor(steps: Mapping[str | None, tuple[_Step, ...]]) -> Extractor:
     @functools.lru_cache(_KEPT)
     def kept(key: str, told: bytes) -> Rows:
-        return _rows_of(steps[key], marshal.loads(told))  # noqa: S302 - dumped by this process
+        return _rows_of(steps[key], marshal.loads(told))  # noqa: S302 - dumped by this process  # nosec B302
 
     return Extractor(steps, kept)
 

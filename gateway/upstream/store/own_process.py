@@ -16,6 +16,7 @@ from gateway import fhir
 from gateway.finding import Finding
 from gateway.upstream import wire
 from gateway.upstream.store.refusal import Refusal
+from gateway.upstream.store.room import Room
 from gateway.upstream.store.writer import Unwritable
 
 MODULE = "gateway.upstream.store"
@@ -23,6 +24,8 @@ OPENED = 0
 """Number of the first answer, which says whether the file could be opened."""
 BUFFER = 64 * 1024 * 1024
 """Units: bytes that may wait in a pipe's reader."""
+UNDER_WAY = 16 * 1024 * 1024
+"""What may have been handed over and not be answered yet: more waits with whoever asks. Units: bytes."""
 _LENGTH = 8
 """Units: bytes of a frame's length, which comes before it."""
 _PATIENCE = 10.0
@@ -43,6 +46,8 @@ class WriterProcess:
         self._starting: asyncio.Task[None] | None = None
         self._listening: asyncio.Task[None] | None = None
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
+        self._room = Room(UNDER_WAY)
+        self._sizes: dict[int, int] = {}
         self._last = OPENED
         self._not_before = 0.0
 
@@ -59,12 +64,19 @@ class WriterProcess:
 
         Errors: Refusal; Unwritable, also where the process ended: they may have been written or not then.
         """
-        process = self._process
-        if process is None or process.stdin is None:
-            raise Unwritable("its writer is not running")
+        self._input()
         self._last += 1
-        process.stdin.write(framed({"number": self._last, "put": resources}))
-        answer = await self._answer(self._last)
+        number = self._last
+        raw = framed({"number": number, "put": resources})
+        await self._room.take(len(raw))
+        try:
+            handed_to = self._input()  # it may have ended meanwhile
+        except Unwritable:
+            self._room.give(len(raw))
+            raise
+        self._sizes[number] = len(raw)
+        handed_to.write(raw)
+        answer = await self._answer(number)
         if "unwritable" in answer:
             raise Unwritable(answer["unwritable"])
         if "status" in answer:
@@ -83,6 +95,13 @@ class WriterProcess:
             if process is not None and process.returncode is None:
                 process.kill()
             await asyncio.wait({listening})
+
+    def _input(self) -> asyncio.StreamWriter:
+        """Where writes are handed over. Errors: Unwritable where no process takes them."""
+        process = self._process
+        if process is None or process.stdin is None or process.stdin.is_closing():
+            raise Unwritable("its writer is not running")
+        return process.stdin
 
     async def _answer(self, number: int) -> Answer:
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
@@ -110,6 +129,7 @@ class WriterProcess:
         try:
             while True:
                 answer = wire.loads(await frame(process.stdout))
+                self._room.give(self._sizes.pop(answer["number"], 0))
                 waiting = self._waiting.get(answer["number"])
                 if waiting is not None and not waiting.done():
                     waiting.set_result(answer)
@@ -120,6 +140,8 @@ class WriterProcess:
         finally:
             self._process = None
             self._not_before = max(self._not_before, asyncio.get_running_loop().time() + _PAUSE)
+            for number in list(self._sizes):
+                self._room.give(self._sizes.pop(number))
             for waiting in self._waiting.values():
                 if not waiting.done():
                     waiting.set_result({"unwritable": "its writer ended"})

@@ -21,6 +21,8 @@ def main() -> int:
     parser.add_argument("--base", required=True, help="address of the gateway")
     parser.add_argument("--token-partner", required=True, help="access token of principal leak-partner")
     parser.add_argument("--token-owner", required=True, help="access token of principal leak-owner")
+    parser.add_argument("--token-breaker", help="access token of principal leak-breaker")
+    parser.add_argument("--token-narrow", help="access token of principal leak-partner, with scope system/Encounter.rs")
     parser.add_argument("--recorded", type=Path, help="file of a recorder that stands before the record")
     parser.add_argument("--only", default="", help="words that the names of the cases must hold")
     parser.add_argument(
@@ -29,7 +31,11 @@ def main() -> int:
         help="the owner has stored everything, and the cases that write were not sent yet",
     )
     chosen = parser.parse_args()
-    sender = Sender(chosen.base, {"partner": chosen.token_partner, "owner": chosen.token_owner})
+    given = {
+        "partner": chosen.token_partner, "owner": chosen.token_owner, "breaker": chosen.token_breaker,
+        "narrow": chosen.token_narrow,
+    }  # fmt: skip
+    sender = Sender(chosen.base, {caller: token for caller, token in given.items() if token is not None})
     one = run(sender, cases.suite(), None if chosen.recorded is None else Logged(chosen.recorded))
     if not chosen.filled:
         one.fill()
@@ -40,7 +46,9 @@ def main() -> int:
     tally = one.tally
     sys.stdout.write(
         f"{tally.attacks} attacks and {tally.controls} controls in {tally.requests} requests and {tally.twins} twins, "
-        f"{tally.calls} calls upstream: {wrong} faults\n"
+        f"{tally.calls} calls upstream: {wrong} faults"
+        + (f"; {tally.left} cases need a token that was not given" if tally.left else "")
+        + "\n"
     )
     sender.close()
     return 1 if wrong else 0

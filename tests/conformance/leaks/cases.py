@@ -16,6 +16,7 @@ FOLDER = Path(__file__).parent
 SEARCH, READ, EXPORT = "search", "read", "export"
 _REQUEST = re.compile(r"(?P<method>\S+) (?P<address>.*?) => (?P<expected>[^\[]*)(?:\[(?P<marks>[^\]]*)\])?$")
 _PAGE = re.compile(r"page (?P<name>\S+) (?P<caller>partner|owner) (?P<address>.+)$")
+_TOKEN = re.compile(r"\{token:([^}]*)\}")
 _LONG = re.compile(r"\{(?P<text>[^{}*]+)\*(?P<times>\d+)\}")
 MARKS = frozenset({"exception", "writes", "alone"})
 
@@ -40,6 +41,11 @@ class Case:
     body: str | None = None
     marks: frozenset[str] = frozenset()
     attack: bool = True
+
+    @property
+    def tokens(self) -> set[str]:
+        """The callers whose tokens it names."""
+        return set(_TOKEN.findall(self.text))
 
     @property
     def text(self) -> str:
@@ -85,9 +91,18 @@ def suite(folder: Path = FOLDER) -> Suite:
 
 
 def seed(folder: Path = FOLDER) -> list[dict[str, Any]]:
-    """What the owner stores, in this order; the same id again is the next version, `delete` names one to delete."""
+    """What the owner stores, in this order; the same id again is the next version, `delete` names one to delete.
+
+    Shape: one with `times` stands for so many, alike but for `{n}` in them.
+    """
     stored: list[dict[str, Any]] = json.loads((folder / "seed.json").read_text("utf-8"))
-    return stored
+    return [one for resource in stored for one in _repeated(resource)]
+
+
+def _repeated(resource: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    text = json.dumps({name: value for name, value in resource.items() if name != "times"})
+    for number in range(1, resource.get("times", 1) + 1):
+        yield json.loads(text.replace("{n}", str(number)))
 
 
 def _blocks(text: str) -> Iterator[tuple[int, list[str]]]:

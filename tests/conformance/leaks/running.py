@@ -43,18 +43,19 @@ class Fault:
 
 @dataclass(slots=True)
 class Tally:
-    """How many requests were made of which kind."""
+    """How many requests were made of which kind. Shape: `left` are cases whose token nobody gave."""
 
     attacks: int = 0
     controls: int = 0
     requests: int = 0
     twins: int = 0
     calls: int = 0
+    left: int = 0
 
 
 @dataclass(slots=True)
 class Run:
-    """A suite against one gateway."""
+    """A suite against one gateway. Shape: `every_way` says that each search is sent in each way that there is."""
 
     sender: Sender
     suite: Suite
@@ -62,6 +63,7 @@ class Run:
     table: Allowed
     calls: Calls | None
     tally: Tally
+    every_way: bool = True
 
     def fill(self) -> None:
         """Store what the suite looks for, as its owner.
@@ -78,9 +80,13 @@ class Run:
 
     def faults(self, chosen: Callable[[Case], bool] = lambda _: True) -> Iterator[Fault]:
         """Whatever is wrong, case by case. Errors: CasesError, httpx.HTTPError."""
-        values = {"base": self.sender.base, "token:owner": self.sender.tokens["owner"]}
+        values = {"base": self.sender.base}
+        values |= {f"token:{caller}": token for caller, token in self.sender.tokens.items()}
         values |= {f"page:{one.name}": self._token(one) for one in self.suite.pages}
         for case in filter(chosen, self.suite.cases):
+            if not case.tokens <= self.sender.tokens.keys():
+                self.tally.left += 1
+                continue
             if case.attack:
                 self.tally.attacks += 1
             else:
@@ -93,7 +99,9 @@ class Run:
             headers=tuple((name, self.words.twin(value)) for name, value in case.headers),
         )  # fmt: skip
         compared = twin != case and "exception" not in case.marks
-        for request, other in zip(ways(self.sender, case), ways(self.sender, twin), strict=True):
+        every = self.every_way
+        both = zip(ways(self.sender, case, every=every), ways(self.sender, twin, every=every), strict=True)
+        for request, other in both:
             self._taken()
             answer = self.sender.answer(request)
             self.tally.requests += 1

@@ -8,10 +8,10 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from gateway import assemble, hl7v2, query, specs
+from gateway import hl7v2, loading, query, specs
 from gateway.fhir.elements import Elements
 from gateway.finding import Finding
-from gateway.hl7v2 import dictionary
+from gateway.hl7v2 import conformance, dictionary
 from gateway.mapping import codes
 from gateway.rules import Facts, Loaded, RuleSet, Vocabulary, load, load_sources
 from gateway.source import Source, render
@@ -63,8 +63,9 @@ route R "All"
 @functools.cache
 def vocabulary() -> Vocabulary:
     tables = specs.fhir()
-    layouts = assemble.layouts(specs.ROOT, codes.load(specs.ROOT / codes.FOLDER))
-    return Vocabulary({v: dictionary.load(v) for v in dictionary.versions()}, Elements(tables), tables, layouts)
+    layouts = loading.layouts(specs.ROOT, codes.load(specs.ROOT / codes.FOLDER))
+    versions = {v: dictionary.load(v) for v in dictionary.versions()}
+    return Vocabulary(versions, Elements(tables), tables, layouts, conformance=conformance.load())
 
 
 @functools.cache

@@ -12,7 +12,7 @@ import pytest
 
 from gateway import specs, tabular
 from gateway.fhir.elements import Elements
-from gateway.hl7v2 import dictionary
+from gateway.hl7v2 import conformance, dictionary
 from gateway.language import messages
 from gateway.rules import Vocabulary, load_sources
 from gateway.rules.lint import lint
@@ -81,7 +81,7 @@ def vocabulary() -> Vocabulary:
     layouts = tabular.load_sources(sources, {"Sex": tabular.Known({"1": 1, "2": 2}.get, frozenset({"1", "2"}))})
     assert not layouts.diagnostics
     versions = {v: dictionary.load(v) for v in dictionary.versions()}
-    return Vocabulary(versions, Elements(tables), tables, layouts.layouts)
+    return Vocabulary(versions, Elements(tables), tables, layouts.layouts, conformance=conformance.load())
 
 
 LAYOUTS = {

@@ -6,17 +6,17 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from gateway import assemble, trials
+from gateway import loading, trials
 from gateway.language.nodes import Text
 from gateway.rules.trial.given import World
 from gateway.rules.trial.suite import Result, results
-from tests import loading
+from tests import rule_sets
 from tests.conformance.rules.support import ROOT, loaded, read, vocabulary
 
 
 @functools.cache
-def decisions() -> assemble.Decisions:
-    return loading.decisions(ROOT / "rules", ROOT / "specs")
+def decisions() -> loading.Decisions:
+    return rule_sets.decisions(ROOT / "rules", ROOT / "specs")
 
 
 @dataclass(frozen=True, slots=True)

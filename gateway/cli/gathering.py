@@ -1,0 +1,33 @@
+"""Which files a command is to go through: those named, those in folders, and standard input."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+STDIN = Path("-")
+"""What stands for standard input."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """One file. Shape: `made` is where what is made of it goes: a path below some folder, without an ending."""
+
+    path: Path
+    made: Path
+
+
+def gathered(paths: Iterable[Path], suffixes: Collection[str]) -> Iterator[Gathered]:
+    """The files of a command line: a folder stands for those in it, at any depth, whose names end in `suffixes`.
+
+    Shape: what is made of a file of a folder goes into folders of the same names.
+    """
+    for path in paths:
+        if path == STDIN:
+            yield Gathered(path, Path("stdin"))
+        elif path.is_dir():
+            inside = (one for one in sorted(path.rglob("*")) if one.suffix.lower() in suffixes and one.is_file())
+            yield from (Gathered(one, one.relative_to(path).with_suffix("")) for one in inside)
+        else:
+            yield Gathered(path, Path(path.stem))

@@ -1,0 +1,92 @@
+"""Which codes a place may hold: tables that HL7 defines, and those that sites fill themselves.
+
+HL7 says which is which by the data type: an ID takes its code from a table that HL7 defines, an IS from one that sites
+define; of a CNE nothing else may be sent than what its table has, of CE and CWE a site may add.
+Source: HL7 v2.5.1, chapter 2.5.3.6 and 2.A (ID, IS, CNE, CWE).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.hl7v2.conformance.kinds import USER_TABLE
+from gateway.hl7v2.definitions import Dictionary, FieldDefinition
+
+_HL7, _USER = "ID", "IS"
+_MORE = frozenset({"...", "\u2026"})
+"""What stands among the codes of some tables to say that there are more."""
+
+_VALUE_TYPE = "0125"
+"""The table of OBX-2, which takes every data type that its version has (2.5.1, chapter 7.4.2.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The codes that a place may hold. Shape: `kind` is what a code beside them is: `table` or `user-table`."""
+
+    kind: str
+    number: str
+    name: str
+    codes: frozenset[str]
+
+
+class Tables:
+    """The tables of one version.
+
+    Where the version has no codes of a table, as 2.1 to 2.3 have of none, a code counts as known if any version knows
+    it; whether HL7 defines a table is then asked of the first version that has tables.
+    """
+
+    __slots__ = ("_all", "_defined", "_made", "_open", "_own")
+
+    def __init__(self, own: Dictionary, every: Mapping[str, Dictionary], open_tables: frozenset[str]) -> None:
+        """Look at which tables HL7 defines."""
+        self._own = own
+        self._all = every
+        self._open = open_tables
+        first = own if len(own.tables) else next((one for one in every.values() if len(one.tables)), own)
+        self._defined = _defined(first)
+        self._made: dict[tuple[str, str], Table | None] = {}
+
+    def of(self, definition: FieldDefinition) -> Table | None:
+        """The table that a primitive place takes its codes from; None where any code may be sent."""
+        if definition.table is None or definition.datatype not in {_HL7, _USER}:
+            return None
+        hl7 = definition.datatype == _HL7 and definition.table in self._defined
+        return self._table(definition.table, "table" if hl7 else USER_TABLE)
+
+    def coded(self, definition: FieldDefinition) -> Table | None:
+        """The table of the first component of a coded place, such as a CWE."""
+        if definition.table is None:
+            return None
+        strict = definition.datatype == "CNE" and definition.table in self._defined
+        return self._table(definition.table, "table" if strict else USER_TABLE)
+
+    def _table(self, number: str, kind: str) -> Table | None:
+        if (number, kind) not in self._made:
+            self._made[number, kind] = None if number in self._open else self._make(number, kind)
+        return self._made[number, kind]
+
+    def _make(self, number: str, kind: str) -> Table | None:
+        own = self._own.tables.get(number)
+        codes = own.codes if own is not None else frozenset()
+        if number == _VALUE_TYPE:
+            codes |= frozenset(self._own.datatypes)
+        name = own.name if own is not None else ""
+        if not codes:
+            others = [one.tables[number] for one in self._all.values() if number in one.tables]
+            codes = frozenset(code for other in others for code in other.codes)
+            name = name or next((other.name for other in others), "")
+        return Table(kind, number, name, codes - _MORE) if codes else None
+
+
+def _defined(dictionary: Dictionary) -> frozenset[str]:
+    """Tables that an ID takes its codes from, and no IS."""
+    places = [place for segment in dictionary.segments.values() for place in segment.fields.values()]
+    places += [part for datatype in dictionary.datatypes.values() for part in datatype.components.values()]
+    used: dict[str, set[str]] = {_HL7: set(), _USER: set()}
+    for place in places:
+        if place.table is not None and place.datatype in used:
+            used[place.datatype].add(place.table)
+    return frozenset(used[_HL7] - used[_USER])

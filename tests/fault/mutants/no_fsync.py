@@ -1,0 +1,22 @@
+"""The gateway broken on purpose: its journal leaves it to the system when to write to the disk."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from gateway.__main__ import main
+from gateway.journal import tables
+
+_connect = tables.connect
+
+
+def _careless(path: Path) -> sqlite3.Connection:
+    connection = _connect(path)
+    connection.execute("PRAGMA synchronous=OFF")
+    return connection
+
+
+if __name__ == "__main__":
+    tables.connect = _careless
+    main()

@@ -1,0 +1,104 @@
+"""Where a commit waits for the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+from gateway.journal.group_commit import GroupCommit
+from gateway.journal.pace import LONE, PROBE, QUICK, Pace
+
+FAST, SLOW = QUICK / 10, QUICK * 10
+
+
+def lone() -> Pace:
+    pace = Pace()
+    for _ in range(LONE):
+        assert not pace.in_loop(1)
+        pace.waited(1, FAST, others=False)
+    return pace
+
+
+def test_whoever_asks_alone_on_a_quick_disk_is_served_in_the_loop_but_for_a_probe_now_and_then() -> None:
+    pace = lone()
+    turns = [pace.in_loop(1) for _ in range(2 * PROBE)]
+    assert turns.count(False) == 2
+    assert not pace.in_loop(2)
+
+
+def test_somebody_who_waits_meanwhile_sends_all_to_the_thread_for_a_while() -> None:
+    for operations, others in ((1, True), (2, False)):
+        pace = lone()
+        pace.waited(operations, FAST, others=others)
+        for _ in range(LONE):
+            assert not pace.in_loop(1)
+            pace.waited(1, FAST, others=False)
+        assert pace.in_loop(1)
+
+
+def test_one_slow_commit_keeps_the_loop_free_until_many_were_quick() -> None:
+    pace = lone()
+    pace.took(SLOW)
+    quick = 0
+    while not pace.in_loop(1):
+        pace.waited(1, FAST, others=False)
+        quick += 1
+        assert quick < 100
+    assert quick > LONE
+
+
+def test_a_slow_disk_is_never_waited_for_in_the_loop() -> None:
+    pace = Pace()
+    for _ in range(10 * LONE):
+        assert not pace.in_loop(1)
+        pace.waited(1, SLOW, others=False)
+
+
+class Told(sqlite3.Connection):
+    """A connection that says in which thread it commits."""
+
+    threads: ClassVar[list[int]] = []
+
+    def commit(self) -> None:
+        self.threads.append(threading.get_ident())
+        super().commit()
+
+
+class Always(Pace):
+    """One that would always commit in the loop."""
+
+    def in_loop(self, operations: int) -> bool:
+        return operations == 1
+
+
+def test_a_commit_in_the_loop_is_as_durable_and_as_well_told_when_it_fails(tmp_path: Path) -> None:
+    path = tmp_path / "t.db"
+    Told.threads.clear()
+
+    def connect() -> sqlite3.Connection:
+        found = sqlite3.connect(path, isolation_level=None, check_same_thread=False, factory=Told)
+        found.execute("CREATE TABLE IF NOT EXISTS t (n INTEGER PRIMARY KEY)")
+        return found
+
+    def put(connection: sqlite3.Connection, n: int) -> int:
+        connection.execute("INSERT INTO t VALUES (?)", (n,))
+        return n
+
+    async def play() -> None:
+        group = GroupCommit(connect, Always())
+        group.start()
+        assert await group.submit(partial(put, n=1)) == 1
+        with sqlite3.connect(path) as other:  # it is there for all before the answer is
+            assert other.execute("SELECT n FROM t").fetchall() == [(1,)]
+        other.close()
+        again = await asyncio.gather(*(group.submit(partial(put, n=n)) for n in (1, 2, 3)), return_exceptions=True)
+        assert [type(one) for one in again] == [sqlite3.IntegrityError, int, int]
+        await group.stop()
+
+    asyncio.run(play())
+    own = threading.get_ident()
+    assert [one == own for one in Told.threads] == [True, False]
