@@ -6,20 +6,18 @@ Source: RFC 6749 section 4.4, RFC 7523 section 2.2.
 from __future__ import annotations
 
 import json
-import secrets
 import time
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
 import httpx
-from joserfc import jwt
 
+from gateway import client_assertion
 from gateway.client.credentials import Credential, PrivateKey, Secret
 from gateway.stated import Stated
 
 TOKEN_PATH: Final = "/$ingest/auth"  # noqa: S105 - an address, no password
-ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSERTION_LIFETIME: Final = 60
 RENEW_BEFORE: Final = 30
 
@@ -97,7 +95,7 @@ class TokenFlow(httpx.Auth):
         if isinstance(self._credential, Secret):
             auth = (quote(self._principal, safe=""), quote(self._credential.text, safe=""))
         else:
-            fields |= {"client_assertion_type": ASSERTION_TYPE, "client_assertion": self._assertion(self._credential)}
+            fields |= client_assertion.fields(self._assertion(self._credential))
         request = httpx.Request(
             "POST",
             self._address,
@@ -125,17 +123,10 @@ class TokenFlow(httpx.Auth):
         return token
 
     def _assertion(self, credential: PrivateKey) -> str:
-        now = int(self._clock())
-        claims = {
-            "iss": self._principal,
-            "sub": self._principal,
-            "aud": self._audience,
-            "iat": now,
-            "exp": now + ASSERTION_LIFETIME,
-            "jti": secrets.token_urlsafe(18),
-        }
-        header = {"alg": credential.algorithm, "kid": credential.kid}
-        return jwt.encode(header, claims, credential.key, algorithms=[credential.algorithm])
+        return client_assertion.assertion(
+            credential.key, credential.kid, credential.algorithm,
+            client_id=self._principal, audience=self._audience, now=self._clock(), lifetime=ASSERTION_LIFETIME,
+        )  # fmt: skip
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:

@@ -15,6 +15,7 @@ from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import AuthorizationServer, ClientCredentialsGrant, InvalidScopeError, OAuth2Request
 from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
 
+from gateway import client_assertion
 from gateway.identity import assertion, scopes, secret
 from gateway.identity.assertion import Assertion, BadAssertion, Decoys
 from gateway.identity.certificates import Certificate
@@ -24,7 +25,6 @@ from gateway.identity.keys import Signing
 
 LIFETIME: Final = 300
 TOKEN_TYPE: Final = "at+jwt"  # noqa: S105 - a media type (RFC 9068), no password
-ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 NO_STORE: Final = {"Content-Type": "application/json", "Cache-Control": "no-store", "Pragma": "no-cache"}
 METHODS: Final = ("private_key_jwt", "client_secret_basic", "tls_client_auth")
 
@@ -184,7 +184,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # authlib ships no typ
         fields = request.sent.fields
         if "client_assertion" not in fields:
             return None
-        if fields.get("client_assertion_type") != ASSERTION_TYPE:
+        if fields.get("client_assertion_type") != client_assertion.TYPE:
             request.reason = "the client_assertion_type is not jwt-bearer"
             return None
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -19,9 +19,9 @@ from gateway.fhir import Draft
 from gateway.finding import Finding
 from gateway.interactions.csv_submission import File, Judged, judged, some
 from gateway.interactions.csv_tally import Tally
-from gateway.interactions.deliver import LATE, Parcel, TargetRefused, hand_over, target_of
+from gateway.interactions.deliver import LATE, MayStand, Parcel, TargetRefused, hand_over, target_of
 from gateway.interactions.gateway import Gateway
-from gateway.interactions.refused import Refused, error
+from gateway.interactions.refused import Reason, Refused, error
 from gateway.interactions.submission import audit_row
 from gateway.journal import AuditRow, TargetState
 from gateway.rules import Routing
@@ -70,6 +70,14 @@ class Batch:
                 self.drafts[_name(draft)] = draft
 
 
+def _of(rows: Iterable[Judged]) -> Batch:
+    """Some rows of a batch as one of their own."""
+    batch = Batch()
+    for row in rows:
+        batch.add(row)
+    return batch
+
+
 def _ways(row: Judged) -> tuple[Routing, ...]:
     """The routes of a row without what keeps it in order: rows of one batch keep it anyway."""
     return tuple(routing._replace(order_key=None) for routing in row.routes)
@@ -103,12 +111,33 @@ async def deliver_rows(gateway: Gateway, file: File, tally: Tally, until: float 
         reached.update((routing.target, routing) for routing in row.routes)
     if batch.rows:
         await _hand_over(gateway, file, tally, batch, until)
-    return tuple(TargetState(name, "delivered", None, None, None, None) for name in reached)
+    return _delivered(reached)
+
+
+def _delivered(names: Iterable[str]) -> tuple[TargetState, ...]:
+    return tuple(TargetState(name, "delivered", None, None, None, None) for name in names)
+
+
+@dataclass(slots=True)
+class _Reached:
+    """What is known, after any number of attempts, of the targets that a batch goes to.
+
+    Shape: `took` names those that have rows of it; `unsure` says that one may have some, or has some of its file.
+    """
+
+    unsure: bool
+    took: dict[str, None] = field(default_factory=dict)
+
+    def refusal(self, batch: Batch, reason: Reason, findings: Iterable[Finding], rules: tuple[str, ...]) -> Refused:
+        """The refusal of a file at a batch: it tells of whom that is, and what was stored all the same."""
+        refusal = Refused(reason, *findings, rules=rules, states=_delivered(self.took), unsure=self.unsure)
+        refusal.about = tuple(draft.resource for draft in batch.drafts.values())
+        return refusal
 
 
 async def _hand_over(gateway: Gateway, file: File, tally: Tally, batch: Batch, until: float | None) -> None:
     """Deliver a batch, again for as long as its targets are down and its route waits; then journal it."""
-    attempts, done = 0, _Done()
+    attempts, done, reached = 0, _Done(), _Reached(unsure=tally.stored > 0)
     keys = {(routing.target, routing.order_key) for row in batch.rows for routing in row.routes}
     while True:
         if until is not None and asyncio.get_running_loop().time() >= until:
@@ -116,7 +145,7 @@ async def _hand_over(gateway: Gateway, file: File, tally: Tally, batch: Batch, u
         try:
             async with gateway.order.turns(keys, until):
                 async with asyncio.timeout_at(until):
-                    done = await _once(gateway, file, batch.rows, keys, first=not tally.stored)
+                    done = await _once(gateway, file, batch, keys, reached, first=not tally.stored)
             break
         except Refused as refusal:
             if refusal.reason == "busy":
@@ -124,7 +153,8 @@ async def _hand_over(gateway: Gateway, file: File, tally: Tally, batch: Batch, u
             raise
         except (TargetDown, TimeoutError) as fault:
             why = fault.why if isinstance(fault, TargetDown) else LATE
-            _give_up(gateway, file, tally, batch.rows[0].routes, why)
+            reached.unsure |= isinstance(fault, MayStand | TimeoutError)
+            _give_up(gateway, file, tally, batch, reached, why)
         attempts += 1
         pause = min(2.0 ** min(attempts, 8), LONGEST_PAUSE) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
         log.info("file waits", receipt=file.submission.receipt, line=tally.line, why=why)
@@ -153,17 +183,18 @@ def _row(gateway: Gateway, file: File, batch: Batch, outcome: str) -> AuditRow:
     return audit_row(gateway, file.submission, file.submission.type, rules, outcome, about)
 
 
-def _give_up(gateway: Gateway, file: File, tally: Tally, routes: Sequence[Routing], why: str) -> None:
+def _give_up(gateway: Gateway, file: File, tally: Tally, batch: Batch, reached: _Reached, why: str) -> None:
     """Refuse a file whose target is down, unless its route waits or some of it is delivered already.
 
     Errors: Refused.
     """
     received = datetime.fromisoformat(file.submission.received)
-    for routing in routes:
+    for routing in batch.rows[0].routes:
         wait = routing.hold if routing.hold is not None else file.domain.window if tally.stored else None
         if wait is None or gateway.clock() > received + wait:
             words = f"target {routing.target} is down: {why}; send the file again later"
-            raise Refused("down", error("transient", words, rule=routing.rule), rules=(routing.rule,))
+            told = error("transient", words, rule=routing.rule)
+            raise reached.refusal(batch, "down", (told,), (routing.rule,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,32 +207,31 @@ class _Done:
 
 
 async def _once(
-    gateway: Gateway, file: File, rows: Sequence[Judged], keys: set[tuple[str, str | None]], *, first: bool
+    gateway: Gateway, file: File, batch: Batch, keys: set[tuple[str, str | None]], reached: _Reached, *, first: bool
 ) -> _Done:
-    """Deliver rows to their targets; where one refuses them, find out which row it means.
+    """Deliver a batch to its targets; where one refuses it, find out which row it means.
 
     Errors: TargetDown, TimeoutError; Refused where nothing of a file that is taken as a whole was delivered before.
     """
     behind = await gateway.journal.waiting(keys)
     if behind:
         raise TargetDown(next(iter(behind))[0], "earlier messages with the same order key are waiting for it")
-    batch = Batch()
-    for row in rows:
-        batch.add(row)
-    parcel = _parcel(gateway, file, batch)
+    rows, parcel = batch.rows, _parcel(gateway, file, batch)
     try:
         for routing in rows[0].routes:
             async with asyncio.timeout(WITHIN):
                 await hand_over(gateway, target_of(gateway, routing.target), parcel)
+            reached.took[routing.target] = None
     except TargetRefused as fault:
         if file.whole and first:
             told = _told(fault, rows[0].line, rows[-1].line)
-            raise Refused("failed", *told, rules=tuple(routing.rule for routing in rows[0].routes)) from fault
+            rules = tuple(routing.rule for routing in rows[0].routes)
+            raise reached.refusal(batch, "failed", told, rules) from fault
         if len(rows) == 1:
             return _Done(refused=1, findings=_told(fault, rows[0].line, rows[0].line))
         middle = len(rows) // 2
-        one = await _once(gateway, file, rows[:middle], keys, first=False)
-        other = await _once(gateway, file, rows[middle:], keys, first=False)
+        one = await _once(gateway, file, _of(rows[:middle]), keys, reached, first=False)
+        other = await _once(gateway, file, _of(rows[middle:]), keys, reached, first=False)
         return _Done(one.stored + other.stored, one.refused + other.refused, (*one.findings, *other.findings))
     return _Done(stored=len(rows))
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from gateway.journal import tables
+from gateway.journal import sqlite_schema as schema
 from gateway.journal.lock import InUse, only_holder
 from gateway.journal.model import JournalUnavailable
 from gateway.journal.steps import Work, on_sqlite
@@ -123,7 +123,7 @@ def _there(path: Path) -> Path:
 
 
 def _reading(path: Path) -> sqlite3.Connection:
-    connection = tables.connect_to_read(path)
+    connection = schema.connect_to_read(path)
     return _of_this_version(connection)
 
 
@@ -134,7 +134,7 @@ def _beside(path: Path) -> sqlite3.Connection:
 
 
 def _held(path: Path) -> sqlite3.Connection:
-    return _thorough(_patient(tables.connect(path)))
+    return _thorough(_patient(schema.connect(path)))
 
 
 def _thorough(connection: sqlite3.Connection) -> sqlite3.Connection:
@@ -150,7 +150,7 @@ def _patient(connection: sqlite3.Connection) -> sqlite3.Connection:
 
 def _of_this_version(connection: sqlite3.Connection) -> sqlite3.Connection:
     try:
-        check_version(tables.schema_version(_patient(connection)), len(tables.MIGRATIONS))
+        check_version(schema.schema_version(_patient(connection)), len(schema.MIGRATIONS))
     except BaseException:
         connection.close()
         raise

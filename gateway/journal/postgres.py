@@ -22,6 +22,7 @@ from uuid import uuid4
 
 import asyncpg
 
+from gateway.journal import asking
 from gateway.journal import postgres_leases as leases
 from gateway.journal import postgres_queue as queue
 from gateway.journal import postgres_reading as reading
@@ -47,6 +48,7 @@ from gateway.journal.model import (
 from gateway.journal.postgres_batches import FAILURES, Batches, storage_fails, unavailable
 from gateway.journal.postgres_schema import Connection, Database, connect, migrate, options
 from gateway.journal.postgres_submissions import Asked, Me, Settled
+from gateway.journal.postgres_texts import plain
 from gateway.journal.postgres_turns import PostgresTurns
 from gateway.journal.steps import Work
 
@@ -255,11 +257,11 @@ class PostgresJournal:
 
     async def find(self, receipt: str) -> Receipt | None:
         """As `Journal.find`."""
-        return await self._ask(partial(reading.find, receipt=receipt))
+        return await self.read(partial(asking.find, plain(receipt)))
 
     async def submission(self, receipt: str) -> Submission | None:
         """As `Journal.submission`."""
-        return await self._ask(partial(reading.submission, receipt=receipt))
+        return await self.read(partial(asking.submission, plain(receipt)))
 
     async def progress(self, receipt: str, told: Progress) -> None:
         """As `Journal.progress`."""
@@ -271,7 +273,7 @@ class PostgresJournal:
 
     async def find_progress(self, receipt: str) -> Progress | None:
         """As `Journal.find_progress`."""
-        return await self._ask(partial(reading.find_progress, receipt=receipt))
+        return await self.read(partial(asking.find_progress, plain(receipt)))
 
     # --- queue and order ---------------------------------------------------------------------------------------------
 
@@ -318,7 +320,7 @@ class PostgresJournal:
 
     async def audit_rows(self, since: datetime) -> tuple[AuditRow, ...]:
         """As `Journal.audit_rows`."""
-        return await self._ask(partial(reading.audit_rows, since=instant(since)))
+        return await self.read(partial(asking.audit_rows, instant(since)))
 
     async def claim_token_id(self, issuer: str, jti: str, expires: float) -> bool:
         """As `Journal.claim_token_id`."""

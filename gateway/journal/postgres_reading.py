@@ -6,29 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.journal.audit import AuditRow, restored
-from gateway.journal.model import Answer, Delivery, Progress, Receipt, Submission, shown
+from gateway.journal import asking
+from gateway.journal.model import Progress
 from gateway.journal.postgres_queue import alone, lock_of
 from gateway.journal.postgres_schema import Connection
-from gateway.journal.postgres_submissions import COLUMNS, submission_of
 from gateway.journal.postgres_texts import plain
 from gateway.journal.steps import T, Work, numbered
 
-_RECEIPT = """SELECT id, receipt, received, principal, organisation, domain, data_type, type, control_id,
-        coalesce(state, 'received'), purged, status, media_type, answer, location
-    FROM submission LEFT JOIN outcome ON outcome.submission = id WHERE receipt = $1"""
-_DELIVERIES = """SELECT target, state, attempts, why, next_at, deadline FROM delivery
-    WHERE submission = $1 ORDER BY id"""
-_SUBMISSION = f"SELECT {COLUMNS} FROM submission WHERE receipt = $1"  # noqa: S608 - of constants alone
-_PROGRESS = """INSERT INTO progress (receipt, phase, deferred, line, rows_read, stored, refused, issues)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (receipt) DO UPDATE SET phase = excluded.phase,
-    deferred = excluded.deferred, line = excluded.line, rows_read = excluded.rows_read, stored = excluded.stored,
-    refused = excluded.refused, issues = excluded.issues"""
-_ADVANCED = "UPDATE progress SET line = $2, stored = $3, refused = $4 WHERE receipt = $1"
-_FIND_PROGRESS = """SELECT phase, deferred, line, rows_read, stored, refused, issues FROM progress
-    WHERE receipt = $1"""
-_AUDIT_SINCE = """SELECT at, principal, "user", purpose, action, what, rules, outcome, digest, detail FROM audit
-    WHERE instant >= $1 ORDER BY id"""
+_PROGRESS, _ADVANCED = numbered(asking.PROGRESS), numbered(asking.ADVANCED)
 _CLAIM_IDS = """INSERT INTO token_id (issuer, jti, expires)
     SELECT issuer, jti, expires FROM unnest($1::text[], $2::text[], $3::double precision[])
         WITH ORDINALITY AS asked (issuer, jti, expires, n) ORDER BY issuer, jti, n
@@ -51,30 +36,6 @@ class Released:
     limit: int
 
 
-async def find(connection: Connection, receipt: str) -> Receipt | None:
-    """What is known of a submission."""
-    row = await connection.fetchrow(_RECEIPT, plain(receipt))
-    if row is None:
-        return None
-    identity, *head, purged, status, media_type, body, location = row
-    answer = None if status is None else Answer(status, media_type, body, location)
-    targets = tuple(
-        Delivery(target, state, attempts, why, _shown(next_at), _shown(deadline))
-        for target, state, attempts, why, next_at, deadline in await connection.fetch(_DELIVERIES, identity)
-    )
-    return Receipt(*[*head, answer, targets, _shown(purged)])
-
-
-def _shown(microseconds: int | None) -> str | None:
-    return None if microseconds is None else shown(microseconds)
-
-
-async def submission(connection: Connection, receipt: str) -> Submission | None:
-    """What came under a receipt."""
-    row = await connection.fetchrow(_SUBMISSION, plain(receipt))
-    return None if row is None else submission_of(tuple(row))
-
-
 async def progress(connection: Connection, told: Sequence[tuple[str, Progress]]) -> list[None]:
     """Store how far the rows of files have come."""
     for receipt, one in told:
@@ -85,23 +46,9 @@ async def progress(connection: Connection, told: Sequence[tuple[str, Progress]])
 
 async def advanced(connection: Connection, told: Sequence[tuple[str, int, int, int]]) -> list[None]:
     """Store that files have come as far as a line."""
-    for values in told:
-        await connection.execute(_ADVANCED, *values)
+    for receipt, line, stored, refused in told:
+        await connection.execute(_ADVANCED, line, stored, refused, receipt)
     return [None] * len(told)
-
-
-async def find_progress(connection: Connection, receipt: str) -> Progress | None:
-    """How far the rows of a file have come, or nothing for what is no file."""
-    row = await connection.fetchrow(_FIND_PROGRESS, plain(receipt))
-    if row is None:
-        return None
-    phase, deferred, *rest = row
-    return Progress(phase, bool(deferred), *rest)
-
-
-async def audit_rows(connection: Connection, since: int) -> tuple[AuditRow, ...]:
-    """Audit rows of an instant and after it, in the order in which they were appended."""
-    return tuple(restored(tuple(row)) for row in await connection.fetch(_AUDIT_SINCE, since))
 
 
 async def claim_token_ids(connection: Connection, asked: Sequence[tuple[str, str, float]]) -> list[bool]:

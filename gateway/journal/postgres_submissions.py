@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any, TypeAlias
 from uuid import UUID
 
+from gateway.journal.asking import COLUMNS, rule_ids, submissions_of
 from gateway.journal.audit import AuditRow, stored
 from gateway.journal.audit_chain import Chaining
 from gateway.journal.model import (
@@ -30,12 +31,7 @@ from gateway.journal.model import (
 from gateway.journal.postgres_queue import Entry, enter
 from gateway.journal.postgres_schema import Connection
 from gateway.journal.postgres_texts import key_of, plain
-from gateway.journal.tables import rule_ids
 
-COLUMNS = (
-    'receipt, received, principal, "user", purpose, organisation, domain, data_type, charset, type, control_id, key, '
-    'body_hash, body, rules, "window"'
-)
 _ARRAYS = """unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
     $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::bytea[], $15::text[], $16::bigint[]"""
 # `ours` says that the key was taken over before; `expires` is when its window ends.
@@ -156,12 +152,6 @@ def _row(s: Submission) -> tuple[object, ...]:
         s.data_type, plain(s.charset), plain(s.type), plain(s.control_id), key_of(s.key), s.body_hash, s.body, s.rules,
         s.window // timedelta(microseconds=1),
     )  # fmt: skip
-
-
-def submission_of(row: Sequence[Any]) -> Submission:
-    """A submission from its columns."""
-    *head, window = row
-    return Submission(*[*head, timedelta(microseconds=window)])
 
 
 async def claim(connection: Connection, asked: Sequence[Asked]) -> list[Result]:
@@ -350,5 +340,5 @@ async def take_up(connection: Connection, asked: Sequence[tuple[Me, timedelta]])
     results = []
     for me, given_up in asked:
         rows = await connection.fetch(_TAKE_UP, me.id, me.home, given_up)
-        results.append(tuple(submission_of(tuple(row)) for row in rows))
+        results.append(submissions_of(tuple(row) for row in rows))
     return results

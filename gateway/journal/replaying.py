@@ -65,6 +65,7 @@ def again(letter: DeadLetter, now: datetime, *, in_front: bool) -> Steps[bool]:
     at = instant(now)
     held = AGAIN // _MICROSECOND if deadline is None else max(deadline - since, 0)
     next_at: int | None = at
+    demoted: list[int] = []
     if order_key is not None:
         heads = yield Statement(
             """SELECT id FROM delivery
@@ -72,13 +73,14 @@ def again(letter: DeadLetter, now: datetime, *, in_front: bool) -> Steps[bool]:
             (target, order_key),
             alone=(target, order_key),  # or the head, delivered just now, makes nothing due after it
         )
-        later = [head for (head,) in heads if head > letter.id]
-        if heads and not (in_front and later):
+        demoted = [head for (head,) in heads if head > letter.id] if in_front else []
+        if heads and not demoted:
             next_at = None
-        for head in later if in_front else ():
-            yield Statement("UPDATE delivery SET next_at = NULL WHERE id = ?", (head,))
-    yield Statement(
-        "UPDATE delivery SET state = 'queued', attempts = 0, since = ?, deadline = ?, next_at = ? WHERE id = ?",
+    queued = yield Statement(
+        """UPDATE delivery SET state = 'queued', attempts = 0, since = ?, deadline = ?, next_at = ?
+        WHERE id = ? AND state = 'dead' RETURNING id""",  # another may have queued it meanwhile, and it was delivered
         (at, at + held, next_at, letter.id),
     )
-    return True
+    for head in demoted if queued else ():
+        yield Statement("UPDATE delivery SET next_at = NULL WHERE id = ?", (head,))
+    return bool(queued)

@@ -14,7 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from gateway.journal import tables
+from gateway.journal import asking
+from gateway.journal import sqlite_schema as schema
+from gateway.journal import sqlite_statements as statements
 from gateway.journal.audit import AuditRow
 from gateway.journal.audit_chain import Chaining
 from gateway.journal.group_commit import GroupCommit
@@ -47,8 +49,8 @@ class SqliteJournal:
     def __init__(self, path: Path, chaining: Chaining | None = None) -> None:
         """Make a journal that is not open yet. Shape: `chaining` links its audit rows; None for no chain."""
         self._chaining = chaining
-        self._writer = GroupCommit(partial(tables.connect, path))
-        self._reader = Reading(partial(tables.connect_to_read, path))
+        self._writer = GroupCommit(partial(schema.connect, path))
+        self._reader = Reading(partial(schema.connect_to_read, path))
         self._path = path
         self._lock: int | None = None
         self._hand = InHand()
@@ -67,10 +69,10 @@ class SqliteJournal:
         self._writer.start()
         self._reader.start()
         try:
-            await self._writer.submit(tables.beat)
+            await self._writer.submit(statements.beat)
             # Its connections are there from the start, so that receipts can be read when no file can be made any more.
-            await self._reader.in_thread(tables.schema_version)
-            self._reader.at_once(tables.schema_version)
+            await self._reader.in_thread(schema.schema_version)
+            self._reader.at_once(schema.schema_version)
         except BaseException:
             await self.close()
             raise
@@ -98,13 +100,13 @@ class SqliteJournal:
         """As `Journal.claim`."""
 
         def ask(supersedes: str | None) -> asyncio.Future[Claim | Held]:
-            return self._writer.submit(partial(tables.claim, submission=submission, supersedes=supersedes))
+            return self._writer.submit(partial(statements.claim, submission=submission, supersedes=supersedes))
 
         return await self._hand.claimed(submission, patience, ask, self._hand.given_up.add)
 
     async def look(self, submission: Submission) -> Repeat | Conflict | None:
         """As `Journal.look`."""
-        return self._reader.at_once(partial(tables.look, submission=submission))
+        return self._reader.at_once(partial(statements.look, submission=submission))
 
     def abandon(self, receipt: str) -> None:
         """As `Journal.abandon`."""
@@ -112,7 +114,9 @@ class SqliteJournal:
 
     async def settle(self, receipt: str, outcome: Outcome) -> None:
         """As `Journal.settle`."""
-        done = self._writer.submit(partial(tables.settle, receipt=receipt, outcome=outcome, chaining=self._chaining))
+        done = self._writer.submit(
+            partial(statements.settle, receipt=receipt, outcome=outcome, chaining=self._chaining)
+        )
         done.add_done_callback(partial(self._settled, receipt))
         await asyncio.shield(done)
 
@@ -131,37 +135,37 @@ class SqliteJournal:
     async def announce(self, submission: Submission, outcome: Outcome) -> None:
         """As `Journal.announce`."""
         await self._writer.submit(
-            partial(tables.record, submission=submission, outcome=outcome, chaining=self._chaining)
+            partial(statements.record, submission=submission, outcome=outcome, chaining=self._chaining)
         )
 
     async def audit(self, row: AuditRow) -> None:
         """As `Journal.audit`."""
-        await self._writer.submit(partial(tables.append_audit, row=row, chaining=self._chaining))
+        await self._writer.submit(partial(statements.append_audit, row=row, chaining=self._chaining))
 
     async def audit_rows(self, since: datetime) -> tuple[AuditRow, ...]:
         """As `Journal.audit_rows`."""
-        return await self._reader.in_thread(partial(tables.audit_rows, since=instant(since)))
+        return await self.read(partial(asking.audit_rows, instant(since)))
 
     async def find(self, receipt: str) -> Receipt | None:
         """As `Journal.find`."""
-        return await self._reader.in_thread(partial(tables.find, receipt=receipt))
+        return await self.read(partial(asking.find, receipt))
 
     async def progress(self, receipt: str, told: Progress) -> None:
         """As `Journal.progress`."""
-        await self._writer.submit(partial(tables.progress, receipt=receipt, told=told))
+        await self.change(partial(asking.progress, receipt, told))
 
     async def advanced(self, receipt: str, line: int, stored: int, refused: int) -> None:
         """As `Journal.advanced`."""
-        await self._writer.submit(partial(tables.advanced, receipt=receipt, line=line, stored=stored, refused=refused))
+        await self.change(partial(asking.advanced, receipt, line, stored, refused))
 
     async def find_progress(self, receipt: str) -> Progress | None:
         """As `Journal.find_progress`."""
-        return await self._reader.in_thread(partial(tables.find_progress, receipt=receipt))
+        return await self.read(partial(asking.find_progress, receipt))
 
     async def unfinished(self, given_up: timedelta = AT_ONCE) -> tuple[Submission, ...]:  # noqa: ARG002 - whoever asks is the only gateway
         """As `Journal.unfinished`; all of them."""
         before = set(self._hand.futures)  # what is settled while this reads would be taken for left over
-        left = await self._reader.in_thread(tables.unfinished)
+        left = await self._reader.in_thread(statements.unfinished)
         taken = tuple(s for s in left if s.receipt not in before and s.receipt not in self._hand.futures)
         for submission in taken:
             self._hand.take_again(submission.receipt)
@@ -169,16 +173,16 @@ class SqliteJournal:
 
     async def submission(self, receipt: str) -> Submission | None:
         """As `Journal.submission`."""
-        return await self._reader.in_thread(partial(tables.submission, receipt=receipt))
+        return await self.read(partial(asking.submission, receipt))
 
     async def waiting(self, places: Iterable[tuple[str, str | None]]) -> frozenset[tuple[str, str]]:
         """As `Journal.waiting`."""
         asked = [(target, key) for target, key in places if key is not None]
-        return self._reader.at_once(partial(tables.waiting, places=asked)) if asked else frozenset()
+        return self._reader.at_once(partial(statements.waiting, places=asked)) if asked else frozenset()
 
     async def due(self, now: datetime, without: frozenset[str] = frozenset()) -> Queued | None:
         """As `Journal.due`."""
-        return await self._reader.in_thread(partial(tables.due, now=instant(now), without=without))
+        return await self._reader.in_thread(partial(statements.due, now=instant(now), without=without))
 
     async def take_turn(self, place: tuple[str, str]) -> None:
         """As `Journal.take_turn`: there is no other gateway to take it from."""
@@ -202,17 +206,17 @@ class SqliteJournal:
         again = None if next_at is None else instant(next_at)
         why = failed if dead is None else dead
         await self._writer.submit(
-            partial(tables.attempted, item=item.id, dead=dead is not None, why=why, next_at=again)
+            partial(statements.attempted, item=item.id, dead=dead is not None, why=why, next_at=again)
         )
 
     async def claim_token_id(self, issuer: str, jti: str, expires: float) -> bool:
         """As `Journal.claim_token_id`."""
-        return await self._writer.submit(partial(tables.claim_token_id, issuer=issuer, jti=jti, expires=expires))
+        return await self._writer.submit(partial(statements.claim_token_id, issuer=issuer, jti=jti, expires=expires))
 
     async def count_released(self, principal: str, type_: str, day: str, names: Sequence[str], limit: int) -> bool:
         """As `Journal.count_released`."""
         return await self._writer.submit(
-            partial(tables.count_released, principal=principal, type_=type_, day=day, names=names, limit=limit)
+            partial(statements.count_released, principal=principal, type_=type_, day=day, names=names, limit=limit)
         )
 
     async def read(self, work: Work[T]) -> T:
@@ -226,7 +230,7 @@ class SqliteJournal:
     async def writable(self) -> bool:
         """As `Journal.writable`."""
         try:
-            await self._writer.submit(tables.beat)
+            await self._writer.submit(statements.beat)
         except JournalUnavailable:
             return False
         return True

@@ -21,12 +21,15 @@ from urllib.parse import quote
 import aiohttp
 import httpx
 
+from gateway.client_assertion import assertion, fields
 from gateway.config import TargetCredentials
 from gateway.stated import Stated
 from gateway.upstream import wire
-from gateway.upstream.assertion import TYPE, BadKeyError, assertion, private_key
+from gateway.upstream.signing_key import BadKeyError, private_key
 
 TOKEN_TIMEOUT = httpx.Timeout(10.0, connect=3.0)
+_HOLDS = 240
+"""How long an assertion holds; endpoints take 300 at most, by a clock of their own. Units: seconds."""
 _EARLY = 30.0
 """So long before it expires a token is renewed, or for a tenth of its time where that is less. Units: seconds."""
 _UNSAID = 300.0
@@ -136,10 +139,14 @@ class Signature:
             signed = await asyncio.to_thread(self._signed)
         except BadKeyError as error:
             raise CredentialsError(f"the file {self._file.name} of its credentials {error}") from error
-        return {}, {"client_assertion_type": TYPE, "client_assertion": signed}
+        return {}, fields(signed)
 
     def _signed(self) -> str:
-        return assertion(private_key(self._file), self._key_id, self._client_id, self._audience, self._now())
+        key, algorithm = private_key(self._file)
+        return assertion(
+            key, self._key_id, algorithm,
+            client_id=self._client_id, audience=self._audience, now=self._now(), lifetime=_HOLDS,
+        )  # fmt: skip
 
 
 class ClientToken:

@@ -41,7 +41,7 @@ LAYERS: Mapping[int, tuple[str, ...]] = {
     3: ("rules", "mapping"),
     2: ("language",),
     1: ("hl7v2", "fhir", "tabular", "query"),
-    0: ("source", "stated", "specs", "config", "finding", "exclusive", "observing"),
+    0: ("source", "stated", "specs", "config", "finding", "exclusive", "observing", "client_assertion"),
 }
 LAYER = {unit: layer for layer, units in LAYERS.items() for unit in units}
 
@@ -108,7 +108,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "httpx_aiohttp": _HTTP,  # httpx's transport, and what that is built on
     "aiohttp": _HTTP,
     "authlib": _JOSE,
-    "joserfc": (*_JOSE, "gateway.upstream.assertion"),  # which signs towards targets, as clients do towards the gateway
+    "joserfc": (*_JOSE, "gateway.client_assertion", "gateway.upstream.signing_key"),  # towards targets
     "opentelemetry": ("gateway.telemetry.tracing",),  # which is imported where the settings ask for it alone
     "prometheus_client": ("gateway.telemetry.metrics",),
     "uvicorn": ("gateway.serve", "gateway.listeners", "gateway.guard.protocol"),

@@ -16,7 +16,7 @@ import pytest
 
 from gateway import loading
 from gateway.interactions.gateway import hash_of
-from gateway.upstream import NotAsked, TargetDown
+from gateway.upstream import Answer, NotAsked, TargetDown
 from gateway.upstream.embedded_server import EmbeddedServer
 from tests import rule_sets
 from tests.running import NHS_NUMBER, Running, issues, message, running
@@ -24,6 +24,7 @@ from tests.traffic import ROOT, free_port
 
 FILE = (ROOT / "rules" / "samples" / "emergency-care" / "accepted-ed-attendances.csv").read_bytes()
 IN_FILE = "9990000107"
+TWO_TARGETS = "  on Csv, Fhir\n  to record\n  and to privacy-office"
 WAITS = "earlier messages with the same order key are waiting for it"
 
 
@@ -32,9 +33,9 @@ def rows(one: Running, statement: str) -> list[tuple[Any, ...]]:
         return journal.execute(statement).fetchall()
 
 
-def ingests(one: Running) -> list[tuple[str, str, bool]]:
+def ingests(one: Running, nhs_number: str = NHS_NUMBER) -> list[tuple[str, str, bool]]:
     """Outcome and subject of the audit's rows about submissions, and whether they tell of the patient."""
-    hashed = hash_of((one.data / "keys" / "hash.key").read_bytes(), f"Patient/{NHS_NUMBER}")
+    hashed = hash_of((one.data / "keys" / "hash.key").read_bytes(), f"Patient/{nhs_number}")
     found = rows(one, "SELECT outcome, what, detail FROM audit WHERE action = 'ingest' ORDER BY id")
     return [(outcome, what, hashed in json.loads(detail).get("patients", ())) for outcome, what, detail in found]
 
@@ -75,17 +76,42 @@ def test_a_refusal_after_one_target_took_it_tells_of_whom_that_was(tmp_path: Pat
         ("read_many", TargetDown("record", "the connection broke"), "down"),
     ],
 )
+@pytest.mark.parametrize("sent", [(message(), "Hl7v2", NHS_NUMBER), (FILE, "Csv", IN_FILE)], ids=["one", "file"])
 def test_a_refusal_says_whether_the_target_may_have_taken_it(
     tmp_path: Path, decisions: loading.Decisions, monkeypatch: pytest.MonkeyPatch, step: str, fault: Exception,
-    outcome: str,
+    outcome: str, sent: tuple[bytes, str, str],
 ) -> None:  # fmt: skip
+    body, data_type, nhs_number = sent
+
     async def fails(*_: object) -> None:
         raise fault
 
     with running(tmp_path / "data", decisions) as one:
         monkeypatch.setattr(EmbeddedServer, step, fails)
-        assert one.send(message()).status_code == 503
-        assert [(found, told) for found, _, told in ingests(one)] == [(outcome, True)]
+        assert one.send(body, data_type=data_type).status_code == 503
+        assert [(found, told) for found, _, told in ingests(one, nhs_number)] == [(outcome, True)]
+
+
+def test_a_file_that_one_target_took_tells_of_whom_it_was(tmp_path: Path, repository: Path) -> None:
+    loaded = with_routes(tmp_path / "rules", repository, "  on Csv, Fhir\n  to record", TWO_TARGETS)
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    with running(tmp_path / "data", loaded, targets={"record": "embedded", "privacy-office": nowhere}) as one:
+        assert one.send(FILE, data_type="Csv").status_code == 503
+        assert one.search(f"/Patient?_id={IN_FILE}").json()["total"] == 1
+        assert [(outcome, told) for outcome, _, told in ingests(one, IN_FILE)] == [("unknown", True)]
+        assert rows(one, "SELECT target, state FROM delivery") == [("record", "delivered")]
+
+
+def test_so_does_one_that_a_target_refuses(
+    tmp_path: Path, decisions: loading.Decisions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuses(*_: object) -> Answer:
+        return Answer(422, {}, b"")
+
+    with running(tmp_path / "data", decisions) as one:
+        monkeypatch.setattr(EmbeddedServer, "write", refuses)
+        assert one.send(FILE, data_type="Csv").status_code == 422
+        assert [(outcome, told) for outcome, _, told in ingests(one, IN_FILE)] == [("failed", True)]
 
 
 def test_an_answer_that_is_told_again_has_a_row_of_its_own(gateway: Running) -> None:

@@ -27,7 +27,7 @@ from gateway.fhir import Elements
 from gateway.finding import refuses
 from gateway.identity.audit_keys import BadAuditKeys, audit_keys, read_keys, renew
 from gateway.interactions.anchoring import Anchoring
-from gateway.journal import AuditRow, SqliteJournal, tables
+from gateway.journal import AuditRow, SqliteJournal, sqlite_schema
 from gateway.journal.audit_chain import Chaining, key_id, keys_of
 from gateway.journal.audit_rows import Kept, each
 from gateway.journal.steps import on_sqlite
@@ -257,7 +257,7 @@ def test_each_run_is_a_chain_and_a_new_key_goes_on_with_it(
 
 def test_rows_of_a_journal_from_before_there_were_chains_stay_as_they_are(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
-    before = tables.MIGRATIONS[:4]
+    before = sqlite_schema.MIGRATIONS[:4]
     with closing(sqlite3.connect(path, isolation_level=None)) as old:
         old.execute("CREATE TABLE schema_version (version INTEGER PRIMARY KEY) STRICT")
         for number, statements in enumerate(before, 1):
@@ -279,7 +279,7 @@ def test_rows_of_a_journal_from_before_there_were_chains_stay_as_they_are(tmp_pa
     told = asyncio.run(written())
     assert [one.patients for one in told] == [(), ("h",), ("h",), ("h",)]
     found: list[Kept] = []
-    with closing(tables.connect_to_read(path)) as connection:
+    with closing(sqlite_schema.connect_to_read(path)) as connection:
         on_sqlite(connection, lambda: each(found.append))
     assert [None if one.link is None else one.link.seq for one in found] == [None, 1, 2, 3]
     assert found[0].row == told[0]

@@ -7,10 +7,8 @@ Source: `rules-language.md` of the design, meaning 11
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -19,6 +17,7 @@ import pytest
 
 from gateway import loading
 from tests import rule_sets
+from tests.answering import Answering, answering
 from tests.conformance.test_facade_masks import rules, total
 from tests.running import running
 
@@ -37,10 +36,10 @@ def record(here: int | None) -> Iterator[tuple[str, list[dict[str, list[str]]]]]
     """
     asked: list[dict[str, list[str]]] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Answering):
         protocol_version = "HTTP/1.1"
 
-        def do_GET(self) -> None:
+        def respond(self, sent: bytes) -> None:  # noqa: ARG002 - none is sent
             parts = urlsplit(self.path)
             found: Json = {"resourceType": "Bundle", "type": "searchset"}
             if parts.path.endswith("/Encounter"):
@@ -53,25 +52,10 @@ def record(here: int | None) -> Iterator[tuple[str, list[dict[str, list[str]]]]]
                     found["link"] = [{"relation": "next", "url": url}]
             else:
                 found["entry"] = [{"resource": {"resourceType": "Patient", "id": OWN}}]
-            body = json.dumps(found).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/fhir+json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(json.dumps(found).encode())
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/fhir", asked
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with answering(Handler) as address:
+        yield f"{address}/fhir", asked
 
 
 def visit(id_: str, organisation: str) -> Json:

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway import loading
+from tests.answering import Answering, answering
 from tests.conformance.test_facade_bundles import bundle, entry
 from tests.conformance.test_facade_writes import ask, flag
 from tests.running import issues, running
@@ -33,33 +32,18 @@ def record(status: int | None, body: Json) -> Iterator[tuple[str, list[str]]]:
     """A FHIR server where nothing stands, which answers a transaction so; None breaks the connection."""
     asked: list[str] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            sent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            asked.append(sent["type"])
-            told, code = (NOTHING_STANDS, 200) if sent["type"] == "batch" else (body, status)
+    class Handler(Answering):
+        def respond(self, sent: bytes) -> None:
+            kind = json.loads(sent)["type"]
+            asked.append(kind)
+            told, code = (NOTHING_STANDS, 200) if kind == "batch" else (body, status)
             if code is None:
                 self.close_connection = True
                 return
-            raw = json.dumps(told).encode()
-            self.send_response(code)
-            self.send_header("Content-Type", "application/fhir+json")
-            self.send_header("Content-Length", str(len(raw)))
-            self.end_headers()
-            self.wfile.write(raw)
+            self.answer(json.dumps(told).encode(), code)
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", asked
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with answering(Handler) as address:
+        yield address, asked
 
 
 FAULTS: dict[str, tuple[int | None, Json, int, str, int]] = {

@@ -6,16 +6,15 @@ Source: `rules-language.md` meaning 11; https://hl7.org/fhir/R4/search.html#erro
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests import rule_sets
+from tests.answering import Answering, answering
 from tests.conformance.test_facade_masks import rules
 from tests.running import running
 
@@ -34,36 +33,17 @@ def record(visitor: str, *, without: str = "nothing", found: Any = None) -> Iter
         "class": {"code": "EMER"}, "serviceProvider": {"reference": "Organization/R0D"},
     }  # fmt: skip
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+    class Handler(Answering):
+        def respond(self, sent: bytes) -> None:  # noqa: ARG002 - whatever is asked
             if f"/{without}" in self.path:
                 self.close_connection = True
                 return
             one = visit if "/Encounter" in self.path else patient
             answer = found or {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": one}]}
-            body = json.dumps(answer).replace("ADDRESS", f"http://{self.headers['Host']}/fhir").encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/fhir+json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(json.dumps(answer).replace("ADDRESS", f"http://{self.headers['Host']}/fhir").encode())
 
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.do_GET()
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/fhir"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with answering(Handler) as address:
+        yield f"{address}/fhir"
 
 
 @pytest.mark.parametrize(("visitor", "shown"), [(OWN, 1), (OTHER, 0)])

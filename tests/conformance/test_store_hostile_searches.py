@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -188,26 +187,23 @@ def test_who_asks_for_much_holds_up_neither_quick_nor_middling_nor_long_searches
     asyncio.run(run())
 
 
-def test_a_turn_goes_to_who_has_the_fewest(people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readers, "SHORT", 2)
-
+def test_a_turn_goes_to_who_has_the_fewest(people: Path) -> None:
     async def run() -> None:
+        lane = readers._Lane(people, 2, 2)
         order: list[str] = []
-        go_on = threading.Event()
+        held: asyncio.Queue[tuple[str, readers._Reader]] = asyncio.Queue()
 
         async def one(asker: str) -> None:
-            await both.run(lambda _: go_on.wait(WITHIN), asker)
+            reader = await lane.take(asker)
             order.append(asker)
+            held.put_nowait((asker, reader))
 
-        both = readers.Readers(people)
         async with asyncio.timeout(WITHIN), asyncio.TaskGroup() as tasks:
             for asker in ("hostile",) * 6 + ("other",) * 2:
                 tasks.create_task(one(asker))
-            await asyncio.sleep(0.05)
-            go_on.set()
-        await both.aclose()
-        assert order.index("other") <= 3, order
-        assert order[4:].count("hostile") >= 3, order
+            for _ in range(8):
+                lane.give(*await held.get())
+        assert order == ["hostile"] * 2 + ["other", "hostile"] * 2 + ["hostile"] * 2
 
     asyncio.run(run())
 

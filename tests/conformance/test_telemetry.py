@@ -9,13 +9,11 @@ import json
 import re
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 from httpx import Response
@@ -27,6 +25,7 @@ from gateway import loading
 from gateway.guard import faults
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.tracing import Tracing
+from tests.answering import Answering, answering, serving
 from tests.running import Running, message, running
 
 PORT = 9464
@@ -185,30 +184,21 @@ class Collector(ThreadingHTTPServer):
         return found
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Answering):
     server: Collector
 
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
+    def respond(self, sent: bytes) -> None:
         time.sleep(self.server.delay)
-        self.server.raw.append(body)
-        self.send_response(self.server.status)
-        self.send_header("content-length", "0")
-        self.end_headers()
-
-    def log_message(self, *_arguments: Any) -> None:
-        """Say nothing."""
+        self.server.raw.append(sent)
+        self.answer(b"", self.server.status)
 
 
 @contextmanager
 def collecting(status: int = 200, delay: float = 0.0) -> Iterator[Collector]:
-    with Collector(status, delay) as collector, pytest.MonkeyPatch.context() as patched:
+    collector = Collector(status, delay)
+    with serving(collector), pytest.MonkeyPatch.context() as patched:
         patched.setenv("NO_PROXY", "127.0.0.1")
-        thread = threading.Thread(target=collector.serve_forever)
-        thread.start()
         yield collector
-        collector.shutdown()
-        thread.join()
 
 
 def until(held: Callable[[], bool]) -> None:
@@ -246,32 +236,20 @@ def test_a_trace_has_the_steps_of_an_ingest_and_of_a_search(tmp_path: Path, deci
 def test_a_target_is_told_of_the_trace(tmp_path: Path, decisions: loading.Decisions) -> None:
     seen: list[dict[str, str]] = []
 
-    class Engine(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
+    class Engine(Answering):
+        def respond(self, sent: bytes) -> None:
             seen.append({name.lower(): value for name, value in self.headers.items()})
-            control = body.split(b"|")[9]
+            control = sent.split(b"|")[9]
             answer = b"MSH|^~\\&|E|E|G|G|20261122||ACK|1|P|2.4\rMSA|AA|" + control + b"\r"
-            self.send_response(200)
-            self.send_header("content-type", "text/plain")
-            self.send_header("content-length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
+            self.answer(answer, media_type="text/plain")
 
-        def log_message(self, *_arguments: Any) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Engine) as engine, collecting() as collector:
-        thread = threading.Thread(target=engine.serve_forever)
-        thread.start()
-        targets = {"bed-board": f"http://127.0.0.1:{engine.server_address[1]}/"}
+    with answering(Engine) as engine, collecting() as collector:
+        targets = {"bed-board": f"{engine}/"}
         with running(tmp_path / "data", decisions, trace_endpoint=collector.endpoint, targets=targets) as one:
             assert one.send(message(), traceparent=f"00-{TRACE_ID}-{PARENT}-01").status_code == 200
             untraced = "0" * 31 + "1"
             sent = one.send(message(control_id="C-2"), traceparent=f"00-{untraced}-{PARENT}-00")
             assert sent.status_code == 200
-        engine.shutdown()
-        thread.join()
         spans = collector.spans
     first, second = (one["traceparent"].split("-") for one in seen)
     (asked,) = [span for span in spans if span.name == "ask bed-board"]
@@ -321,15 +299,11 @@ def test_a_collector_that_fails_hurts_nobody(
     tmp_path: Path, decisions: loading.Decisions, status: int, delay: float
 ) -> None:
     started = time.monotonic()
-    with Collector(status, delay) as collector:
-        collector.daemon_threads, collector.block_on_close = True, False
-        thread = threading.Thread(target=collector.serve_forever)
-        thread.start()
-        with running(tmp_path / "data", decisions, trace_endpoint=collector.endpoint) as one:
-            for number in range(5):
-                assert one.send(message(control_id=f"C-{number}", visit=f"V-{number}")).status_code == 200
-        collector.shutdown()
-        thread.join()
+    collector = Collector(status, delay)
+    collector.daemon_threads, collector.block_on_close = True, False
+    with serving(collector), running(tmp_path / "data", decisions, trace_endpoint=collector.endpoint) as one:
+        for number in range(5):
+            assert one.send(message(control_id=f"C-{number}", visit=f"V-{number}")).status_code == 200
     assert time.monotonic() - started < 40, "the gateway waited for the collector"
 
 

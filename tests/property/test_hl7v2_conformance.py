@@ -17,7 +17,6 @@ from gateway.hl7v2.conformance.beside import beside
 from gateway.hl7v2.conformance.examine import Examiner
 from gateway.hl7v2.conformance.kinds import Nonconformity
 from gateway.hl7v2.conformance.rules import FieldRule, VersionRules
-from gateway.hl7v2.conformance.segment import SAID_BY
 from gateway.hl7v2.dictionary import Dictionaries
 from gateway.hl7v2.place import Place, parse
 
@@ -130,7 +129,7 @@ def part_by_part(message: Message, version: str, *, suggested: bool) -> Iterator
 def of_said_type(
     segment: Segment, field: FieldRule, rules: VersionRules, examiner: Examiner
 ) -> Iterator[Nonconformity]:
-    said = SAID_BY.get((segment.name, field.number))
+    said = rules.beside.said_by.get((segment.name, field.number))
     datatype = segment.raw(said) if said is not None else ""
     if datatype in rules.dictionary.datatypes and segment.raw(field.number):
         yield from examiner.values(segment, field, rules.values(datatype))

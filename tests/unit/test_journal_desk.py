@@ -14,7 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from gateway.config import Settings
-from gateway.journal import Journal, JournalUnavailable, browsing, desks, purging, tables
+from gateway.journal import Journal, JournalUnavailable, browsing, desks, purging, sqlite_schema
 from gateway.journal.key_check import checked
 from gateway.journal.key_file import keys_of, new_key
 from gateway.journal.lock import InUse
@@ -110,7 +110,7 @@ def test_the_tools_change_no_schema(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     played(OnSqlite(path), one)
     with closing(sqlite3.connect(path, isolation_level=None)) as raw:
-        raw.execute("DELETE FROM schema_version WHERE version = ?", (len(tables.MIGRATIONS),))
+        raw.execute("DELETE FROM schema_version WHERE version = ?", (len(sqlite_schema.MIGRATIONS),))
     with pytest.raises(JournalUnavailable, match="start the gateway of this one first"), desks.reading(
         Settings(data=tmp_path)
     ):  # fmt: skip
@@ -186,7 +186,7 @@ def test_what_was_stored_before_the_tools_is_found_by_them(tmp_path: Path) -> No
     path = tmp_path / "journal.db"
     receipt = "3f2b1c52-9f0e-4f1c-8a54-0123456789ab"
     with closing(sqlite3.connect(path, isolation_level=None)) as raw:
-        for statements in tables.MIGRATIONS[:3]:
+        for statements in sqlite_schema.MIGRATIONS[:3]:
             for statement in statements:
                 raw.execute(statement)
         raw.execute("CREATE TABLE schema_version (version INTEGER PRIMARY KEY) STRICT")
@@ -203,6 +203,6 @@ def test_what_was_stored_before_the_tools_is_found_by_them(tmp_path: Path) -> No
             VALUES (1, '', 'p', 'ingest', ?, '["EC-C1"]', 'failed', '')""",
             (f"d R0D Hl7v2 ADT^A01 receipt {receipt}",),
         )
-    with closing(tables.connect(path)), desks.reading(Settings(data=tmp_path)) as desk:
+    with closing(sqlite_schema.connect(path)), desks.reading(Settings(data=tmp_path)) as desk:
         (line,) = desk.read(partial(browsing.lines, Sought(rule="EC-C1"), 9))
     assert (line.receipt, line.rules, line.purged) == (receipt, ("EC-C1",), None)

@@ -19,7 +19,8 @@ from gateway.journal import (
     JournalUnavailable,
     SqliteJournal,
     Submission,
-    tables,
+    sqlite_schema,
+    sqlite_statements,
 )
 from tests.journal_rows import NOON, accepted, audit_row, submission
 
@@ -52,7 +53,7 @@ class TestFile:
     def test_the_schema_has_its_version(self, path: Path) -> None:
         played(path, lambda journal: journal.writable())
         raw = sqlite3.connect(path)
-        assert raw.execute("SELECT max(version) FROM schema_version").fetchone() == (len(tables.MIGRATIONS),)
+        assert raw.execute("SELECT max(version) FROM schema_version").fetchone() == (len(sqlite_schema.MIGRATIONS),)
         raw.execute("INSERT INTO schema_version VALUES (99)")
         raw.commit()
         raw.close()
@@ -60,7 +61,7 @@ class TestFile:
             played(path, lambda journal: journal.writable())
 
     def test_a_commit_waits_for_the_disk(self, path: Path) -> None:
-        connection = tables.connect(path)
+        connection = sqlite_schema.connect(path)
         assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         connection.close()
@@ -112,7 +113,7 @@ class TestCrash:
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         read, answer_it = threading.Event(), threading.Event()
-        look = tables.unfinished
+        look = sqlite_statements.unfinished
 
         def answered_late(connection: sqlite3.Connection) -> tuple[Submission, ...]:
             left = look(connection)
@@ -120,7 +121,7 @@ class TestCrash:
             answer_it.wait(10)
             return left
 
-        monkeypatch.setattr(tables, "unfinished", answered_late)
+        monkeypatch.setattr(sqlite_statements, "unfinished", answered_late)
 
         async def play(journal: Journal) -> None:
             await journal.claim(submission("r1"))

@@ -352,6 +352,32 @@ class TestReplay:
 
         played(storage, play)
 
+    def test_a_letter_that_another_replay_queued_meanwhile_and_that_was_delivered_stays_so(
+        self, storage: Storage
+    ) -> None:
+        async def play(journal: Journal) -> None:
+            for receipt, state in (("r0", dead(key="K")), ("r1", queued("store", key="K"))):
+                await take(journal, sent(receipt), accepted(receipt, state))
+            (letter,) = await dead_letters(journal)
+
+            def beaten() -> Steps[bool]:
+                """A replay between whose reading and writing another one's letter was delivered."""
+                steps = replaying.again(letter, LATER, in_front=True)
+                found = yield next(steps)
+                yield Statement("UPDATE delivery SET state = 'delivered' WHERE id = ?", (letter.id,))
+                try:
+                    while True:
+                        found = yield steps.send(found)
+                except StopIteration as told:
+                    done: bool = told.value
+                    return done
+
+            assert not await journal.change(beaten)
+            assert await delivered(journal, LATER) == ["r1"], "what is at the head stays there"
+            assert await receipts(journal, outcome="queued") == []
+
+        played(storage, play)
+
     def test_letters_of_one_key_keep_the_order_of_acceptance(self, storage: Storage) -> None:
         async def play(journal: Journal) -> list[str]:
             for number in range(3):

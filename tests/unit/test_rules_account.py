@@ -14,7 +14,7 @@ import pytest
 from gateway import explaining, journal, specs
 from gateway.config import Settings
 from gateway.explaining import Desk, Explained, NotExplained, Question
-from gateway.journal import tables
+from gateway.journal import sqlite_schema, sqlite_statements
 from gateway.language import nodes
 from gateway.rules.account import data, page, told
 from gateway.rules.account.explain import Account, Explainer
@@ -184,8 +184,8 @@ def test_a_receipt_is_explained_as_it_was_sent(tmp_path: Path) -> None:
 
 
 def _keep(path: Path, sent: journal.Submission) -> None:
-    connection = tables.connect(path)
-    tables.claim(connection, sent, None)
+    connection = sqlite_schema.connect(path)
+    sqlite_statements.claim(connection, sent, None)
     connection.close()
 
 

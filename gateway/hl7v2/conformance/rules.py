@@ -9,14 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from gateway.hl7v2.conformance.beside import Beside, Length
-from gateway.hl7v2.conformance.formats import FORMATS, Format
+from gateway.hl7v2.conformance.formats import Format
 from gateway.hl7v2.conformance.tables import Table, Tables
-from gateway.hl7v2.definitions import VARIES, WITHDRAWN, Dictionary, FieldDefinition
-
-_CODED = frozenset({"CE", "CF", "CWE", "CNE"})
-_MOMENT = "DTM"
-_OPEN = frozenset({VARIES, "Varies", "*", "CM"})
-"""Data types of which the dictionary does not say what they hold; the CM of 2.1 says it in words alone."""
+from gateway.hl7v2.definitions import WITHDRAWN, Dictionary, FieldDefinition
 
 _COMPONENT, _SUBCOMPONENT = 1, 2
 
@@ -72,13 +67,13 @@ class FieldRule:
 class VersionRules:
     """The rules of one version, each made when it is first asked for."""
 
-    __slots__ = ("_lengths", "_shapes", "dictionary", "tables")
+    __slots__ = ("_shapes", "beside", "dictionary", "tables")
 
     def __init__(self, dictionary: Dictionary, every: Mapping[str, Dictionary], beside: Beside) -> None:
         """Work out nothing yet."""
         self.dictionary = dictionary
-        self.tables = Tables(dictionary, every, beside.open_tables)
-        self._lengths = beside.lengths
+        self.tables = Tables(dictionary, every, beside)
+        self.beside = beside
         self._shapes: dict[tuple[str, str | None, int], Shape] = {}
 
     def fields(self, segment: str) -> Iterator[FieldRule]:
@@ -101,21 +96,22 @@ class VersionRules:
         """What a place may hold. Units: `depth` 0 is a field, 1 a component, 2 a subcomponent."""
         table = self.tables.of(definition)
         shape = self._shape(definition.datatype, definition.table, depth, lambda: self.tables.coded(definition))
-        own = self._lengths.get((self.dictionary.version, place))
+        own = self.beside.lengths.get((self.dictionary.version, place))
         if shape.leaf is None or (table is None and own is None):
             return shape
         leaf = shape.leaf if own is None else _limited(shape.leaf, own)
         return Shape(shape.datatype, Leaf(leaf.datatype, leaf.format, table, leaf.most, leaf.limit))
 
     def _shape(self, datatype: str, table: str | None, depth: int, coded: Callable[[], Table | None]) -> Shape:
-        key = (datatype, table if datatype in _CODED else None, depth)
+        is_coded = datatype in self.beside.coded
+        key = (datatype, table if is_coded else None, depth)
         found = self._shapes.get(key)
         if found is None:
-            found = self._shapes[key] = self._make(datatype, depth, coded() if datatype in _CODED else None)
+            found = self._shapes[key] = self._make(datatype, depth, coded() if is_coded else None)
         return found
 
     def _make(self, datatype: str, depth: int, coded: Table | None) -> Shape:
-        if datatype in _OPEN:
+        if datatype in self.beside.open_types:
             return Shape(datatype)
         definition = self.dictionary.datatypes.get(datatype)
         components = definition.components if definition is not None else {}
@@ -130,19 +126,19 @@ class VersionRules:
     def _part(self, datatype: str, definition: FieldDefinition, depth: int) -> Part:
         position = definition.position
         withdrawn = definition.max == 0 or definition.datatype == WITHDRAWN
-        # the time itself, which is an ST in some versions
-        moment = (datatype, position) == ("TS", 1)
-        shape = Shape(_MOMENT, self._leaf(_MOMENT)) if moment else self.shape(definition, depth)
+        shape = self._first(datatype, definition, depth) if position == 1 else self.shape(definition, depth)
         leaf = shape.leaf
         free = leaf is not None and leaf.format is None and leaf.table is None and leaf.most is None
         return Part(position, definition.name, definition.min > 0, withdrawn, shape, plain=free and not withdrawn)
 
     def _first(self, datatype: str, definition: FieldDefinition, depth: int) -> Shape:
-        return Shape(datatype, self._leaf(_MOMENT)) if datatype == "TS" else self.shape(definition, depth)
+        """What a first component may hold: what its data type settles, whatever the dictionary says."""
+        settled = self.beside.first.get(datatype)
+        return self.shape(definition, depth) if settled is None else Shape(settled, self._leaf(settled))
 
     def _leaf(self, datatype: str) -> Leaf:
-        leaf = Leaf(datatype, FORMATS.get(datatype))
-        own = self._lengths.get((self.dictionary.version, datatype))
+        leaf = Leaf(datatype, self.beside.formats.get(datatype))
+        own = self.beside.lengths.get((self.dictionary.version, datatype))
         return leaf if own is None else _limited(leaf, own)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import repeat
 
 from gateway.hl7v2.conformance.examine import Examiner
@@ -14,9 +14,6 @@ from gateway.hl7v2.message import Segment
 
 _HEADERS = frozenset({"MSH", "FHS", "BHS"})
 _LITERAL = 3
-
-SAID_BY: Mapping[tuple[str, int], int] = {("OBX", 5): 2}
-"""Fields whose data type another field of the segment says. Source: HL7 v2.5.1, chapter 7.4.2.5 (OBX-5)."""
 
 _open: Fits = len
 _closed: Fits = dict[str, object]().get
@@ -35,7 +32,8 @@ class SegmentRules:
         first = _LITERAL if name in _HEADERS else 1
         self._fields = {field.number: field for field in rules.fields(name) if field.number >= first}
         self._required = tuple(field.number for field in self._fields.values() if field.required)
-        self._varying: tuple[FieldRule, ...] = tuple(f for f in self._fields.values() if (name, f.number) in SAID_BY)
+        said_by = rules.beside.said_by
+        self._varying: tuple[FieldRule, ...] = tuple(f for f in self._fields.values() if (name, f.number) in said_by)
         self._varies = bool(self._varying)
         self._said: dict[str, tuple[Shape, Fits] | None] = {}
         self._fits: list[Fits] = [_open, *(self._first(number, first) for number in range(1, self.last + 1))]
@@ -97,7 +95,7 @@ class SegmentRules:
         """What a field holds by what another says; None where it is empty, or nothing is said that is known."""
         if field.number >= len(raws) or not raws[field.number]:
             return None
-        return self._of(raws[SAID_BY[self._name, field.number]], field)
+        return self._of(raws[self._rules.beside.said_by[self._name, field.number]], field)
 
     def _of(self, datatype: str, field: FieldRule) -> tuple[Shape, Fits] | None:
         """What a value of a data type may hold; None where the version has no such type, or does not say."""

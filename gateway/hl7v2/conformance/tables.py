@@ -1,8 +1,8 @@
 """Which codes a place may hold: tables that HL7 defines, and those that sites fill themselves.
 
 HL7 says which is which by the data type: an ID takes its code from a table that HL7 defines, an IS from one that sites
-define; of a CNE nothing else may be sent than what its table has, of CE and CWE a site may add.
-Source: HL7 v2.5.1, chapter 2.5.3.6 and 2.A (ID, IS, CNE, CWE).
+define; of a CNE nothing else may be sent than what its table has, of CE and CWE a site may add (`datatypes.csv`).
+Source: HL7 v2.5.1, chapter 2.5.3.6.
 """
 
 from __future__ import annotations
@@ -10,15 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gateway.hl7v2.conformance.beside import BY_HL7, BY_SITE, Beside
 from gateway.hl7v2.conformance.kinds import USER_TABLE
 from gateway.hl7v2.definitions import Dictionary, FieldDefinition
 
-_HL7, _USER = "ID", "IS"
 _MORE = frozenset({"...", "\u2026"})
 """What stands among the codes of some tables to say that there are more."""
-
-_VALUE_TYPE = "0125"
-"""The table of OBX-2, which takes every data type that its version has (2.5.1, chapter 7.4.2.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,40 +35,40 @@ class Tables:
     it; whether HL7 defines a table is then asked of the first version that has tables.
     """
 
-    __slots__ = ("_all", "_defined", "_made", "_open", "_own")
+    __slots__ = ("_all", "_beside", "_defined", "_made", "_own")
 
-    def __init__(self, own: Dictionary, every: Mapping[str, Dictionary], open_tables: frozenset[str]) -> None:
+    def __init__(self, own: Dictionary, every: Mapping[str, Dictionary], beside: Beside) -> None:
         """Look at which tables HL7 defines."""
         self._own = own
         self._all = every
-        self._open = open_tables
+        self._beside = beside
         first = own if len(own.tables) else next((one for one in every.values() if len(one.tables)), own)
-        self._defined = _defined(first)
+        self._defined = _defined(first, beside.codes)
         self._made: dict[tuple[str, str], Table | None] = {}
 
     def of(self, definition: FieldDefinition) -> Table | None:
         """The table that a primitive place takes its codes from; None where any code may be sent."""
-        if definition.table is None or definition.datatype not in {_HL7, _USER}:
-            return None
-        hl7 = definition.datatype == _HL7 and definition.table in self._defined
-        return self._table(definition.table, "table" if hl7 else USER_TABLE)
+        return self._by(definition, self._beside.codes)
 
     def coded(self, definition: FieldDefinition) -> Table | None:
         """The table of the first component of a coded place, such as a CWE."""
-        if definition.table is None:
+        return self._by(definition, self._beside.coded)
+
+    def _by(self, definition: FieldDefinition, defined_by: Mapping[str, str]) -> Table | None:
+        if definition.table is None or definition.datatype not in defined_by:
             return None
-        strict = definition.datatype == "CNE" and definition.table in self._defined
-        return self._table(definition.table, "table" if strict else USER_TABLE)
+        hl7 = defined_by[definition.datatype] == BY_HL7 and definition.table in self._defined
+        return self._table(definition.table, "table" if hl7 else USER_TABLE)
 
     def _table(self, number: str, kind: str) -> Table | None:
         if (number, kind) not in self._made:
-            self._made[number, kind] = None if number in self._open else self._make(number, kind)
+            self._made[number, kind] = None if number in self._beside.open_tables else self._make(number, kind)
         return self._made[number, kind]
 
     def _make(self, number: str, kind: str) -> Table | None:
         own = self._own.tables.get(number)
         codes = own.codes if own is not None else frozenset()
-        if number == _VALUE_TYPE:
+        if number in self._beside.typed_tables:
             codes |= frozenset(self._own.datatypes)
         name = own.name if own is not None else ""
         if not codes:
@@ -81,12 +78,12 @@ class Tables:
         return Table(kind, number, name, codes - _MORE) if codes else None
 
 
-def _defined(dictionary: Dictionary) -> frozenset[str]:
-    """Tables that an ID takes its codes from, and no IS."""
+def _defined(dictionary: Dictionary, codes: Mapping[str, str]) -> frozenset[str]:
+    """Tables that data types of HL7's codes (ID) take them from, and none of sites' codes (IS)."""
     places = [place for segment in dictionary.segments.values() for place in segment.fields.values()]
     places += [part for datatype in dictionary.datatypes.values() for part in datatype.components.values()]
-    used: dict[str, set[str]] = {_HL7: set(), _USER: set()}
+    used: dict[str, set[str]] = {BY_HL7: set(), BY_SITE: set()}
     for place in places:
-        if place.table is not None and place.datatype in used:
-            used[place.datatype].add(place.table)
-    return frozenset(used[_HL7] - used[_USER])
+        if place.table is not None and place.datatype in codes:
+            used[codes[place.datatype]].add(place.table)
+    return frozenset(used[BY_HL7] - used[BY_SITE])

@@ -6,9 +6,9 @@ import sqlite3
 from pathlib import Path
 
 from gateway.__main__ import main
-from gateway.journal import tables
+from gateway.journal import sqlite_schema
 
-_connect = tables.connect
+_connect = sqlite_schema.connect
 
 
 def _careless(path: Path) -> sqlite3.Connection:
@@ -18,5 +18,5 @@ def _careless(path: Path) -> sqlite3.Connection:
 
 
 if __name__ == "__main__":
-    tables.connect = _careless
+    sqlite_schema.connect = _careless
     main()
