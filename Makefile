@@ -13,7 +13,7 @@ TEXTMATE := gateway/editor/syntaxes/rules.tmLanguage.json
 # without the bytecode that Python keeps, each command would compile 360 modules first: half a second
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run demo test check fmt lint types rules openapi-check bench misspelt corpus faults leaks interop coverage security audit sbom lock clean
+.PHONY: help setup run demo test check fmt lint types rules openapi-check bench misspelt corpus tables faults fuzz leaks interop coverage security audit sbom lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -34,8 +34,12 @@ run: setup ## serve on http://localhost:PORT with a demo data folder (PORT=8000 
 demo: setup ## with `make run` in another terminal: send samples of every kind and find what was stored
 	@$(GATEWAY) demo --data "$(DATA)" --url http://localhost:$(PORT)
 
+# a file system in memory, if there is one with room: the tests wait for a disk some thousands of times
+MEMORY := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000 {print "/dev/shm"}')
+
+test: export PYTEST_DEBUG_TEMPROOT ?= $(MEMORY)
 test: setup ## run the tests (long suites in bounded samples)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not interop" $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -p no:schemathesis -m "not interop" $(ARGS)
 
 check: setup lint security types rules openapi-check test ## all that CI checks, but for the real peers
 
@@ -84,16 +88,24 @@ misspelt: setup ## misspell every word of the shipped rules, not a sample alone 
 corpus: setup ## send every file of the shared corpus, and write tests/conformance/results.md
 	$(BIN)/python -W ignore -m tests.conformance.corpus
 
+tables: setup ## count what the maps express of the guide's tables, and write it into tests/conformance/results.md
+	$(BIN)/python -W ignore -m tests.conformance.guide_coverage
+
 faults: setup ## kill -9, restarts, full disks and more under load (N= for how often), and write tests/fault/results.md
 	$(BIN)/python -m tests.fault $(if $(N),--times $(N)) $(ARGS)
+
+fuzz: setup ## run N mutated messages (20000) through reader, validator and converter; the 1000000 take some twenty minutes on two cores
+	$(BIN)/python -m tests.property.fuzz $(if $(N),--inputs $(N)) $(ARGS)
 
 leaks: setup ## the leak suite, and N pairs of stores that differ in what is hidden alone (N=10000 takes some minutes)
 	GATEWAY_LEAKS=all GATEWAY_PAIRS=$(or $(N),1000) $(BIN)/python -m pytest tests/conformance/test_leaks.py tests/property/test_two_worlds.py $(ARGS)
 
+interop: export GATEWAY_WHOLE = 1
 interop: export GATEWAY_INTEROP = required
 interop: export GATEWAY_ARTIFACTS ?= $(CURDIR)/build/screenshots
 interop: setup ## tests with real peers (PostgreSQL, strace, Chromium, Java, HAPI, Medplum), each must be there; pictures go to build/screenshots
 	$(BIN)/python -m pytest tests/unit tests/property tests/fault -m interop $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $$(grep -rl --include='test_*.py' tests.bounded tests) -m "not interop" $(ARGS)
 	GATEWAY_LEAKS=all $(BIN)/python -m pytest tests/conformance/test_leaks.py $(ARGS)
 	$(BIN)/python -m pytest tests/interop tests/conformance -m "interop or any_record" --record=hapi $(ARGS)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup tests/conformance -m any_record --record=store $(ARGS)

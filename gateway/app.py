@@ -39,7 +39,7 @@ from gateway.interactions.read import read
 from gateway.interactions.receipt import receipt
 from gateway.interactions.refused import Refused, error
 from gateway.interactions.reload import Reload
-from gateway.interactions.resume import follow, resume
+from gateway.interactions.resume import resume, take_up_for_good
 from gateway.interactions.retention import purge_for_good
 from gateway.interactions.search import search
 from gateway.interactions.sent import PATCHES
@@ -152,7 +152,7 @@ def application(opened: Opened) -> Starlette:
             follower.add_done_callback(_worker_ended)
             anchors = asyncio.create_task(_anchored(gateway), name="anchors")
             anchors.add_done_callback(_worker_ended)
-            heir = asyncio.create_task(_inherited(lambda: reload.gateway), name="resume")
+            heir = asyncio.create_task(take_up_for_good(lambda: reload.gateway), name="resume")
             heir.add_done_callback(_worker_ended)
             yield
             for task in (worker, follower, keeper, anchors, heir):
@@ -258,12 +258,6 @@ async def _told(request: Request, findings: tuple[Finding, ...], status: int, he
     may_stay = await body.drain(request)
     extra = {} if may_stay else {"Connection": "close"}
     return respond.outcome(findings, status, of(request).clock(), {**headers, **extra})
-
-
-async def _inherited(current: Callable[[], Gateway]) -> None:
-    """Take up what other gateways left, where there may be others."""
-    if current().journal.shared:
-        await follow(current)
 
 
 async def _anchored(gateway: Gateway) -> None:

@@ -26,7 +26,7 @@ from gateway.rules.account.release import Released, release
 from gateway.rules.trial.given import Sent, Unusable, World, read
 from gateway.rules.trial.given import apart as sent_apart
 from gateway.rules.trial.run import beside as stored_beside
-from gateway.source import nearest
+from gateway.source import Keep, made_anew, nearest
 
 _OFFER = replace(query.FACADE, beyond=False)
 """What partners may ask in a search, but for what is refused whoever asks."""
@@ -272,16 +272,17 @@ class Desk:
         )  # fmt: skip
 
 
-def desk(folder: Path, specs: Path) -> Desk:
+def desk(folder: Path, specs: Path, keep: Keep = made_anew) -> Desk:
     """Load the rules of a folder, with the maps that convert what is sent.
 
+    Shape: `keep` holds what the files were parsed to.
     Errors: NotLoaded with every diagnostic; SpecsError.
     """
     names = loading.vocabulary(specs)
-    found = rules.load(folder, names)
+    found = rules.load(folder, names, keep=keep)
     if found.rules is None:
         raise loading.NotLoaded(found.diagnostics)
-    loaded = loading.decided(found, names, specs)
+    loaded = loading.decided(found, names, specs, keep)
     world = World(loaded.rules, names, trials.conversion(loaded, names), _no_sample)
     return Desk(loaded, world, Explainer(loaded.rules))
 

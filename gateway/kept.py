@@ -1,8 +1,9 @@
 """What was parsed, kept between two starts by its content: rules and maps are read once, until they change.
 
 A file holds what one set of texts was parsed to by one version of the program. It is Python's own format, which may
-run what it holds, so it is read only where nobody else can have written it: in the gateway's data folder, whole, from
-a file of its own account that others can neither read nor write.
+run what it holds, so it is read only where nobody else can have written it: in the gateway's data folder, or among the
+caches of the account, whole, from a file of its own account that others can neither read nor write, in a folder of its
+own account where others can put nothing: such a file may hold what another sent, and a link to it would be found.
 
 Source: the gateway's design (rules language, how it runs).
 """
@@ -13,6 +14,7 @@ import dataclasses
 import functools
 import hashlib
 import io
+import operator
 import os
 import pickle  # nosec B403
 import platform
@@ -28,8 +30,9 @@ from gateway.source import Source
 T = TypeVar("T")
 
 _PROGRAM = Path(__file__).parent
-_PARTS = ("source.py", "language", "mapping", "rules")
+_PARTS = ("source.py", "specs", "fhir", "hl7v2", "language", "mapping", "rules")
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_OTHERS_CHANGE = stat.S_IWGRP | stat.S_IWOTH
 _DIGEST = hashlib.sha256().digest_size
 
 
@@ -68,22 +71,23 @@ class _Pickler(pickle.Pickler):
 
     def reducer_override(self, obj: Any) -> Any:
         """How an object is made again."""
-        fields = _made_of(cast("Hashable", type(obj)))
-        return NotImplemented if fields is None else (type(obj), tuple([getattr(obj, name) for name in fields]))
+        kind = type(obj)
+        made_of = _made_of(cast("Hashable", kind))
+        return NotImplemented if made_of is None else (kind, made_of(obj))
 
 
 @functools.cache
-def _made_of(kind: Hashable) -> tuple[str, ...] | None:
-    """The fields that a dataclass with slots is made of, and of nothing else; None for all other classes."""
-    if (
-        not isinstance(kind, type)
-        or not dataclasses.is_dataclass(kind)
-        or not hasattr(kind, "__slots__")
-        or hasattr(kind, "__post_init__")
-    ):
+def _made_of(kind: Hashable) -> Callable[[Any], tuple[Any, ...]] | None:
+    """What gives the fields that a dataclass with slots is made of, and of nothing else; None for all other classes."""
+    if not dataclasses.is_dataclass(kind) or not hasattr(kind, "__slots__") or hasattr(kind, "__post_init__"):
         return None
     fields = dataclasses.fields(kind)
-    return tuple(f.name for f in fields) if all(f.init and not f.kw_only for f in fields) else None
+    if not all(field.init and not field.kw_only for field in fields):
+        return None
+    names = [field.name for field in fields]
+    if len(names) > 1:
+        return operator.attrgetter(*names)
+    return lambda obj: tuple(getattr(obj, name) for name in names)
 
 
 def _pickled(made: object) -> bytes:
@@ -95,11 +99,7 @@ def _pickled(made: object) -> bytes:
 def _read(path: Path, wanted: bytes) -> tuple[T] | None:
     """What a file keeps, if it is of the wanted texts, whole, and nobody else's."""
     try:
-        with path.open("rb") as file:
-            about = os.fstat(file.fileno())
-            if about.st_uid != os.geteuid() or about.st_mode & _OTHERS:
-                return None
-            text = file.read()
+        text = _own(path)
     except OSError:
         return None
     key, digest, content = text[:_DIGEST], text[_DIGEST : 2 * _DIGEST], text[2 * _DIGEST :]
@@ -107,6 +107,24 @@ def _read(path: Path, wanted: bytes) -> tuple[T] | None:
         return None
     kept: tuple[T] = pickle.loads(content)  # noqa: S301 - the gateway's own file, checked above  # nosec B301
     return kept
+
+
+def _own(path: Path) -> bytes:
+    """What stands in a file that nobody else can have put there, and nothing for another. Errors: OSError."""
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if not _is_own(os.fstat(folder), _OTHERS_CHANGE):
+            return b""
+        # a pipe would be waited for
+        opened = os.open(path.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    finally:
+        os.close(folder)
+    with os.fdopen(opened, "rb") as file:
+        return file.read() if _is_own(os.fstat(opened), _OTHERS) else b""
+
+
+def _is_own(about: os.stat_result, others: int) -> bool:
+    return about.st_uid == os.geteuid() and not about.st_mode & others
 
 
 def _name_of(sources: Sequence[Source]) -> bytes:

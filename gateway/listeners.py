@@ -1,4 +1,4 @@
-"""Listeners beside the common port: one whose clients show certificates, one on this machine alone for a proxy.
+"""Listeners beside plain HTTP: the common port over TLS, one whose clients show certificates, one for a proxy alone.
 
 A certificate that is asked for on the common port would lock out browsers, keys and health checks, so each has its own.
 What came to light about a connection stands in the ASGI scope of its requests: `interactions/peer.py` reads it.
@@ -8,6 +8,7 @@ Source: `trust.md` of the design, "Identity"; `facts.md`, "Servers"; RFC 8705, R
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 import ssl
@@ -19,11 +20,12 @@ from typing import Any, Final
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.config import MutualTls, Settings
+from gateway.guard import Door, Handshakes
 from gateway.interactions.peer import LOCAL, PEER
 from gateway.stated import Stated
 
-HANDSHAKE: Final = 10.0
 _OWNER_AND_GROUP: Final = 0o660
+_NOT_HERE: Final = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 _PARTIAL: Final = ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
 
 
@@ -39,15 +41,18 @@ class Listener:
     tls: ssl.SSLContext | None
     place: str
 
-    async def listen(self, protocol: Callable[[], asyncio.Protocol], backlog: int) -> asyncio.Server:
-        """Take connections from now on."""
+    async def listen(
+        self, protocol: Callable[[], asyncio.Protocol], backlog: int, handshakes: Handshakes
+    ) -> asyncio.Server | Door:
+        """Take connections from now on. Shape: `handshakes` counts those that have still to agree TLS."""
         loop = asyncio.get_running_loop()
         if self.bound.family == socket.AF_UNIX:
             return await loop.create_unix_server(protocol, sock=self.bound, backlog=backlog)
-        within = HANDSHAKE if self.tls is not None else None
-        return await loop.create_server(
-            protocol, sock=self.bound, backlog=backlog, ssl=self.tls, ssl_handshake_timeout=within
-        )
+        if self.tls is not None:
+            door = Door(self.bound, self.tls, protocol, handshakes)
+            door.listen(backlog)
+            return door
+        return await loop.create_server(protocol, sock=self.bound, backlog=backlog)
 
     def close(self) -> None:
         """Leave nothing behind."""
@@ -62,15 +67,19 @@ def listeners(settings: Settings) -> tuple[Listener, ...]:
 
     Errors: ListenerError.
     """
-    mtls, found = settings.mtls, []
+    mtls = settings.mtls
+    found: list[Listener] = []
     try:
-        if settings.metrics_port is not None:
-            found.append(_operators(settings.metrics_host, settings.metrics_port))
+        if settings.tls_certificate is not None and settings.tls_key is not None:
+            own = _own_tls(settings.tls_certificate, settings.tls_key, "tls_certificate and tls_key")
+            found += _bound(settings.host, settings.port, "host and port", own)
+        if settings.metrics_port is not None:  # plain HTTP, for it shows nobody's data
+            found += _bound(settings.metrics_host, settings.metrics_port, "metrics_host and metrics_port", None)
         if mtls is not None and mtls.socket is not None:
             found.append(_local(settings.data / mtls.socket))
         if mtls is not None and mtls.port is not None:
             tls = _context(settings.data, mtls)  # before anything is bound that would have to be closed again
-            found.append(Listener(_bound(mtls.host, mtls.port, "mtls"), tls, f"{mtls.host}:{mtls.port}"))
+            found += _bound(mtls.host, mtls.port, "mtls.host and mtls.port", tls)
     except ListenerError:
         for one in found:
             one.close()
@@ -78,38 +87,64 @@ def listeners(settings: Settings) -> tuple[Listener, ...]:
     return tuple(found)
 
 
-def _operators(host: str, port: int) -> Listener:
-    """Where `/_metrics` is: plain HTTP, for it shows nobody's data."""
-    return Listener(_bound(host, port, "metrics"), None, f"{host}:{port}")
+def _bound(host: str, port: int, names: str, tls: ssl.SSLContext | None) -> list[Listener]:
+    """A listener at each address of a host that the machine has. Shape: `names` of the settings.
 
-
-def _bound(host: str, port: int, what: str) -> socket.socket:
-    bound: socket.socket | None = None
+    Errors: ListenerError.
+    """
+    made: list[Listener] = []
+    place = f"{host}:{port}"
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, number, _, address = found[0]
-        bound = socket.socket(family, kind, number)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
+        addresses = list(dict.fromkeys(found))
+        for number, (family, kind, protocol, _, address) in enumerate(addresses, 1):
+            try:
+                made.append(Listener(_bound_at(family, kind, protocol, address, alone=len(addresses) == 1), tls, place))
+            except OSError as error:
+                # a name may stand for addresses of IPv6 where the machine has none
+                if error.errno not in _NOT_HERE or (number == len(addresses) and not made):
+                    raise
     except OSError as error:
-        if bound is not None:
-            bound.close()
-        names = f"{what}_host and {what}_port" if what == "metrics" else f"{what}.host and {what}.port"
-        raise ListenerError(f"{names}: can't listen on {host}:{port}: {error.strerror}") from error
+        for one in made:
+            one.close()
+        raise ListenerError(f"{names}: can't listen on {place}: {error.strerror}") from error
+    return made
+
+
+def _bound_at(family: int, kind: int, protocol: int, address: Any, *, alone: bool) -> socket.socket:
+    """A socket bound to one address. Errors: OSError; nothing stays open then."""
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6 and not alone:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # the others have sockets of their own
+        bound.bind(address)
+    except OSError:
+        bound.close()
+        raise
     return bound
+
+
+def _own_tls(certificate: Path, key: Path, names: str) -> ssl.SSLContext:
+    """TLS with the gateway's own certificate, which asks nobody for another. Shape: `names` of the settings.
+
+    Errors: ListenerError.
+    """
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_cert_chain(certificate, key)
+    except OSError as error:  # ssl's own are OSError too
+        raise ListenerError(
+            f"{names}: {certificate} and {key} can't be used ({error}); they take a certificate and its key in PEM"
+        ) from error
+    return context
 
 
 def _context(data: Path, mtls: MutualTls) -> ssl.SSLContext:
     """TLS that asks every client for a certificate; the gateway judges it again at each request (`authorities.py`)."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.set_alpn_protocols(["http/1.1"])
-    try:
-        context.load_cert_chain(data / (mtls.certificate or ""), data / (mtls.key or ""))
-    except OSError as error:  # ssl's own are OSError too
-        raise ListenerError(
-            f"mtls.certificate and mtls.key: {mtls.certificate} and {mtls.key} in {data} can't be used ({error}); they "
-            "take a certificate and its key in PEM"
-        ) from error
+    files = data / (mtls.certificate or ""), data / (mtls.key or "")
+    context = _own_tls(*files, "mtls.certificate and mtls.key")
     try:
         context.load_verify_locations(data / mtls.authorities)
     except OSError as error:

@@ -6,7 +6,7 @@ Commands that serve nothing stand on this alone.
 from __future__ import annotations
 
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from gateway.mapping import CodeMap, Maps, codes, rows
 from gateway.mapping.rows import RowMap
 from gateway.rules import RuleSet, Vocabulary
 from gateway.rules.accepting import between
+from gateway.rules.load import uncollected
 from gateway.rules.trial.declared import Trial
 from gateway.source import Diagnostic, Keep, in_order, made_anew, render
 from gateway.specs import FhirTables
@@ -69,10 +70,11 @@ def vocabulary(root: Path) -> Vocabulary:
     Errors: SpecsError for tables that can't be read.
     """
     tables = specs.fhir(root)
+    elements = fhir.Elements(tables)
     return Vocabulary(
-        dictionaries=dictionary.Dictionaries(root), elements=fhir.Elements(tables), tables=tables,
-        layouts=layouts(root, codes.load(root / codes.FOLDER)), maps=frozenset(),
-        conformance=conformance.load(root),
+        dictionaries=dictionary.Dictionaries(root), elements=elements, tables=tables,
+        layouts=layouts(root, codes.load(root / codes.FOLDER)), overlays=frozenset(mapping.overlays(root)),
+        conformance=conformance.load(root), standards=fhir.standards(elements, root),
     )  # fmt: skip
 
 
@@ -87,6 +89,7 @@ def layouts(root: Path, code_maps: Mapping[str, CodeMap]) -> Mapping[str, Layout
     return read.layouts
 
 
+@uncollected()
 def decisions(
     rules_folder: Path, specs_folder: Path, keep: Keep = made_anew, standing: Decisions | None = None
 ) -> Decisions:
@@ -105,19 +108,23 @@ def decisions(
 
 
 def _stays(standing: Decisions, looked: Looked, ruleset: RuleSet, names: Vocabulary) -> bool:
-    """Whether the files that maps are made of are those of before, and the versions of HL7 that rules accept."""
+    """Whether the files that maps are made of are those of before, and the versions and overlays that rules name."""
     same = standing.looked is not None and standing.looked.specs == looked.specs
-    return same and _versions(standing.rules, names) == _versions(ruleset, names)
+    return same and all(of(standing.rules) == of(ruleset) for of in (lambda r: _versions(r, names), laid))
 
 
-def decided(read: rules.Loaded, names: Vocabulary, specs_folder: Path, keep: Keep = made_anew) -> Decisions:
-    """The same of rules that were read.
+@uncollected()
+def decided(
+    read: rules.Loaded, names: Vocabulary, specs_folder: Path, keep: Keep = made_anew,
+    over: Iterable[tuple[str, ...]] = (),
+) -> Decisions:  # fmt: skip
+    """The same of rules that were read. Shape: `over` are overlays that are loaded besides those that rules name.
 
     Errors: NotLoaded with every diagnostic; SpecsError.
     """
     if read.rules is None:
         raise NotLoaded(read.diagnostics)
-    mapped = mapping.load(specs_folder, accepted(read.rules, names), keep)
+    mapped = mapping.load(specs_folder, accepted(read.rules, names), keep, laid(read.rules) | {*over})
     marks = fhir.Marks(names.tables.systems.marks)
     by_row = rows.load(names.layouts, names.elements, codes.load(specs_folder / codes.FOLDER), marks, keep)
     found = in_order((*read.diagnostics, *mapped.diagnostics, *by_row.diagnostics))
@@ -131,6 +138,11 @@ def accepted(ruleset: RuleSet, names: Vocabulary) -> Vocabulary:
     accepts = [a for domain in ruleset.domains.values() for a in domain.accepts if a.data_type == "Hl7v2"]
     versions = {version for accept in accepts for version in between(accept.versions, names)}
     return replace(names, dictionaries={version: names.dictionaries[version] for version in sorted(versions)})
+
+
+def laid(ruleset: RuleSet) -> frozenset[tuple[str, ...]]:
+    """The overlays that some domain has messages converted with, as they are laid."""
+    return frozenset(accept.overlays for domain in ruleset.domains.values() for accept in domain.accepts)
 
 
 def _versions(ruleset: RuleSet, names: Vocabulary) -> frozenset[str]:

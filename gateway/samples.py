@@ -18,6 +18,7 @@ from gateway.loading import Decisions
 from gateway.mapping import Context
 from gateway.mapping.rows import RowMap, told
 from gateway.rules import Caller, Facts, RuleSet
+from gateway.rules.accepting import overlays
 from gateway.sampling import Judge, NotSampled, Sample, Sampler, Standards, Verdict
 from gateway.source import nearest
 
@@ -144,7 +145,9 @@ def _message(judging: Judging, raw: bytes) -> Verdict:
         return _refused(message.findings)
     facts = replace(judging.facts, message=message, type=message.type)
     decided = _decided(judging, facts)
-    made = judging.loaded.maps.convert(message, judging.context)
+    accepts = judging.loaded.rules.domains[judging.context.domain].accepts
+    laid = overlays(accepts, message.type, message.version)
+    made = judging.loaded.maps.convert(message, replace(judging.context, overlays=laid))
     if not decided.accepted or refuses(made.findings):
         return _refused((*decided.findings, *made.findings), decided.by, made.loss.unmapped)
     return _checked(judging, facts, made.drafts, (*decided.findings, *made.findings), made.loss.unmapped)

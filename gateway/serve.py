@@ -14,15 +14,15 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
+from typing import cast
 
 import orjson
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from gateway.guard import Guarded, Limits, sweep
+from gateway.guard import Guarded, Handshakes, Limits, sweep
 from gateway.interactions.faults import trace
 from gateway.listeners import Listener, seeing_peers
 
@@ -43,17 +43,21 @@ class _Server(uvicorn.Server):
         started: Callable[[], None],
         hangup: Callable[[], None] | None,
         beside: Sequence[Listener],
+        guard: type[Guarded],
     ) -> None:
         super().__init__(config)
         self._told = started
         self._hangup = hangup
         self._beside = beside
+        self._handshakes = Handshakes(guard.limits, guard.refused)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             # They share connections, limits and the end with the common port: one server, several listeners.
-            self.servers += [await one.listen(self._protocol, self.config.backlog) for one in self._beside]
+            for one in self._beside:
+                listening = await one.listen(self._protocol, self.config.backlog, self._handshakes)
+                self.servers.append(cast("asyncio.Server", listening))  # a door has what uvicorn asks of one
             # Rules, maps and tables stay for good: without this each full collection walks through all of them.
             gc.collect()
             gc.freeze()
@@ -118,11 +122,11 @@ def log_as_json() -> None:
 def room_for(limits: Limits) -> Limits:
     """Take as many open files as the limits need, where the machine gives them; else fewer connections."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = limits.connections * 5 // 4 + SPARE
+    wanted = limits.connections * 3 // 2 + SPARE  # with those that end, and those in their handshake
     if soft < wanted:
         soft = min(wanted, hard) if hard != resource.RLIM_INFINITY else wanted
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return replace(limits, connections=max(1, min(limits.connections, (soft - SPARE) * 4 // 5)))
+    return replace(limits, connections=max(1, min(limits.connections, (soft - SPARE) * 2 // 3)))
 
 
 def load_without_pauses() -> None:
@@ -133,11 +137,10 @@ def load_without_pauses() -> None:
 def run(
     app: ASGIApp,
     host: str,
-    port: int,
+    port: int | None,
     started: Callable[[], None],
     *,
     hangup: Callable[[], None] | None = None,
-    tls: tuple[Path, Path] | None = None,
     guard: type[Guarded] = Guarded,
     beside: Sequence[Listener] = (),
 ) -> bool:
@@ -145,24 +148,22 @@ def run(
 
     Shape: whether it ever served; `started` is called once it answers, `hangup` at each SIGHUP from then on. At a
     terminal SIGHUP ends the server, as it ends all that was started there: the terminal was closed. `guard` is
-    what clients are held to; `beside` are listeners beside the common port.
+    what clients are held to; `beside` are listeners beside the common port, which is none where `port` is None.
     Units: a stopping server gives requests in hand 20 s.
     """
-    certificate, key = tls or (None, None)
     config = uvicorn.Config(
-        app, host=host, port=port, http=seeing_peers(guard), loop="uvloop", lifespan="on",
+        app, host=host, port=port or 0, http=seeing_peers(guard), loop="uvloop", lifespan="on",
         access_log=False, log_config=None, server_header=False, proxy_headers=False, timeout_graceful_shutdown=GRACE,
         backlog=2048, ws="none",
         timeout_keep_alive=guard.limits.idle_within,  # type: ignore[arg-type]  # it takes parts of a second as well
-        ssl_certfile=certificate, ssl_keyfile=key,
     )  # fmt: skip
     if sys.stdin is not None and sys.stdin.isatty():
         hangup = None
     if hangup is not None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one that comes while it starts has nothing to read again
-    server = _Server(config, started, hangup, beside)
+    server = _Server(config, started, hangup, beside, guard)
     try:
-        server.run()
+        server.run([] if port is None else None)
     finally:
         _close(beside)  # where it never began to serve
     return server.started

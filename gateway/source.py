@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import bisect
 import difflib
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeVar
 
 T = TypeVar("T")
+_LINE_FEED = re.compile("\n")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,9 +31,7 @@ class Source:
 
     def __post_init__(self) -> None:
         """Remember where each line starts."""
-        starts = [0]
-        starts.extend(i + 1 for i, c in enumerate(self.text) if c == "\n")
-        object.__setattr__(self, "_starts", starts)
+        object.__setattr__(self, "_starts", [0, *(found.end() for found in _LINE_FEED.finditer(self.text))])
 
     def position(self, offset: int) -> tuple[int, int]:
         """Line and column of a character.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gateway import fhir, loading, rules
@@ -15,10 +15,11 @@ from gateway.loading import Decisions
 from gateway.mapping import Context
 from gateway.mapping.rows import told
 from gateway.rules import Facts, Loaded, Vocabulary
+from gateway.rules.accepting import overlays
 from gateway.rules.trial.declared import Trial
 from gateway.rules.trial.gaps import unsampled
 from gateway.rules.trial.given import Conversion, Converted, World
-from gateway.source import Diagnostic
+from gateway.source import Diagnostic, Keep, made_anew
 from gateway.tabular import Known, Row
 
 
@@ -30,17 +31,18 @@ class Suite:
     world: World
 
 
-def suite(folder: Path, specs: Path) -> Suite:
+def suite(folder: Path, specs: Path, keep: Keep = made_anew) -> Suite:
     """Load the rules of a folder with their tests, and what those need.
 
+    Shape: `keep` holds what the files were parsed to.
     Errors: NotLoaded with every diagnostic, those of samples that are not there among them; SpecsError.
     """
     names = loading.vocabulary(specs)
-    read = rules.load(folder, names)
+    read = rules.load(folder, names, keep=keep)
     missing = missing_samples(read, folder)
     if read.rules is None or missing:
         raise loading.NotLoaded((*read.diagnostics, *missing))
-    loaded = loading.decided(read, names, specs)
+    loaded = loading.decided(read, names, specs, keep)
 
     def sample(text: Text) -> bytes:
         return (_beside(folder, text.span.source.name) / text.value).read_bytes()
@@ -71,7 +73,9 @@ def conversion(loaded: Decisions, names: Vocabulary) -> Conversion:
     def whole(facts: Facts, raw: bytes) -> Converted:
         context = _context(facts, loaded)
         if facts.message is not None:
-            made = loaded.maps.convert(facts.message, context)
+            accepts = loaded.rules.domains[context.domain].accepts
+            laid = overlays(accepts, facts.message.type, facts.message.version)
+            made = loaded.maps.convert(facts.message, replace(context, overlays=laid))
             return Converted(tuple(draft.resource for draft in made.drafts), made.findings)
         resource = facts.resources[facts.type or ""][0][1]
         digest = hashlib.sha256(raw).hexdigest()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -24,7 +24,6 @@ MOST = 1000
 """Most findings of one file that are told."""
 
 _CHUNK = 64 * 1024
-_LONGEST_MESSAGE = 64 * 1024 * 1024
 _HL7, _FHIR, _CSV = ".hl7", ".json", ".csv"
 SUFFIXES = (_HL7, _FHIR, _CSV)
 """Endings of the names of files that are taken from folders."""
@@ -37,7 +36,8 @@ class Standards:
     """What files are judged by.
 
     Shape: `codes` are the code maps that layouts name; `layout` is that of CSV files whose header line does not tell
-    it, None where each is to tell; `user_tables` is whether codes are looked for in tables that sites may fill.
+    it, None where each is to tell; `user_tables` is whether codes are looked for in tables that sites may fill;
+    `profile` what resources have to conform to beyond R4.
     """
 
     conformance: Conformance
@@ -46,6 +46,7 @@ class Standards:
     codes: Mapping[str, Known]
     layout: str | None = None
     user_tables: bool = False
+    profile: fhir.Standard | None = None
 
 
 def standards(names: Vocabulary, conformance: Conformance, specs_folder: Path) -> Standards:
@@ -87,7 +88,7 @@ def outcome(raw_name: str, findings: Iterable[Finding]) -> dict[str, Any]:
     identifier = hashlib.sha256(raw_name.encode()).hexdigest()[:32]
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return fhir.operation_outcome(
-        tuple(findings), id=identifier, last_updated=now, max_issues=MOST + 1, max_bytes=_LONGEST_MESSAGE
+        tuple(findings), id=identifier, last_updated=now, max_issues=MOST + 1, max_bytes=batch.LONGEST_MESSAGE
     )
 
 
@@ -96,34 +97,28 @@ def outcome(raw_name: str, findings: Iterable[Finding]) -> dict[str, Any]:
 
 def _messages(file: BinaryIO, beginning: bytes, standards: Standards) -> Iterator[Finding]:
     if not batch.is_batch(beginning):
-        yield from _message(file.read(_LONGEST_MESSAGE + 1), standards)
+        yield from _message(file.read(batch.LONGEST_MESSAGE + 1), standards)
         return
     number = 0
-    pieces = tuple(part for part in batch.parts(iter(lambda: file.read(_CHUNK), b"")) if part.name in {"MSH", ""})
-    for part in pieces:
-        file.seek(part.start)
-        raw = file.read(min(part.end - part.start, _LONGEST_MESSAGE + 1))
+    for part, raw in batch.pieces(file, batch.LONGEST_MESSAGE):
         if part.name == "MSH":
             number += 1
-            yield from (_in_batch(number, one) for one in _message(raw, standards))
-        elif raw.strip():
-            words = f"what stands from offset {part.start} on belongs to no message: take it out, or give it an MSH"
-            yield Finding("error", "structure", words, f"offset {part.start}", "HL7-BATCH")
+            yield from (batch.in_batch(number, one) for one in _message(raw, standards))
+        elif not part.name and raw.strip():
+            yield batch.lost(part.start)
 
 
 def _message(raw: bytes, standards: Standards) -> Iterator[Finding]:
-    if len(raw) > _LONGEST_MESSAGE:
-        yield Finding("error", "too-long", f"the message is longer than {_LONGEST_MESSAGE} bytes, and was not judged")
+    if len(raw) > batch.LONGEST_MESSAGE:
+        yield Finding(
+            "error", "too-long", f"the message is longer than {batch.LONGEST_MESSAGE} bytes, and was not judged"
+        )
         return
     message = hl7v2.read(raw)
     yield from message.findings
     for found in standards.conformance.departures(message, suggested=standards.user_tables):
         severity: Severity = KINDS[found.kind].most or "information"
         yield found.finding(severity)
-
-
-def _in_batch(number: int, finding: Finding) -> Finding:
-    return replace(finding, expression=": ".join(filter(None, (f"message {number}", finding.expression))))
 
 
 # --- FHIR and CSV ----------------------------------------------------------------------------------------------------
@@ -135,7 +130,10 @@ def _resource(file: BinaryIO, _beginning: bytes, standards: Standards) -> Iterat
     except fhir.JsonError as fault:
         yield Finding("error", "structure", fault.words, fault.place, "FHIR-JSON")
         return
-    yield from fhir.validate(resource, standards.elements, most=MOST + 1)
+    if standards.profile is not None:
+        yield from standards.profile.judge(resource)
+    else:
+        yield from fhir.validate(resource, standards.elements, most=MOST + 1, advice=True)
 
 
 def _rows(file: BinaryIO, beginning: bytes, standards: Standards) -> Iterator[Finding]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadGroupScheduling  # type: ignore[import-untyped]
 
 from gateway import loading
 from tests import postgres, rule_sets
@@ -23,9 +27,42 @@ STARTED_WITHIN = 1300
 """For a test that builds and starts another server. Units: seconds."""
 
 
+class ByModule(LoadGroupScheduling):  # type: ignore[misc]  # xdist ships no types
+    """Tests of a group to one worker, as `loadgroup` has it; those of no group by their modules."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        scope: str = super()._split_scope(nodeid)
+        return scope.partition("::")[0] if scope == nodeid else scope
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Take the record that the tests marked `any_record` have."""
     parser.addoption("--record", choices=KINDS, default=KINDS[0], help="record of the tests marked any_record")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have commands keep what they parse in a folder of this run, which its workers share."""
+    if not hasattr(config, "workerinput"):
+        folder = tempfile.TemporaryDirectory(prefix="gateway-caches-")
+        os.environ["XDG_CACHE_HOME"] = folder.name
+        config.add_cleanup(folder.cleanup)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep what is collected out of the garbage collector's sight: a million objects that stay to the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give a worker whole modules: spread over workers, what a module's tests share would be made by each of them."""
+    return ByModule(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

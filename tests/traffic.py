@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
+import http.client
 import os
 import shutil
 import signal
@@ -12,12 +12,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, Protocol
 
-import httpx
-
+from gateway.cli.keeping import FOLDER as COMMANDS_KEEP
 from gateway.client import AsyncGatewayClient, load_credential
 from gateway.config import CLIENTS, FILE
 
@@ -25,7 +25,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "rules" / "samples" / "emergency-care" / "accepted-a01-admission.hl7"
 ENGINE, PARTNER = "demo-engine", "demo-partner"
 DOMAIN, ORGANISATION = "emergency-care", "r0d"
-READY_WITHIN = 60.0
+READY_WITHIN = 180.0
+"""A busy machine takes this long, under a tracer. Units: seconds."""
 WEIGHTS = range(10, 1, -1)
 
 
@@ -63,11 +64,42 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+class Process(Protocol):
+    """A process that was started, as `subprocess.Popen` is one."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+
+    def poll(self) -> int | None:
+        """Its status, once it ended."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its status."""
+
+    def send_signal(self, sig: int, /) -> None:
+        """Send it a signal, if it has not ended."""
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+
+
+Launch = Callable[[Sequence[str], int, BinaryIO, Mapping[str, str]], Process]
+"""Starts a command line: its words, standard input, where it prints to, and its environment."""
+
+
+def process(
+    words: Sequence[str], stdin: int, sink: BinaryIO, environment: Mapping[str, str], *, before: Sequence[str] = ()
+) -> Process:
+    """Start a command line as a process of this one. Shape: `before` is a command that runs it, such as a tracer."""
+    return subprocess.Popen([*before, *words], stdin=stdin, stdout=sink, stderr=sink, cwd=ROOT, env=environment)
+
+
 @dataclass
 class Server:
     """A process that serves."""
 
-    process: subprocess.Popen[bytes]
+    process: Process
     url: str
     data: Path
     clients: Path | None = None
@@ -91,13 +123,13 @@ class Server:
 
 def start(
     *arguments: str, port: int, data: Path, ready: str = "/_health/live", log: Path | None = None,
-    stdin: int = subprocess.DEVNULL, settings: Mapping[str, str] | None = None, before: Sequence[str] = (),
-    environment: Mapping[str, str] | None = None,
+    stdin: int = subprocess.DEVNULL, settings: Mapping[str, str] | None = None,
+    environment: Mapping[str, str] | None = None, launch: Launch = process,
 ) -> Server:  # fmt: skip
     """Start a command that serves, and wait until it answers.
 
-    Shape: `stdin` is a file's number, such as that of a terminal; `settings` go into its environment, `before` is a
-    command that runs it, such as a tracer.
+    Shape: `stdin` is a file's number, such as that of a terminal; `settings` go into its environment; `launch` starts
+    it.
 
     Errors: RuntimeError with what it printed where it doesn't.
     """
@@ -106,36 +138,50 @@ def start(
     place = log or data.with_suffix(".log")
     place.parent.mkdir(parents=True, exist_ok=True)
     with place.open("ab") as sink:
-        process = subprocess.Popen(
-            [*before, sys.executable, "-m", *arguments], stdin=stdin, stdout=sink, stderr=sink, cwd=ROOT, env=known
-        )
-    server = Server(process, f"http://localhost:{port}", data)
+        started = launch([sys.executable, "-m", *arguments], stdin, sink, known)
+    server = Server(started, f"http://localhost:{port}", data)
     until = time.monotonic() + READY_WITHIN
     while time.monotonic() < until:
-        if process.poll() is not None:
-            raise RuntimeError(f"{arguments} ended with {process.returncode}:\n{place.read_text()[-4000:]}")
-        with contextlib.suppress(httpx.TransportError):
-            if httpx.get(f"{server.url}{ready}", trust_env=False).status_code < 500:
-                return server
+        if (status := started.poll()) is not None:
+            raise RuntimeError(f"{arguments} ended with {status}:\n{place.read_text()[-4000:]}")
+        if _answers(port, ready):
+            return server
         time.sleep(0.05)
     server.kill()
     raise RuntimeError(f"{arguments} did not answer within {READY_WITHIN} s:\n{place.read_text()[-4000:]}")
 
 
+def _answers(port: int, path: str) -> bool:
+    connection = http.client.HTTPConnection("localhost", port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status < 500
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
 @functools.cache
 def _parsed() -> tempfile.TemporaryDirectory[str]:
-    """Where this process keeps what its first gateway parsed; it goes with the process."""
-    return tempfile.TemporaryDirectory()
+    """Where this process keeps what its first gateway parsed, or commands did before; it goes with the process."""
+    folder = tempfile.TemporaryDirectory()
+    commands, kept = Path(os.environ.get("XDG_CACHE_HOME", ""), COMMANDS_KEEP), Path(folder.name) / "cache"
+    if commands.is_absolute() and (commands / "checked").is_file():
+        kept.mkdir(mode=0o700)
+        for path in commands.glob("[a-z]*"):  # what is being written has another name
+            shutil.copy(path, kept / path.name)
+    return folder
 
 
 def start_gateway(
     data: Path, port: int | None = None, *, beside: Path | None = None, settings: Mapping[str, str] | None = None,
-    before: Sequence[str] = (), program: str = "gateway", environment: Mapping[str, str] | None = None,
+    program: str = "gateway", environment: Mapping[str, str] | None = None, launch: Launch = process,
 ) -> Server:  # fmt: skip
     """Start a demo gateway on a data folder.
 
     What the first one parsed is there for the next: each would parse the same files for a second or two.
-    Shape: `beside` is the data folder of a demo gateway whose keys and clients this one shares; `settings` and `before`
+    Shape: `beside` is the data folder of a demo gateway whose keys and clients this one shares; `settings` and `launch`
     as for `start`; `program` is the module that runs.
     """
     chosen = port or free_port()
@@ -150,9 +196,9 @@ def start_gateway(
         demo, chosen_settings = [], {"shared": str(beside), **chosen_settings}
     server = start(
         program, "serve", *demo, "--data", str(data), "--port", str(chosen), port=chosen, data=data,
-        settings=chosen_settings, before=before, environment=environment,
+        settings=chosen_settings, environment=environment, launch=launch,
     )  # fmt: skip
     server.clients = beside or data
-    if not parsed.exists():
+    if own.exists() and not parsed.exists():  # a fork has parsed nothing
         shutil.copytree(own, parsed)
     return server

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from gateway import explaining, loading, rules
 from gateway.cli.console import DATA, Data, err, out, show, stop
+from gateway.cli.keeping import keeping
 from gateway.config import REPOSITORY, load
 from gateway.explaining import Explained, Question
 from gateway.finding import Finding
@@ -81,7 +82,7 @@ def explain(  # noqa: PLR0913, PLR0917 - one parameter for each fact that can be
     Example: `gateway rules explain "Encounter?patient=1" --from dorset-gp --format html > why.html`
     """
     settings = load(data=data)
-    ready = explaining.desk(_folder(folder), settings.specs)
+    ready = explaining.desk(_folder(folder), settings.specs, keeping())
     asked = Question(
         principal, organisation, domain, data_type, purpose, user, environment or settings.environment,
         None if day is None else day.date(), glass,

@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
+from gateway.finding import Finding
 from gateway.source import Diagnostic, render
 
 out = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
@@ -23,6 +24,12 @@ def stop(words: str) -> NoReturn:
     """End the command with exit status 1 and words for what went wrong."""
     err.print(f"gateway: {words}")
     sys.exit(1)
+
+
+def told(finding: Finding) -> str:
+    """A finding in one line."""
+    place = f" at {finding.expression}" if finding.expression else ""
+    return f"{finding.severity}[{finding.rule or finding.code}]{place}: {finding.diagnostics}"
 
 
 def show(diagnostics: tuple[Diagnostic, ...]) -> None:

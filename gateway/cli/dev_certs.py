@@ -53,6 +53,9 @@ def _next_steps(made: Made, client: str, word: Path) -> str:
    curl --cacert {made.authority} --cert {made.client} --key {made.client_key} \\
      -d grant_type=client_credentials -d client_id={client} 'https://localhost:8443/$ingest/auth'
 
+   gateway token --principal {client} --url https://localhost:8443 --certificate {made.client} \\
+     --certificate-key {made.client_key} --authority {made.authority}
+
    Java and Mirth take {made.keystore} (key) and {made.truststore} (whom to trust);
    the password of both stands in {word}:
 

@@ -10,6 +10,7 @@ import typer
 
 from gateway import assemble, loading
 from gateway.cli.console import stop
+from gateway.cli.keeping import keeping
 from gateway.config import REPOSITORY, Settings
 
 
@@ -23,7 +24,7 @@ def openapi(
     Example: `gateway openapi --check openapi/openapi.json`
     """
     settings = Settings(rules=rules_folder, client_secrets=True)
-    text = assemble.openapi_text(loading.decisions(settings.rules, settings.specs), settings)
+    text = assemble.openapi_text(loading.decisions(settings.rules, settings.specs, keeping()), settings)
     if write is not None:
         write.write_text(text, "utf-8")
     elif check is None:

@@ -31,3 +31,8 @@ def gathered(paths: Iterable[Path], suffixes: Collection[str]) -> Iterator[Gathe
             yield from (Gathered(one, one.relative_to(path).with_suffix("")) for one in inside)
         else:
             yield Gathered(path, Path(path.stem))
+
+
+def processes(taken: Collection[Gathered], workers: int | None) -> int | None:
+    """How many processes go through files: one where standard input is among them, which no other process has."""
+    return 1 if any(one.path == STDIN for one in taken) else workers

@@ -33,6 +33,7 @@ from gateway.cli.journal_options import (
     sought,
     writing,
 )
+from gateway.cli.keeping import keeping
 from gateway.config import FILES, Settings, load
 from gateway.identity.private_file import make_folder, write_private
 from gateway.interactions.retention import planned
@@ -154,7 +155,7 @@ def _rehearse(data: Path, wanted: Sought, rules: Path | None, style: str) -> Non
     folder = rules or settings.rules
     if not folder.is_dir():
         stop(f"{folder} is no folder")
-    loaded = loading.decisions(folder, settings.specs)
+    loaded = loading.decisions(folder, settings.specs, keeping())
     counts = Rejudged()
     changes = asyncio.run(_judged(data, wanted, settings, loaded, counts))
     if style == "json":

@@ -10,6 +10,7 @@ import typer
 
 from gateway import loading, samples, sampling
 from gateway.cli.console import err, stop
+from gateway.cli.keeping import keeping
 from gateway.config import load
 
 
@@ -42,7 +43,7 @@ def sample(
     Example: `gateway sample ADT^A03 --domain emergency-care --faulty all --out samples`
     """
     settings = load()
-    loaded = loading.decisions(settings.rules, settings.specs)
+    loaded = loading.decisions(settings.rules, settings.specs, keeping())
     try:
         sampler = samples.sampler(loaded, settings.specs, domain, kind, principal=principal,
                                   environment=settings.environment)  # fmt: skip

@@ -11,6 +11,7 @@ from rich.console import Console
 from gateway import assemble, demo, loading, playing, sampling, serve, trust
 from gateway.app import application
 from gateway.cli.console import DATA, URL, Data, Url, err, show, stop
+from gateway.cli.keeping import keeping
 from gateway.config import CLIENTS, load
 from gateway.guard import Limits, guarded
 from gateway.journal.looking import check_keys
@@ -43,7 +44,6 @@ def serve_command(
     show(loaded.warnings)
     serve.log_as_json()
     words = f"serves {settings.public_url}" if script is None else demo.welcome(data, settings.public_url, script)
-    tls = (settings.tls_certificate, settings.tls_key) if settings.tls_certificate and settings.tls_key else None
     web = application(lambda: assemble.opened(settings, loaded, own_writer=True, keep=keep))
 
     def hangup() -> None:
@@ -61,8 +61,9 @@ def serve_command(
     trust.check(settings, loaded.rules)
     check_keys(settings)
     beside = listeners(settings)
+    plain = settings.port if settings.tls_certificate is None else None
     if not serve.run(
-        web, settings.host, settings.port, started, hangup=hangup, tls=tls, beside=beside,
+        web, settings.host, plain, started, hangup=hangup, beside=beside,
         guard=guarded(serve.room_for(limits), refused),
     ):  # fmt: skip
         stop(f"could not start on {settings.host}:{settings.port}; the lines above say why")
@@ -77,7 +78,7 @@ def demo_command(data: Data = DATA, url: Url = URL) -> None:
     script = demo.script(settings.rules)
     if not (data / CLIENTS / f"{script.engine.principal}.json").exists():
         stop(f"{data} is no demo data folder: start `make run` first, with the same DATA")
-    loaded = loading.decisions(settings.rules, settings.specs)
+    loaded = loading.decisions(settings.rules, settings.specs, keeping())
     try:
         went = playing.play(script, loaded, settings.specs, data, url, Console(soft_wrap=False, highlight=False))
     except (sampling.NotSampled, *sampling.MISTAKES) as fault:

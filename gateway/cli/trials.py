@@ -10,6 +10,7 @@ import typer
 
 from gateway import trials
 from gateway.cli.console import err, out, stop
+from gateway.cli.keeping import keeping
 from gateway.config import REPOSITORY, load
 from gateway.rules.trial import cover, junit, suite
 
@@ -28,7 +29,7 @@ def run_tests(
     """
     if not folder.is_dir():
         stop(f"{folder} is no folder")
-    ready = trials.suite(folder, load().specs)
+    ready = trials.suite(folder, load().specs, keeping())
     if not ready.trials:
         stop(f'{folder} has no tests; write one beside a rule: test "what is to be so" ...')
     results = tuple(suite.results(ready.trials, ready.world))

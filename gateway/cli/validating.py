@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -15,15 +13,13 @@ import typer
 from rich.progress import track
 
 from gateway import fhir, loading, validating
-from gateway.cli.console import err, stop
-from gateway.cli.gathering import STDIN, Gathered, gathered
+from gateway.cli.console import err, stop, told
+from gateway.cli.gathering import STDIN, Gathered, gathered, processes
+from gateway.cli.spreading import spread
 from gateway.config import load
 from gateway.finding import Finding, refuses
 from gateway.hl7v2 import conformance
 from gateway.validating import Standards
-
-_AT_ONCE = 16
-"""Files that one process takes at a time; for fewer no other process is started."""
 
 _standards: list[Standards] = []
 """What a process judges by: worked out once in each."""
@@ -40,26 +36,36 @@ def validate(
     user_tables: Annotated[
         bool, typer.Option("--user-tables", help="Tell of codes that HL7 does not suggest for tables that sites fill.")
     ] = False,
+    profile: Annotated[
+        str | None, typer.Option(help="What resources have to conform to beyond R4: uk-core, or model.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print no findings, only how many files are faulty.")] = False,
 ) -> None:
     """Judge messages, resources and CSV files by the standards, without a server and without rules.
 
-    HL7 v2 is judged by the dictionary of its version, FHIR by the R4 tables, CSV by its layout. Of a folder every file
+    HL7 v2 is judged by the dictionary of its version, FHIR by the R4 tables (with --profile by more), CSV by its
+    layout. Of a folder every file
     is taken that ends in .hl7, .json or .csv. A file with an error is faulty; one with warnings is not.
 
     Example: `gateway validate messages visit.json --out outcomes`
+
+    Example: `gateway validate bundle.json --profile uk-core`
 
     Example: `gateway validate - < message.hl7`
     """
     settings = load()
     taken = _once(gathered(files, validating.SUFFIXES))
-    chosen = (settings.specs, layout, user_tables)
+    if profile is not None and profile not in fhir.standard_names(settings.specs):
+        known = ", ".join(fhir.standard_names(settings.specs))
+        stop(f"`{profile}` is no standard that resources conform to: there are {known}")
+    chosen = (settings.specs, layout, user_tables, profile)
     faulty = 0
-    found = track(_judged(taken, chosen, workers), "validating", len(taken), console=err, transient=True)
+    judged = spread([one.path for one in taken], _of_file, _begin, chosen, processes(taken, workers))
+    found = track(judged, "validating", len(taken), console=err, transient=True)
     for one, findings in zip(taken, found, strict=True):
         if not quiet:
             for finding in findings:
-                err.print(f"{one.path}: {_words(finding)}")
+                err.print(f"{one.path}: {told(finding)}")
         faulty += refuses(findings)
         if out_folder is not None:
             target = out_folder / one.made.with_name(f"{one.made.name}.outcome.json")
@@ -81,23 +87,16 @@ def _once(found: Iterator[Gathered]) -> tuple[Gathered, ...]:
     return tuple(taken.values())
 
 
-def _judged(
-    taken: Sequence[Gathered], chosen: tuple[Path, str | None, bool], workers: int | None
-) -> Iterator[tuple[Finding, ...]]:
-    """The findings of each file, in order; of many files by several processes."""
-    count = min(workers or os.cpu_count() or 1, len(taken) // _AT_ONCE + 1)
-    paths = [one.path for one in taken]
-    if count == 1:
-        _begin(*chosen)
-        yield from map(_of_file, paths)
-        return
-    with ProcessPoolExecutor(count, initializer=_begin, initargs=chosen) as pool:
-        yield from pool.map(_of_file, paths, chunksize=_AT_ONCE)
-
-
-def _begin(specs_folder: Path, layout: str | None, user_tables: bool) -> None:  # noqa: FBT001 - of an initializer
-    made = validating.standards(loading.vocabulary(specs_folder), conformance.load(specs_folder), specs_folder)
-    _standards[:] = [replace(made, layout=layout, user_tables=user_tables)]
+def _begin(
+    specs_folder: Path,
+    layout: str | None,
+    user_tables: bool,  # noqa: FBT001 - an initializer's arguments have no names
+    profile: str | None,
+) -> None:
+    names = loading.vocabulary(specs_folder)
+    made = validating.standards(names, conformance.load(specs_folder), specs_folder)
+    asked = None if profile is None else names.standards[profile]
+    _standards[:] = [replace(made, layout=layout, user_tables=user_tables, profile=asked)]
 
 
 def _of_file(path: Path) -> tuple[Finding, ...]:
@@ -109,8 +108,3 @@ def _of_file(path: Path) -> tuple[Finding, ...]:
             return validating.judged(file, path.suffix, standards)
     except OSError as fault:
         return (Finding("error", "not-found", f"the file can't be read: {fault.strerror or fault}"),)
-
-
-def _words(finding: Finding) -> str:
-    place = f" at {finding.expression}" if finding.expression else ""
-    return f"{finding.severity}[{finding.rule or finding.code}]{place}: {finding.diagnostics}"

@@ -2,12 +2,13 @@
 
 `gateway send`, `gateway token`, the demo, the tests' engines and the bench use it. `requests` says once what is asked
 and how an answer is read, `tokens` is an httpx authentication flow; both serve the two `clients`, the synchronous
-`GatewayClient` and the `AsyncGatewayClient`. `credentials` reads what a client proves itself by.
+`GatewayClient` and the `AsyncGatewayClient`. `credentials` reads what a client proves itself by, `tls` its certificate.
 """
 
 from gateway.client.clients import AsyncGatewayClient, GatewayClient, Unreachable
 from gateway.client.credentials import Credential, CredentialError, PrivateKey, Secret, load_credential, private_key
 from gateway.client.requests import Answer, Asked, Sent, reading, searching, sent, submission
+from gateway.client.tls import tls_of
 from gateway.client.tokens import TokenFlow, TokenRefused
 
 __all__ = [
@@ -29,4 +30,5 @@ __all__ = [
     "searching",
     "sent",
     "submission",
+    "tls_of",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -51,7 +52,8 @@ class GatewayClient:
     """Talks to a gateway, one request after the other.
 
     Shape: `transport` is for tests and in-process servers; `audience` is the token endpoint's public address, where
-    it isn't the one that is called. Redirects are not followed.
+    it isn't the one that is called; without a `credential` it is the certificate of `tls` that proves the client.
+    Redirects are not followed.
     Errors: TokenRefused, Unreachable.
     """
 
@@ -59,17 +61,20 @@ class GatewayClient:
         self,
         base_url: str,
         principal: str,
-        credential: Credential,
+        credential: Credential | None,
         *,
         scope: str | None = None,
         audience: str | None = None,
         timeout: float = TIMEOUT,
         transport: httpx.BaseTransport | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         """Open a client; nothing is sent yet."""
         self._base = base_url.rstrip("/")
         self._flow = TokenFlow(self._base, principal, credential, scope=scope, audience=audience)
-        self._http = httpx.Client(timeout=timeout, transport=transport, trust_env=not _local(base_url))
+        self._http = httpx.Client(
+            timeout=timeout, transport=transport, trust_env=not _local(base_url), verify=True if tls is None else tls
+        )
 
     def token(self) -> str:
         """An access token, the one in hand while it lasts."""
@@ -152,7 +157,7 @@ class AsyncGatewayClient:
         self,
         base_url: str,
         principal: str,
-        credential: Credential,
+        credential: Credential | None,
         *,
         scope: str | None = None,
         audience: str | None = None,

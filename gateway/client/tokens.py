@@ -39,7 +39,8 @@ class TokenRefused(Stated):
 class TokenFlow(httpx.Auth):
     """Puts an access token on every request, and gets one where there is none or the last is about to end.
 
-    Shape: `audience` is the token endpoint's public address, where it differs from the address that is called.
+    Shape: `audience` is the token endpoint's public address, where it differs from the address that is called; without
+    a `credential` the certificate of the connection proves the client.
     Errors: TokenRefused; httpx.UnsupportedProtocol for a request to another origin, which must not see the token.
     """
 
@@ -49,7 +50,7 @@ class TokenFlow(httpx.Auth):
         self,
         base_url: str,
         principal: str,
-        credential: Credential,
+        credential: Credential | None,
         *,
         scope: str | None = None,
         audience: str | None = None,
@@ -88,11 +89,13 @@ class TokenFlow(httpx.Auth):
         """A token request.
 
         Shape: `extensions` carry httpx's timeouts.
-        Source: RFC 6749 sections 2.3.1 and 4.4.2, RFC 7523 section 2.2.
+        Source: RFC 6749 sections 2.3.1 and 4.4.2, RFC 7523 section 2.2, RFC 8705 section 2.1.
         """
         fields = {"grant_type": "client_credentials"} | ({"scope": self._scope} if self._scope else {})
         auth: tuple[str, str] | None = None
-        if isinstance(self._credential, Secret):
+        if self._credential is None:
+            fields |= {"client_id": self._principal}
+        elif isinstance(self._credential, Secret):
             auth = (quote(self._principal, safe=""), quote(self._credential.text, safe=""))
         else:
             fields |= client_assertion.fields(self._assertion(self._credential))

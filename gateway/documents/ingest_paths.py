@@ -83,7 +83,8 @@ def domain_words(domain: SendingDomain) -> str:
         lines += [f"Owner: {domain.owner or 'not named'}. Contact: {domain.contact or 'not named'}.", ""]
     for accepted in domain.accepts:
         versions = f", versions {accepted.versions}" if accepted.versions else ""
-        lines.append(f"- accepts {accepted.data_type}: {', '.join(accepted.types)}{versions}")
+        converted = f", converted with {', '.join(accepted.overlays)}" if accepted.overlays else ""
+        lines.append(f"- accepts {accepted.data_type}: {', '.join(accepted.types)}{versions}{converted}")
     for layout in domain.layouts:
         lines += ["", f"Layout `{layout.name}`: {layout.title}; {layout.words}.", "", "| column | |", "|---|---|"]
         lines += [f"| `{column.name}` | {column.words.replace('|', '/')} |" for column in layout.columns] + [""]
@@ -140,7 +141,9 @@ def _rules(offer: Offer) -> tuple[str, ...]:
 def _domain(domain: SendingDomain) -> Json:
     """What one domain takes, for programs: OpenAPI has no words for headers that go together."""
     accepts = [
-        {"data-type": one.data_type, "types": list(one.types)} | ({"versions": one.versions} if one.versions else {})
+        {"data-type": one.data_type, "types": list(one.types)}
+        | ({"versions": one.versions} if one.versions else {})
+        | ({"converted-with": list(one.overlays)} if one.overlays else {})
         for one in domain.accepts
     ]
     return {"source-domain": domain.name, "accepts": accepts, "acknowledge": domain.profile}

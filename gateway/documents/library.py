@@ -8,13 +8,14 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from functools import cached_property
 
 from gateway import fhir
 from gateway.documents.capability import statement
-from gateway.documents.examples import examples, of_offer
+from gateway.documents.examples import Example, examples, of_offer
 from gateway.documents.offer import Offer, Published
 from gateway.documents.offering import offered
-from gateway.documents.openapi import document, text_of
+from gateway.documents.openapi import document, written
 from gateway.documents.rules_page import rules_page
 from gateway.documents.samples import Sample
 from gateway.documents.share import Viewer, share_of
@@ -39,18 +40,15 @@ class Library:
         trials: Iterable[Trial] = (),
         date: str,
     ) -> None:
-        """Make what everybody gets. Shape: `date` is a FHIR date: when the rules were loaded."""
+        """Make nothing yet. Shape: `date` is a FHIR date: when the rules were loaded."""
         self._rules = rules
         self._published = published
         self._tables = tables
+        self._samples = tuple(samples)
+        self._trials = tuple(trials)
         self._date = date
-        self._examples = examples(rules, published, samples, fhir.Elements(tables))
-        self._whole = offered(rules, tables)
         self._kept: OrderedDict[tuple[str, Viewer], bytes] = OrderedDict()
         self._lock = threading.Lock()
-        self._openapi = self._openapi_of(self._whole)
-        self._capability = self._capability_of(self._whole)
-        self.rules_page = rules_page(rules, trials, date=date).encode()
 
     def openapi(self, viewer: Viewer | None = None) -> bytes:
         """The OpenAPI document: of everything, or of what one caller may do."""
@@ -59,6 +57,27 @@ class Library:
     def capability(self, viewer: Viewer | None = None) -> bytes:
         """The CapabilityStatement: of everything, or of what one caller may do."""
         return self._capability if viewer is None else self._own("capability", viewer, self._capability_of)
+
+    @cached_property
+    def rules_page(self) -> bytes:
+        """The rules as a page."""
+        return rules_page(self._rules, self._trials, date=self._date).encode()
+
+    @cached_property
+    def _examples(self) -> tuple[Example, ...]:
+        return examples(self._rules, self._published, self._samples, fhir.Elements(self._tables))
+
+    @cached_property
+    def _whole(self) -> Offer:
+        return offered(self._rules, self._tables)
+
+    @cached_property
+    def _openapi(self) -> bytes:
+        return self._openapi_of(self._whole)
+
+    @cached_property
+    def _capability(self) -> bytes:
+        return self._capability_of(self._whole)
 
     def _own(self, name: str, viewer: Viewer, make: Callable[[Offer], bytes]) -> bytes:
         with self._lock:
@@ -75,7 +94,7 @@ class Library:
 
     def _openapi_of(self, offer: Offer) -> bytes:
         shown = of_offer(self._examples, self._whole, offer)
-        return text_of(document(offer, self._published, self._tables, shown)).encode()
+        return written(document(offer, self._published, self._tables, shown))
 
     def _capability_of(self, offer: Offer) -> bytes:
         return fhir.dump(statement(offer, self._published, date=self._date))

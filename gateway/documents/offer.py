@@ -68,11 +68,15 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What a domain takes of one data type: message types, layouts or resource types, and HL7 versions in words."""
+    """What a domain takes of one data type: message types, layouts or resource types, and HL7 versions in words.
+
+    Shape: `overlays` are laid over the maps that messages are converted with.
+    """
 
     data_type: str
     types: tuple[str, ...]
     versions: str
+    overlays: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,7 @@ def _accepted(domain: Domain, share: Share | None) -> Iterator[Accepted]:
         own = {name for data_type, name in share.sends[domain.name] if data_type == accept.data_type} if share else None
         types = tuple(sorted(name for name in accept.types if own is None or name in own))
         if types:
-            yield Accepted(accept.data_type, types, _versions(accept))
+            yield Accepted(accept.data_type, types, _versions(accept), accept.overlays)
 
 
 def _applies(on: Applies, taken: Collection[tuple[str, str]]) -> bool:
@@ -127,8 +127,8 @@ def _column(column: LayoutColumn) -> str:
 def _check(check: Check, names: Titles) -> str:
     """Severity, issue type and where it applies; then what is demanded and the message, what it reads in braces."""
     message = "".join(part if isinstance(part, str) else f"{{{_path(part)}}}" for part in check.text)
-    by_kind = check.judging is not None and check.judging.code is None
-    code = "by kind of departure" if by_kind else check.code
+    how = check.judging or check.holding
+    code = "by kind of departure" if how is not None and how.code is None else check.code
     told = f"{check.severity} {code}{_where(check.on)}: {words.demand(check, names)}"
     return f"{told}; it says: {message}" if message != check.title else told
 

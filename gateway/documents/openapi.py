@@ -5,9 +5,10 @@ Source: https://spec.openapis.org/oas/v3.1.0
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any
+
+import orjson
 
 from gateway.documents import (
     components,
@@ -42,12 +43,12 @@ def openapi(rules: RuleSet, published: Published, tables: FhirTables, samples: I
 
 def openapi_text(rules: RuleSet, published: Published, tables: FhirTables, samples: Iterable[Sample] = ()) -> str:
     """OpenAPI document as the text of `openapi/openapi.json`: indented, UTF-8, with a last line end."""
-    return text_of(openapi(rules, published, tables, samples))
+    return written(openapi(rules, published, tables, samples)).decode()
 
 
-def text_of(made: Json) -> str:
-    """A document as text."""
-    return json.dumps(made, indent=2, ensure_ascii=False) + "\n"
+def written(made: Json) -> bytes:
+    """A document as text, in UTF-8."""
+    return orjson.dumps(made, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
 def document(offer: Offer, published: Published, tables: FhirTables, shown: Iterable[Example]) -> Json:

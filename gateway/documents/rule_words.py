@@ -51,8 +51,9 @@ def _mask(rule: Mask, names: Titles) -> str:
 def _check(rule: Check, names: Titles) -> str:
     text = "".join(part if isinstance(part, str) else f"[{operand(part, names)}]" for part in rule.text)
     effect = f"{_EFFECT[rule.severity]}{_on(rule.on) or ' anything'} unless {words.demand(rule, names)}"
-    if rule.judging is not None:
-        before = f", with before it: {text}" if rule.judging.worded else ""
+    how = rule.judging or rule.holding
+    if how is not None:
+        before = f", with before it: {text}" if how.worded else ""
         return f"{effect}. It tells each departure by itself{before}."
     return f"{effect}. It says: {text}."
 

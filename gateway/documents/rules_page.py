@@ -14,7 +14,7 @@ from gateway.documents.offering import route_words
 from gateway.documents.rule_words import Rule, told
 from gateway.rules import RuleSet
 from gateway.rules.account.words import Titles, condition, day, kept, listed, titles
-from gateway.rules.declared import Because, Check, Domain, Forbid, Mask, Permit, Registry, Route
+from gateway.rules.declared import Accept, Because, Check, Domain, Forbid, Mask, Permit, Registry, Route
 from gateway.rules.nodes import GLASS
 from gateway.rules.trial.declared import SUBMITTED, Trial
 from gateway.source import Span
@@ -84,7 +84,7 @@ def _domain(domain: Domain, registry: Registry, names: Titles, tests: Sequence[T
         ("Domain", domain.name),
         ("Owner", domain.owner or "not named"),
         ("Contact", domain.contact or "not named"),
-        *((f"Accepts {one.data_type}", _accepted(one.types, one.versions)) for one in domain.accepts),
+        *((f"Accepts {one.data_type}", _accepted(one)) for one in domain.accepts),
         *((("Acknowledges by", domain.acknowledge),) if domain.accepts else ()),
         *((("Keeps what was sent", kept(domain.keeps)),) if domain.accepts else ()),
         *((("Serves", domain.serves),) if domain.serves is not None else ()),
@@ -100,8 +100,9 @@ def _domain(domain: Domain, registry: Registry, names: Titles, tests: Sequence[T
     yield "</section>"
 
 
-def _accepted(types: Iterable[str], versions: tuple[str, str] | None) -> str:
-    return ", ".join(types) + (f"; versions {versions[0]} to {versions[1]}" if versions else "")
+def _accepted(one: Accept) -> str:
+    versions = f"; versions {one.versions[0]} to {one.versions[1]}" if one.versions else ""
+    return ", ".join(one.types) + versions + (f"; converted with {listed(one.overlays)}" if one.overlays else "")
 
 
 def _rule(rule: Rule, registry: Registry, names: Titles, tests: Sequence[Trial]) -> Iterator[str]:

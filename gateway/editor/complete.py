@@ -53,7 +53,7 @@ _WANTED = {
 }
 """What the grammar may still want behind a place, and what is put there; the first that fits is taken."""
 
-_PHRASES = {"AND_TO": "and to", "IN_ORDER_OF": "in order of"}
+_PHRASES = {"AND_TO": "and to", "IN_ORDER_OF": "in order of", "_CONFORMS_TO": "conforms to"}
 """Terminals of several words."""
 
 
@@ -294,6 +294,14 @@ def _versions(place: _Place) -> Found:
     return ((version, "HL7 v2") for version in place.book.vocabulary.dictionaries)
 
 
+def _overlays(place: _Place) -> Found:
+    return ((name, "laid over the maps of HL7 v2") for name in sorted(place.book.vocabulary.overlays))
+
+
+def _standards(place: _Place) -> Found:
+    return ((name, one.words) for name, one in place.book.vocabulary.standards.items())
+
+
 def _fixed(detail: str, *words: str) -> Callable[[_Place], Found]:
     return lambda _place: ((word, detail) for word in words)
 
@@ -306,6 +314,8 @@ _OTHERS: Mapping[str, Callable[[_Place], Found]] = {
     "parameter": _parameters,
     "issue": _issues,
     "version": _versions,
+    "overlay": _overlays,
+    "standard": _standards,
     "predicate": _fixed("predicate", *PREDICATES),
     "action": _fixed("action", *ACTIONS),
     "operation": _fixed("operation", *OPERATIONS),

@@ -132,6 +132,11 @@ def _predicate(_book: Book, _page: Page, _statement: Statement, use: Use) -> str
     return f"predicate **`{use.word.text}`**: {(found.__doc__ or '').partition(chr(10))[0]}"
 
 
+def _standard(book: Book, _page: Page, _statement: Statement, use: Use) -> str | None:
+    found = book.vocabulary.standards.get(use.word.text)
+    return None if found is None else f"standard **`{found.name}`**: {found.words}"
+
+
 _KINDS: Mapping[str, Callable[[Book, Page, Statement, Use], str | None]] = {
     "fact": _fact,
     "subject": _fact,
@@ -141,5 +146,6 @@ _KINDS: Mapping[str, Callable[[Book, Page, Statement, Use], str | None]] = {
     "resource": _type,
     "parameter": _parameter,
     "predicate": _predicate,
+    "standard": _standard,
 }
 """How what the language and the standards have is told, by its kind."""

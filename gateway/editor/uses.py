@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.language.nodes import (
+    Conforms,
     Equal,
     HasCode,
     HasListedCode,
@@ -140,6 +141,7 @@ SAID: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "serves": (("target",),),
     "versions": (("version",),),
     "holding": (("resource",),),
+    "convert with": (("overlay",),),
     "hide": (("path",),),
     "allowing": (("parameter",),),
     "all rows": (("resource",),),
@@ -356,6 +358,12 @@ def _listed(test: Listed) -> Iterator[Use | Quoted]:
     yield Use(test.of, ("list",))
 
 
+def _conforms(test: Conforms) -> Iterator[Use | Quoted]:
+    yield from _operand(test.operand, None)
+    if test.to is not None:
+        yield Use(test.to, ("standard",))
+
+
 def _loop(test: Quantified) -> Iterator[Use | Quoted]:
     yield Use(test.variable, ("variable",), declares=True)
     yield from _operand(test.path, None)
@@ -371,5 +379,6 @@ _TESTS: Mapping[type, Callable[[Any], Iterator[Use | Quoted]]] = {
     HasCode: _has_code,
     HasListedCode: _has_listed_code,
     Listed: _listed,
+    Conforms: _conforms,
     Quantified: _loop,
 }

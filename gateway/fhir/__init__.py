@@ -4,6 +4,7 @@ The names that other parts use are here; `gateway.fhir.build` writes the tables,
 """
 
 from gateway.fhir.bundle import batch, entry_delete, entry_get, entry_put, searchset, transaction
+from gateway.fhir.cleaning import clean
 from gateway.fhir.displays import Telling, telling, untelling
 from gateway.fhir.elements import Elements, Member
 from gateway.fhir.entries import REQUESTED, Entry, Taken, placed, taken
@@ -20,13 +21,16 @@ from gateway.fhir.json_patch import PatchError, patched, read_patch
 from gateway.fhir.jsonformat import JsonError, Resource, canonical, dump, load, load_value, pretty
 from gateway.fhir.marks import Marks, contributed, contributors, told_at
 from gateway.fhir.merge import Draft, Merged, Merging, drafts_from_json, drafts_to_json
-from gateway.fhir.outcome import clean, operation_outcome
+from gateway.fhir.outcome import operation_outcome
+from gateway.fhir.profiles import departures
 from gateway.fhir.redact import SUBSETTED, held, redact, subsetted
+from gateway.fhir.standards import Standard, standard_names, standards
 from gateway.fhir.subset import elements_of, summary
-from gateway.fhir.validate import validate
+from gateway.fhir.validate import MOST_FINDINGS, validate
 from gateway.fhir.written import is_subset, marked, with_references
 
 __all__ = [
+    "MOST_FINDINGS",
     "REQUESTED",
     "SUBSETTED",
     "Draft",
@@ -41,6 +45,7 @@ __all__ = [
     "Naming",
     "PatchError",
     "Resource",
+    "Standard",
     "Taken",
     "Telling",
     "batch",
@@ -48,6 +53,7 @@ __all__ = [
     "clean",
     "contributed",
     "contributors",
+    "departures",
     "derived_id",
     "drafts_from_json",
     "drafts_to_json",
@@ -72,6 +78,8 @@ __all__ = [
     "read_patch",
     "redact",
     "searchset",
+    "standard_names",
+    "standards",
     "subsetted",
     "summary",
     "taken",

@@ -1,7 +1,7 @@
 """Writes `specs/fhir/` from the official R4 definitions, and tells where the two have drifted apart.
 
 The notation is described in `specs/fhir/README.md`; `gateway/specs/` reads it. The definitions come as CSV:
-elements, types, formats, search parameters and required codes (https://hl7.org/fhir/R4/downloads.html).
+elements, types, formats, invariants, search parameters and required codes (https://hl7.org/fhir/R4/downloads.html).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from gateway.fhir.tables import drifted, wrapped, written
 from gateway.specs import FHIR, SEARCH_PARAMETERS, VALUE_SETS
 
 _HEAD = (
@@ -27,25 +28,12 @@ def write(reference: Path, out: Path) -> None:
 
     Errors: OSError for a missing definition file, KeyError for a missing column.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    for name, text in _files(reference).items():
-        (out / name).write_text(text, encoding="utf-8", newline="\n")
+    written(_files(reference), out)
 
 
 def drift(reference: Path, out: Path) -> tuple[str, ...]:
     """Names of the tables in `out` that differ from what `write` would write, each with its first differing line."""
-    found: list[str] = []
-    for name, text in _files(reference).items():
-        path = out / name
-        if not path.is_file():
-            found.append(f"{name}: missing")
-            continue
-        written, expected = path.read_text(encoding="utf-8").split("\n"), text.split("\n")
-        differing = (i for i, pair in enumerate(zip(written, expected, strict=False), 1) if pair[0] != pair[1])
-        first = next(differing, None if len(written) == len(expected) else min(len(written), len(expected)) + 1)
-        if first is not None:
-            found.append(f"{name}:{first}: differs from the reference")
-    return tuple(found)
+    return drifted(_files(reference), out)
 
 
 def _files(reference: Path) -> dict[str, str]:
@@ -56,6 +44,7 @@ def _files(reference: Path) -> dict[str, str]:
         "elements.txt": _elements(types, _read(reference / "elements.csv")),
         "search-parameters.csv": _search_parameters(_read(reference / "search-parameters.csv")),
         "codes.txt": _codes(_read(reference / "required-codes.csv")),
+        "invariants.csv": _invariant_rows(_read(reference / "invariants.csv")),
     }
 
 
@@ -100,6 +89,13 @@ def _search_parameters(parameters: Sequence[_Cells]) -> str:
     return head + _csv(("code", "type", "bases", "targets", "fhirpath", "components", "url"), rows)
 
 
+def _invariant_rows(invariants: Sequence[_Cells]) -> str:
+    """Each invariant with the element that it is first stated of: three share one key."""
+    rows = [(row["key"], row["first_path"], row["severity"], row["fhirpath"]) for row in invariants]
+    head = _HEAD.format(what="invariants in FHIRPath", source=FHIR + "R4/conformance-rules.html#constraints")
+    return head + _csv(("key", "element", "severity", "fhirpath"), rows)
+
+
 def _codes(codes: Sequence[_Cells]) -> str:
     """Value sets at the margin; below each a line for each of its systems with the codes, wrapped at 120 columns."""
     sets: dict[str, dict[str, list[str]]] = {}
@@ -109,7 +105,7 @@ def _codes(codes: Sequence[_Cells]) -> str:
     for value_set in sorted(sets):
         lines.append(value_set.removeprefix(VALUE_SETS))
         for system, members in sets[value_set].items():
-            lines.extend(_wrapped("  " + _short(system), members))
+            lines.extend(wrapped("  " + _short(system), members))
     head = _HEAD.format(
         what="the codes of value sets bound as required", source=FHIR + "R4/terminologies-valuesets.html"
     )
@@ -118,16 +114,6 @@ def _codes(codes: Sequence[_Cells]) -> str:
 
 def _short(system: str) -> str:
     return system.removeprefix(FHIR) if ":" not in system.removeprefix(FHIR) else system
-
-
-def _wrapped(start: str, words: Iterable[str]) -> Iterator[str]:
-    line = start
-    for word in words:
-        if len(line) + len(word) >= 120 and line != start:  # noqa: PLR2004  the repository's line length
-            yield line
-            line = start
-        line += " " + word
-    yield line
 
 
 def _elements(types: Sequence[_Cells], elements: Sequence[_Cells]) -> str:

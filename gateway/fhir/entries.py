@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
+from gateway.fhir.cleaning import clean
 from gateway.fhir.jsonformat import Resource
-from gateway.fhir.outcome import clean
 from gateway.finding import Finding
 
 BUNDLES = ("transaction", "batch", "collection", "message")

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.fhir.cleaning import clean
 from gateway.fhir.entries import Entry, Token
 from gateway.fhir.identity import derived_id, nhs_number_digits, organization_id
 from gateway.fhir.jsonformat import Resource
-from gateway.fhir.outcome import clean
 from gateway.finding import Finding
 from gateway.specs import FhirTables, Identity
 

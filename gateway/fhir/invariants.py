@@ -1,16 +1,18 @@
-"""Invariants of R4 that cost little: those of Bundle, of what all resources have, and of common datatypes and types.
+"""Invariants of R4 that are judged by hand: the common ones, for speed, and those that FHIRPath's subset can't ask.
 
-Each is asked of JSON that may be wrong in other ways, so it holds wherever it can't be judged.
+All others are judged in FHIRPath (`constraints.py`); a test holds those here to the standard's FHIRPath too. Each is
+asked of JSON that may be wrong in other ways, so it holds wherever it can't be judged.
 Source: https://hl7.org/fhir/R4/ and the type's name in lower case, its list of constraints, by key.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
 from typing import Any
 
-from gateway.fhir.narrative import forbidden
+from gateway.fhir.jsonformat import canonical
+from gateway.fhir.moments import compared
+from gateway.fhir.narrative import forbidden, tells
 
 Broken = tuple[str, str, str]
 """Key, place below the object (empty: the object itself), and words."""
@@ -21,10 +23,9 @@ _ENDED = frozenset({"inactive", "resolved", "remission"})
 _ERROR = "entered-in-error"
 
 
-def broken(below: str, value: Mapping[str, Any]) -> Iterator[Broken]:
-    """The invariants that an object breaks. Shape: `below` is its type, or the path of its backbone element."""
-    for check in _CHECKS.get(below, ()):
-        yield from check(value)
+def of(below: str) -> tuple[Check, ...]:
+    """The checks of an object. Shape: `below` is its type, or the path of its backbone element."""
+    return _CHECKS.get(below, ())
 
 
 def of_resource(value: Mapping[str, Any]) -> Iterator[Broken]:
@@ -37,6 +38,23 @@ def of_resource(value: Mapping[str, Any]) -> Iterator[Broken]:
             yield "dom-4", f"contained[{i}].meta", "a contained resource has no version of its own"
         if "security" in meta:
             yield "dom-5", f"contained[{i}].meta.security", "a contained resource has no security label of its own"
+    told = frozenset(_fragments(value))
+    for i, contained in enumerate(_objects(value.get("contained"))):
+        if f"#{contained.get('id')}" not in told and "#" not in frozenset(_fragments(contained)):
+            yield "dom-3", f"contained[{i}]", "a contained resource is referred to, or refers to what contains it"
+
+
+def _fragments(value: Any) -> Iterator[str]:
+    """Every text that begins with #, as references to contained resources do."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            waiting.extend(one.values())
+        elif isinstance(one, list):
+            waiting.extend(one)
+        elif isinstance(one, str) and one.startswith("#"):
+            yield one
 
 
 def _object(value: Any) -> Mapping[str, Any]:
@@ -115,18 +133,8 @@ def _extension(value: Mapping[str, Any]) -> Iterator[Broken]:
 
 def _period(value: Mapping[str, Any]) -> Iterator[Broken]:
     start, end = value.get("start"), value.get("end")
-    if isinstance(start, str) and isinstance(end, str) and _after(start, end):
+    if isinstance(start, str) and isinstance(end, str) and compared(start, end) == 1:
         yield "per-1", "", "a period ends when it starts, or later"
-
-
-def _after(first: str, second: str) -> bool:
-    """Whether a moment is after another; dates of one precision compare as texts, other pairs are left alone."""
-    if "T" not in first and "T" not in second:
-        return len(first) == len(second) and first > second
-    try:
-        return datetime.fromisoformat(first) > datetime.fromisoformat(second)
-    except (ValueError, TypeError):
-        return False
 
 
 def _quantity(value: Mapping[str, Any]) -> Iterator[Broken]:
@@ -160,6 +168,11 @@ def _organization(value: Mapping[str, Any]) -> Iterator[Broken]:
 def _observation(value: Mapping[str, Any]) -> Iterator[Broken]:
     if "dataAbsentReason" in value and _any(value, "value"):
         yield "obs-6", "dataAbsentReason", "a reason for the lack of a value stands beside a value"
+    if _any(value, "value"):
+        own = {canonical(dict(one)) for one in _objects(_object(value.get("code")).get("coding"))}
+        for i, component in enumerate(_objects(value.get("component"))):
+            if any(canonical(dict(one)) in own for one in _objects(_object(component.get("code")).get("coding"))):
+                yield "obs-7", f"component[{i}].code", "the Observation has a value, so no component has its code"
 
 
 def _condition(value: Mapping[str, Any]) -> Iterator[Broken]:
@@ -191,9 +204,43 @@ def _participant(value: Mapping[str, Any]) -> Iterator[Broken]:
         yield "app-1", "", "a participant has a type or an actor"
 
 
+def _guide(value: Mapping[str, Any]) -> Iterator[Broken]:
+    versions = value.get("fhirVersion")
+    known = frozenset(map(str, versions)) if isinstance(versions, list) else frozenset[str]()
+    for i, resource in enumerate(_objects(_object(value.get("definition")).get("resource"))):
+        told = resource.get("fhirVersion")
+        if isinstance(told, list) and any(str(one) not in known for one in told):
+            yield "ig-2", f"definition.resource[{i}].fhirVersion", "a version of FHIR that the guide itself has not"
+
+
+def _guide_definition(value: Mapping[str, Any]) -> Iterator[Broken]:
+    known = {str(one.get("id")) for one in _objects(value.get("grouping"))}
+    for i, resource in enumerate(_objects(value.get("resource"))):
+        if "groupingId" in resource and str(resource["groupingId"]) not in known:
+            yield "ig-1", f"resource[{i}].groupingId", "there is no grouping of this id"
+
+
+def _structure(value: Mapping[str, Any]) -> Iterator[Broken]:
+    if value.get("kind") == "logical":
+        return
+    for key, view, whole in (("sdf-8", "snapshot", True), ("sdf-8a", "differential", False)):
+        paths = [str(one.get("path")) for one in _objects(_object(value.get(view)).get("element"))]
+        kind = str(value.get("type"))
+        if not paths:
+            continue
+        if paths[0] != kind and (whole or not paths[0].startswith(kind)):
+            yield key, f"{view}.element[0].path", "the first element is the type itself"
+        root = paths[0] if whole else paths[0].partition(".")[0]
+        for i, path in enumerate(paths[1:], 1):
+            if not path.startswith(f"{root}."):
+                yield key, f"{view}.element[{i}].path", "every element stands below the first"
+
+
 def _narrative(value: Mapping[str, Any]) -> Iterator[Broken]:
     div = value.get("div")
     found = forbidden(div) if isinstance(div, str) else None
+    if isinstance(div, str) and not tells(div):
+        yield "txt-2", "div", "a narrative has some text"
     if found is not None:
         yield "txt-1", "div", f"a narrative holds formatted text alone, and here is {found}: leave it out"
 
@@ -214,17 +261,21 @@ _CHECKS: Mapping[str, tuple[Check, ...]] = {
     "Distance": (_quantity,),
     "Duration": (_quantity,),
     "Extension": (_extension,),
+    "ImplementationGuide": (_guide,),
+    "ImplementationGuide.definition": (_guide_definition,),
     "Narrative": (_narrative,),
     "Observation": (_observation,),
     "Organization": (_organization,),
     "Patient.contact": (_patient_contact,),
     "Period": (_period,),
     "Quantity": (_quantity,),
+    "StructureDefinition": (_structure,),
 }
 
 KEYS = (
     "ait-1", "ait-2", "app-1", "app-2", "app-3", "att-1", "bdl-1", "bdl-2", "bdl-3", "bdl-4", "bdl-5", "bdl-7", "bdl-8",
-    "bdl-9", "bdl-10", "bdl-11", "bdl-12", "con-4", "con-5", "cpt-2", "dom-2", "dom-4", "dom-5", "ext-1", "obs-6",
-    "org-1", "pat-1", "per-1", "qty-3", "ref-1", "txt-1",
+    "bdl-9", "bdl-10", "bdl-11", "bdl-12", "con-4", "con-5", "cpt-2", "dom-2", "dom-3", "dom-4", "dom-5", "ele-1",
+    "ext-1", "ig-1", "ig-2", "obs-6", "obs-7", "org-1", "pat-1", "per-1", "qty-3", "ref-1", "sdf-8", "sdf-8a", "txt-1",
+    "txt-2",
 )  # fmt: skip
-"""The keys that are judged."""
+"""The keys that are judged here; ele-1 as FHIR-EMPTY, ref-1 beside the types of targets (`checks.py`)."""

@@ -12,7 +12,8 @@ from typing import Any
 from jsonpatch import InvalidJsonPatch, JsonPatch, JsonPatchException, JsonPatchTestFailed
 from jsonpointer import JsonPointer, JsonPointerException
 
-from gateway.fhir.jsonformat import DEEPEST, JsonError, Resource, load_value
+from gateway.fhir.jsonfault import DEEPEST
+from gateway.fhir.jsonformat import JsonError, Resource, load_value
 
 MEDIA_TYPE = "application/json-patch+json"
 MOST_OPERATIONS = 1000

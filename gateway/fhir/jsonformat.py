@@ -14,12 +14,11 @@ from typing import Any
 import orjson
 import simplejson
 
+from gateway.fhir.jsonfault import DEEPEST, LONGEST_NUMBER, TOO_LARGE, fault_of, number
+
 Resource = dict[str, Any]
 """A FHIR resource or datatype as JSON; decimals are `decimal.Decimal`, so that 72.50 stays 72.50."""
 
-DEEPEST = 100
-LONGEST_NUMBER = 60
-LARGEST_EXPONENT = 6144  # what IEEE 754's decimal128 holds; past some such limit arithmetic fails
 _BEGINNING = 64
 """Here it shows whether JSON is written for people. Units: bytes."""
 LONGEST_INTEGER = 18  # what fits into 64 bits; longer ones are kept as decimals
@@ -31,7 +30,7 @@ _MARKS = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
 class JsonError(ValueError):
     """Bytes that are no JSON the gateway takes.
 
-    Shape: `place` is where (`line 3 column 7`, a member's name), `words` what is wrong, without the place.
+    Shape: `place` is where (`line 3 column 7, Patient.name[0].given`), `words` what is wrong, without the place.
     """
 
     def __init__(self, place: str, words: str) -> None:
@@ -62,7 +61,20 @@ def load_value(raw: bytes) -> Any:
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise JsonError(f"byte {error.start}", "this is not UTF-8") from error
+        line = raw.count(b"\n", 0, error.start) + 1
+        column = len(raw[raw.rfind(b"\n", 0, error.start) + 1 : error.start].decode("utf-8", "replace")) + 1
+        raise JsonError(f"line {line} column {column}", "this is not UTF-8") from error
+    try:
+        return _read(raw, text)
+    except JsonError as error:
+        found = fault_of(text)
+        if found is None:
+            raise
+        raise JsonError(found.place, found.words) from error
+
+
+def _read(raw: bytes, text: str) -> Any:
+    """Any JSON, quickly; what is wrong is told without its place. Errors: JsonError."""
     if raw.count(b"{") + raw.count(b"[") > DEEPEST:
         _check_depth(raw)
     if b'": ' not in raw[:_BEGINNING]:
@@ -157,9 +169,9 @@ def _integer(text: str) -> int | Decimal:
 
 def _decimal(text: str) -> Decimal:
     _check_length(text)
-    value = Decimal(text)
-    if value and abs(value.adjusted()) > LARGEST_EXPONENT:
-        raise JsonError(text[:20], "this number is too large or too small to reckon with")
+    value = number(text)
+    if value is None:
+        raise JsonError(text[:20], TOO_LARGE)
     return value
 
 

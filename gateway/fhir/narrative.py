@@ -21,6 +21,15 @@ _BLANK = re.compile(r"[\x00-\x20]")
 _ACTS = ("javascript:", "vbscript:", "data:text/html")
 
 
+_TAG = re.compile(r"<!--.*?-->|<[^>]*>", re.DOTALL)
+_PICTURE = re.compile(r"<img[\s/>]")
+
+
+def tells(div: str) -> bool:
+    """Whether a narrative shows anything: a text or a picture. Source: txt-2 of Narrative."""
+    return bool(html.unescape(_TAG.sub("", div)).strip()) or _PICTURE.search(div) is not None
+
+
 def forbidden(div: str) -> str | None:
     """The first thing in a narrative that is no formatted text, as words; None where there is none.
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from gateway import specs
+from gateway.fhir.cleaning import clean
 from gateway.fhir.jsonformat import Resource, dump
 from gateway.finding import Finding, Severity
 
@@ -20,28 +21,6 @@ _LONGEST_EXPRESSION = 200
 _ISSUE_TYPES = specs.VALUE_SETS + "issue-type"
 _OTHER_TYPE = "processing"
 _SEVERITIES: tuple[Severity, ...] = ("fatal", "error", "warning", "information")
-
-# Readable stand-ins for what an engine that doesn't unescape HL7, or JSON, would stumble over.
-_STAND_INS = str.maketrans(
-    {
-        '"': "'",
-        "\\": "/",
-        "|": "/",
-        "^": "/",
-        "~": "/",
-        "&": "+",
-        "\u2028": " ",
-        "\u2029": " ",
-        **{chr(code): " " for code in (*range(0x20), *range(0x7F, 0xA0))},
-        # halves of surrogate pairs can't be written as UTF-8 at all
-        **{chr(code): "?" for code in range(0xD800, 0xE000)},
-    }
-)
-
-
-def clean(text: str) -> str:
-    """Text without quote, backslash, line break, control character or HL7 delimiter; stand-ins in their place."""
-    return text.translate(_STAND_INS)
 
 
 def operation_outcome(

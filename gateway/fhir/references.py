@@ -9,12 +9,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gateway.fhir.cleaning import clean
 from gateway.fhir.elements import Elements
 from gateway.fhir.entries import Entry, Token, token
 from gateway.fhir.identifying import Naming
 from gateway.fhir.identity import organization_id, valid_nhs_number
 from gateway.fhir.jsonformat import Resource
-from gateway.fhir.outcome import clean
 from gateway.finding import Finding
 
 _RELATIVE = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9.\-]{1,64})")

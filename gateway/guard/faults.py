@@ -51,6 +51,9 @@ FULL = Fault("HTTP-G20", 503, "throttled", "there are too many connections; conn
 NOT_HTTP = Fault("HTTP-G21", 400, "structure", "this is not HTTP; an address with https:// has a port of its own")
 UNREAD = Fault("HTTP-G22", 400, "structure", "the request can't be read as HTTP/1.1")
 
+CROWDED_HANDSHAKE, SLOW_HANDSHAKE = "HTTP-G23", "HTTP-G24"
+"""Why a connection ends before TLS is agreed: nothing can be said there yet."""
+
 ALL = (
     REQUEST_LINE, VERSION, METHOD, TARGET, LONG_TARGET, LARGE_HEAD, MANY_FIELDS, FIELD, FOLDED, LINE_END, HOST, LENGTH,
     BOTH, ENCODING, EXPECT, CHUNK, TRAILER, SLOW_HEAD, SLOW_BODY, FULL, NOT_HTTP, UNREAD,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -26,12 +25,15 @@ from gateway.guard.chunked import Chunks
 from gateway.guard.faults import Fault
 from gateway.guard.head import read_head, unfinished
 from gateway.guard.limits import Limits
+from gateway.guard.room import Room, whose
 
 _EMPTY_LINE = b"\r\n"
 _END = b"\r\n\r\n"
 Refusals = Callable[[str], None]
 TURNS, ENDINGS = 10, 10
 """A tenth of all connections is looked at in a turn, and at most so many are ended in one."""
+STANDS_STILL = 1.0
+"""Units: seconds after which who takes no answer may have to give way."""
 log = structlog.get_logger()
 _turns = itertools.cycle(range(TURNS))
 
@@ -44,6 +46,7 @@ class Guarded(HttpToolsProtocol):
     """
 
     limits = Limits()
+    room = Room(limits.connections)
     refused: Refusals | None = None
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -59,6 +62,7 @@ class Guarded(HttpToolsProtocol):
         self.turn = next(_turns)
         self._since = self._window = self.loop.time()
         self._stuck: tuple[float, int] | None = None
+        self.whose = ""
 
     # --- uvicorn's and asyncio's seams ---------------------------------------------------------------------------
 
@@ -66,8 +70,13 @@ class Guarded(HttpToolsProtocol):
         """Take a connection, or make room for it."""
         super().connection_made(transport)
         self._since = self.loop.time()
-        if len(self.connections) > self.limits.connections:
-            self._make_room()
+        self.whose = whose(self.client[0]) if self.client else ""
+        self.room.enter(self, self.connections, len(self.connections))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget a connection."""
+        self.room.left(self)
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Take what arrived."""
@@ -171,6 +180,7 @@ class Guarded(HttpToolsProtocol):
         """Answer a fault, and end the connection once the client could read that."""
         self._ending, self._since, self._surplus = True, self.loop.time(), 0
         self._held.clear()
+        self.room.leaves(self)
         if self.refused is not None:
             self.refused(fault.rule)
         log.warning("connection refused", rule=fault.rule, status=fault.status)
@@ -265,51 +275,47 @@ class Guarded(HttpToolsProtocol):
         self._stuck = now, size
         return before - size < self.limits.body_rate * (now - since)
 
-    def _make_room(self) -> None:
-        """End some connections that are slow or idle, of whoever has most; where all are at work, refuse this one."""
-        others = [
-            one for one in self.connections if isinstance(one, Guarded) and one is not self and one.can_give_way()
-        ]
-        if len(self.connections) > self.limits.connections * 5 // 4:
-            self.transport.abort()  # even those that are refused take room while they end
-        elif not others:
-            self._refuse(faults.FULL)
-        else:
-            held = Counter(one.address for one in others)
-            others.sort(key=lambda one: (-held[one.address], *one.standing))
-            for one in others[: max(1, self.limits.connections // 50)]:
-                one.give_way()
-
-    def can_give_way(self) -> bool:
-        """Whether the client is what is waited for."""
-        return self.waits() or (self._body is not None and not self._ending and not self.transport.is_closing())
-
     @property
-    def standing(self) -> tuple[int, float]:
-        """Who gives way first: who never sent a whole request, then who is idle, then whose body still comes.
+    def standing(self) -> tuple[int, float] | None:
+        """Who gives way first; None where it is the gateway that is waited for.
 
-        Shape: with the time since when.
+        Shape: 0 for who never sent a whole request, 1 for who is idle, 2 for whose body still comes, 3 for who takes no
+        answer; with the time since when.
         """
+        if self._ending:
+            return None
+        if self._stuck is not None and self.loop.time() - self._stuck[0] >= STANDS_STILL:
+            return 3, self._stuck[0]
+        if self.transport.is_closing():
+            return None
         if self._body is not None:
             return 2, self._since
+        if self._under_way():
+            return None
         return int(bool(self._requests) and not self._held), self._since
-
-    @property
-    def address(self) -> str:
-        """The client's address without its port."""
-        return self.client[0] if self.client else ""
 
     def give_way(self) -> None:
         """End for the sake of others: with words where a request had begun, without where none had."""
-        if self._held or not self._requests or self._body is not None:
+        if self._stuck is not None:
+            self.transport.abort()  # it would not take these words either
+        elif self._held or not self._requests or self._body is not None:
             self._refuse(faults.FULL)
         else:
             self.transport.close()
 
+    def refuse_room(self) -> None:
+        """End because all the others are at work."""
+        self._refuse(faults.FULL)
+
+    def cut_off(self) -> None:
+        """End at once: what was to be said was written."""
+        self.transport.abort()
+
 
 def guarded(limits: Limits, refused: Refusals | None = None) -> type[Guarded]:
     """The protocol of a listener with limits of its own. Shape: `refused` is told the code of each refusal."""
-    return type("Guarded", (Guarded,), {"limits": limits, "refused": refused and staticmethod(refused)})
+    own = {"limits": limits, "room": Room(limits.connections), "refused": refused and staticmethod(refused)}
+    return type("Guarded", (Guarded,), own)
 
 
 def sweep(connections: Iterable[object], now: float, turn: int) -> None:

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from gateway.finding import Finding
 from gateway.hl7v2 import characters
@@ -27,6 +27,10 @@ Name = Literal["FHS", "BHS", "MSH", "BTS", "FTS", ""]
 LONGEST_HEADER = 64 * 1024
 """Units: bytes of a header or trailer segment that are looked at."""
 
+LONGEST_MESSAGE = 64 * 1024 * 1024
+"""Units: bytes of a message of a file; a longer one is told and not read."""
+
+_CHUNK = 64 * 1024
 _CONTROL_ID = 11  # FHS-11 and BHS-11
 _BLANKS = BLANKS.encode()
 # What may stand between the end of a line and the name: blanks, byte order marks, the frames of MLLP. Sixteen are more
@@ -66,6 +70,40 @@ def parts(chunks: Iterable[bytes]) -> Iterator[Part]:
     for chunk in chunks:
         yield from splitter.feed(chunk)
     yield from splitter.finish()
+
+
+def pieces(file: BinaryIO, longest: int) -> Iterator[tuple[Part, bytes]]:
+    """Parts of a file with their bytes, one at a time, from its beginning.
+
+    Units: `longest` in bytes; of a longer part one byte more is given, so that it can be told.
+    Errors: OSError.
+    """
+    for part in parts(_chunks(file)):
+        file.seek(part.start)
+        yield part, file.read(min(part.end - part.start, longest + 1))
+
+
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    """What stands in a file; others may read elsewhere in it meanwhile."""
+    position = 0
+    while True:
+        file.seek(position)
+        chunk = file.read(_CHUNK)
+        if not chunk:
+            return
+        position += len(chunk)
+        yield chunk
+
+
+def in_batch(number: int, finding: Finding) -> Finding:
+    """A finding of a message of a batch, its place with the message's number before it. Units: `number` from 1."""
+    return replace(finding, expression=": ".join(filter(None, (f"message {number}", finding.expression))))
+
+
+def lost(start: int) -> Finding:
+    """What is said of lines of a batch that stand in no message. Units: `start` in bytes."""
+    words = f"what stands from offset {start} on belongs to no message: take it out, or give it an MSH"
+    return Finding("error", "structure", words, f"offset {start}", "HL7-BATCH")
 
 
 class _Splitter:

@@ -27,7 +27,8 @@ _QUOTED = re.compile(rf"[\"'](?:\\u000b)?(?:{_NAMES})", re.IGNORECASE)
 _MULTIPART = re.compile(r"--\S[^\r\n]*\r?\n(?:[\w-]+:[^\r\n]*\r?\n)*Content-(?:Disposition|Type):", re.IGNORECASE)
 _SEGMENT = re.compile(r"[A-Z][A-Z0-9]{2}\|")
 _HEADER = re.compile(rf"(?:^|[\s>,;:])(?:{_NAMES})[|!#$%^]")
-_TABLE = re.compile(r"[^|\r\n]*[,;\t][^|\r\n]*[,;\t][^|\r\n]*[\r\n]")
+# each separator is looked for once, or a line of thousands of them would take seconds
+_TABLE = re.compile(r"(?:[^|\r\n,;\t]*[,;\t]){2}[^|\r\n]*[\r\n]")
 _MESSAGE = re.compile(rb"[ \t\r\n\x0b\xef\xbb\xbf]{0,16}(?:MSH|FHS|BHS)[!-/:-@\[-`{-~]")
 _WIDE = (b"\xff\xfe", b"\xfe\xff", b"M\x00S\x00H\x00", b"\x00M\x00S\x00H")
 _GZIP = b"\x1f\x8b"

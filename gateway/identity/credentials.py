@@ -29,6 +29,8 @@ from gateway.stated import Stated
 
 VERSION: Final = 1
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+STEP: Final = 2_000_000_000
+"""Units: nanoseconds that may lie between two times of a file system's changes."""
 Stamp = tuple[int, int, int, int]
 
 _log = logging.getLogger(__name__)
@@ -85,6 +87,7 @@ class Credentials:
         self._place = str(folder)
         self._clock = clock
         self._read: dict[str, tuple[Stamp, Enrolment | None]] = {}
+        self._addressed: tuple[int, bool] | None = None
 
     def enrol(
         self,
@@ -182,6 +185,23 @@ class Credentials:
             known = (stamp, self._found(self._path(principal), principal))
             self._read[principal] = known
         return known[1]
+
+    def any_at_an_address(self) -> bool:
+        """Whether a standing enrolment has its keys at an address.
+
+        Shape: looked for anew where the folder changed, as every write here changes it.
+        """
+        try:
+            stamp = os.stat(self._place).st_mtime_ns  # noqa: PTH116 - as in `known`
+        except FileNotFoundError:
+            return False
+        if self._addressed is not None and self._addressed[0] == stamp:
+            return self._addressed[1]
+        names = [path.stem for path in self.folder.glob("*.json")]
+        found = any((one := self.find(name)) is not None and one.key_address is not None for name in names)
+        # A folder that changed just now may change again without another time: file systems count in steps.
+        self._addressed = (stamp, found) if time.time_ns() - stamp > STEP else None
+        return found
 
     def _found(self, path: Path, principal: str) -> Enrolment | None:
         try:

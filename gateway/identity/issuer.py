@@ -37,6 +37,14 @@ from gateway.identity.remote_keys import RemoteKeys
 from gateway.identity.revocations import ClaimTokenId, Revocations
 
 THREADS: Final = 2
+REFUSED_AFTER: Final = 2.0
+"""When a refused assertion is answered where some client's keys are at an address.
+
+An address may be asked for a key that a client is not known to have, which takes longer than to look into a file: so
+every refusal takes as long as that may, whoever it names. Units: seconds since its request came.
+"""
+_ASKING: Final = 0.75
+"""The part of it in which an address has to answer; the rest is for what comes behind that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +72,7 @@ class Issuer:
     `claim_token_id(issuer, jti, expires)` answers whether this is the first use, by one atomic insert, and keeps the
     pair at least until `expires` (whole seconds since 1970); `secret_basic` enables client_secret_basic; `remote` holds
     the keys of clients that are enrolled with an address. `revoked` are the tokens that were taken back.
+    `refused_after` is when a refused assertion is answered, where some client's keys are at an address.
     Errors: authlib's InsecureTransportError for a token address that is neither https nor loopback.
     """
 
@@ -80,6 +89,7 @@ class Issuer:
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Set the server up; no thread starts before the first request."""
+        self.refused_after = REFUSED_AFTER
         self._keys = keys
         self._credentials = credentials
         self._claim_token_id = claim_token_id
@@ -101,6 +111,7 @@ class Issuer:
         Shape: `may` says whether a client could use a scope at all; it is asked in a thread, once the client is known.
         Errors: none of its own; what `claim_token_id` raises passes through, and no token is given then.
         """
+        began = asyncio.get_running_loop().time()
         try:
             request = await self._read(asked, "grant_type", may)
         except form.BadForm as bad:
@@ -109,6 +120,8 @@ class Issuer:
         # Claimed whatever became of the request: an assertion whose signature held is used up.
         if request.proof is not None and not await self._first_use(request.proof):
             answer = refusal(400, "invalid_client", "its jti was used before")
+        if answer.body.get("error") == "invalid_client":
+            await self._as_long_as_any(request, began)
         return self._challenged(answer, request.sent)
 
     async def introspect(self, asked: Form) -> TokenAnswer:
@@ -158,6 +171,7 @@ class Issuer:
 
     async def _own(self, asked: Form) -> TokenAnswer | tuple[str, Mapping[str, Any] | None]:
         """The client of a request, and what its field `token` says where it is a good token of this client."""
+        began = asyncio.get_running_loop().time()
         try:
             request = await self._read(asked, "token", _anything)
         except form.BadForm as bad:
@@ -166,6 +180,7 @@ class Issuer:
         if request.proof is not None and not await self._first_use(request.proof):
             client, request.reason = None, "its jti was used before"
         if client is None:
+            await self._as_long_as_any(request, began)
             reason = request.reason or "no usable credentials were sent"
             return self._challenged(refusal(401, "invalid_client", reason), request.sent)
         claims = own_token(request.sent.fields["token"], self._keys, self._public_url, self._clock())
@@ -196,9 +211,16 @@ class Issuer:
         enrolment = None if named is None else self._credentials.find(named.client)
         if named is None or enrolment is None or enrolment.key_address is None or self._remote is None:
             return self._credentials.find
-        keys = await self._remote.client_keys(enrolment.key_address, named.key_id)
+        keys = await self._remote.client_keys(enrolment.key_address, named.key_id, within=_ASKING * self.refused_after)
         whole = replace(enrolment, keys=keys)
         return lambda name: whole if name == whole.principal else self._credentials.find(name)
+
+    async def _as_long_as_any(self, request: Asked, began: float) -> None:
+        """Wait until a refused assertion may be answered: see `REFUSED_AFTER`."""
+        if "client_assertion" in request.sent.fields and self._remote is not None:
+            left = began + self.refused_after - asyncio.get_running_loop().time()
+            if left > 0 and self._credentials.any_at_an_address():
+                await asyncio.sleep(left)
 
     async def _in_thread(self, function: Callable[[Asked], Any], request: Asked) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, request)

@@ -43,6 +43,7 @@ Fetch = Callable[[str], Awaitable[bytes]]
 class _Known:
     """What is known of an address.
 
+    Shape: `client` are the keys that a client may use of those in `judged`.
     Units: `asked` and `told` by the clock; `told` is when it answered last with what could be used.
     """
 
@@ -50,6 +51,8 @@ class _Known:
     asked: float = float("-inf")
     told: float = float("-inf")
     offered: tuple[Mapping[str, Any], ...] = ()
+    judged: tuple[Mapping[str, Any], ...] = ()
+    client: tuple[PublicKey, ...] = ()
 
 
 class RemoteKeys:
@@ -63,10 +66,22 @@ class RemoteKeys:
         self._fetch = fetch
         self._clock = clock
         self._known: dict[str, _Known] = {}
+        self._asking: set[asyncio.Task[tuple[Mapping[str, Any], ...]]] = set()
 
-    async def client_keys(self, address: str, kid: str) -> tuple[PublicKey, ...]:
-        """The keys of a client that may be used at all; asked for again where `kid` is not among them."""
-        return tuple(key for jwk in await self._offered(address, kid) if (key := _client_key(jwk)) is not None)
+    async def client_keys(self, address: str, kid: str, *, within: float | None = None) -> tuple[PublicKey, ...]:
+        """The keys of a client that may be used at all; asked for again where `kid` is not among them.
+
+        Shape: after `within` seconds those that were told before; the question goes on for whoever comes next.
+        """
+        asking = asyncio.ensure_future(self._offered(address, kid))
+        self._asking.add(asking)
+        asking.add_done_callback(self._asking.discard)
+        await asyncio.wait({asking}, timeout=within)
+        known = self._known[address]
+        offered = asking.result() if asking.done() else self._standing(known)
+        if offered is not known.judged:
+            known.judged, known.client = offered, tuple(key for jwk in offered if (key := _client_key(jwk)) is not None)
+        return known.client
 
     async def issuer_key(self, address: str, kid: str) -> Key | None:
         """The key of an issuer by its name."""
@@ -87,6 +102,10 @@ class RemoteKeys:
             async with known.lock:
                 if self._wants(known, kid):  # else whoever was first has asked
                     await self._ask(address, known)
+        return self._standing(known)
+
+    def _standing(self, known: _Known) -> tuple[Mapping[str, Any], ...]:
+        """What was told last, while that counts."""
         return known.offered if self._clock() - known.told <= STALE else ()
 
     def _wants(self, known: _Known, kid: str) -> bool:

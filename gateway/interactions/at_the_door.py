@@ -10,7 +10,7 @@ from __future__ import annotations
 import structlog
 from starlette.requests import Request
 
-from gateway.interactions.gateway import Gateway, address_of
+from gateway.interactions.gateway import Gateway, address_of, party_of
 from gateway.interactions.refused import Refused
 from gateway.journal import AuditRow, JournalUnavailable
 
@@ -39,7 +39,7 @@ async def turned_away(request: Request, gateway: Gateway, refusal: Refused, acti
     principal = str(request.state.log.get("principal", UNKNOWN))
     if refusal.reason == TOO_MANY:
         second = int(gateway.clock().timestamp())
-        if not gateway.told.first(f"{principal} {address_of(request)}", second):
+        if not gateway.told.first(f"{principal} {party_of(request)}", second):
             return
     route = getattr(request.scope.get("route"), "path", UNKNOWN)
     codes = " ".join(dict.fromkeys(finding.rule for finding in refusal.findings if finding.rule))

@@ -135,7 +135,9 @@ async def _batch(call: Call, entries: list[dict[str, Any]], wanted: str) -> list
     deadline = asyncio.get_running_loop().time() + call.gateway.settings.answer_within
     for number, entry in enumerate(entries):
         # the log line of the request tells of the whole; each entry has its own row in the audit
-        own = replace(call, seen={"request": call.seen["request"]}, around={}, inside=set(), sought=set())
+        own = replace(
+            call, seen={"request": call.seen["request"]}, around={}, inside=set(), sought=set(), hidden={}, whole={}
+        )
         try:
             _check_time(deadline)
             told = await _one(own, _read(call, entry, number), wanted)

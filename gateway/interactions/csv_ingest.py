@@ -127,7 +127,7 @@ class _Taking:
             return reply, refusal.headers
 
     def failed(self, finding: Finding) -> Answer:
-        """The answer where the gateway itself fails; a claimed file is taken up at the next start."""
+        """The answer where the gateway itself fails; a claimed file is taken up again, where it is not sent again."""
         if self.claimed:
             self.gateway.journal.abandon(self.submission.receipt)
         else:
@@ -270,24 +270,31 @@ async def _rehearsed(gateway: Gateway, file: File, tally: Tally, seen: dict[str,
 
 
 async def resume_file(gateway: Gateway, submission: Submission) -> None:
-    """Take up a file that a stopped process left in hand, where it stopped."""
+    """Take up a file that a stopped process left in hand, where it stopped.
+
+    One that was done, with no row delivered, may have been refused: it is judged again.
+    """
     progress = await gateway.journal.find_progress(submission.receipt)
-    tally = Tally() if progress is None or progress.phase == "judging" else restored(progress)
+    judge = progress is None or progress.phase == "judging" or (progress.phase == "done" and not progress.line)
+    tally = Tally() if progress is None or judge else restored(progress)
     try:
         file = reopened(gateway, submission, asyncio.get_running_loop().time())
     except Refused as refusal:
         await _refused(gateway, submission, refusal, tally, claimed=True)
         return
-    except (OSError, Unsealable) as fault:
+    except (FileNotFoundError, Unsealable) as fault:
         log.error("resume", receipt=submission.receipt, **trace(fault))
         words = error("exception", "the file is not on the disk any more; send it again")
         await _refused(gateway, submission, Refused("down", words), tally, claimed=True)
+        return
+    except OSError as fault:  # which may pass
+        log.error("resume", receipt=submission.receipt, **trace(fault))
+        gateway.journal.abandon(submission.receipt)
         return
     if file is None:
         log.error("resume", why="its principal or domain is no longer declared", receipt=submission.receipt)
         gateway.journal.abandon(submission.receipt)
         return
-    judge = progress is None or progress.phase == "judging"
     gateway.files.start(_work(gateway, file, tally, judge=judge), submission.receipt)
 
 
@@ -302,24 +309,31 @@ async def _work(gateway: Gateway, file: File, tally: Tally, *, judge: bool) -> N
     """Judge a file wholly, deliver it, settle it; the receipt tells how it goes."""
     receipt = file.submission.receipt
     try:
+        outcome = await _worked(gateway, file, tally, judge=judge)
+        log.info("file", receipt=receipt, outcome=outcome, read=tally.read, stored=tally.stored, refused=tally.refused)
+    except asyncio.CancelledError:
+        gateway.journal.abandon(receipt)
+        raise
+    except Exception as fault:  # noqa: BLE001 - one file must not stop the others; it is taken up again (`resume.py`)
+        log.error("file", receipt=receipt, **trace(fault))
+        gateway.journal.abandon(receipt)
+
+
+async def _worked(gateway: Gateway, file: File, tally: Tally, *, judge: bool) -> str:
+    """The same: what it ended with."""
+    receipt = file.submission.receipt
+    try:
         async with gateway.order.turns([_sender(file)]):
             if judge:
                 await judge_rows(gateway, file, tally, None)
                 check_rows(file, tally)
                 await gateway.journal.progress(receipt, tally.progress("delivering", deferred=True))
             states = await deliver_rows(gateway, file, tally, None)
-            await _settle(gateway, file, tally, _later(gateway, file.submission.receipt), "accepted", states)
+            await _settle(gateway, file, tally, _later(gateway, receipt), "accepted", states)
     except Refused as refusal:
         await _refused(gateway, file.submission, refusal, tally, claimed=True)
-        log.info("file", receipt=receipt, outcome=refusal.reason, read=tally.read, refused=tally.refused)
-    except asyncio.CancelledError:
-        gateway.journal.abandon(receipt)
-        raise
-    except Exception as fault:  # noqa: BLE001 - one file must not stop the others; it is taken up at the next start
-        log.error("file", receipt=receipt, **trace(fault))
-        gateway.journal.abandon(receipt)
-    else:
-        log.info("file", receipt=receipt, outcome="stored", read=tally.read, stored=tally.stored, refused=tally.refused)
+        return refusal.reason
+    return "stored"
 
 
 # --- answers -------------------------------------------------------------------------------------------------------

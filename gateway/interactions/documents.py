@@ -53,7 +53,8 @@ async def viewing(request: Request, gateway: Gateway) -> documents.Viewer | None
 
 async def rules(request: Request) -> Response:
     """Answer with the rules as a page."""
-    body = of(request).documents.rules_page
+    found = of(request).documents
+    body = await asyncio.to_thread(lambda: found.rules_page)
     return Response(body, media_type="text/html; charset=utf-8", headers=dict(documents.RULES_HEADERS))
 
 

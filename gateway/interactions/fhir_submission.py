@@ -28,8 +28,6 @@ from gateway.mapping import Context
 from gateway.rules.declared import Domain
 
 LONGEST_KEY = 200
-MOST_FAULTS = 1000
-"""So many faults are looked for: more are told of no body, and a hostile one has them by the hundred thousand."""
 _MARK = b"\xef\xbb\xbf"
 _BLANKS = b" \t\r\n"
 
@@ -43,7 +41,8 @@ def read(gateway: Gateway, raw: bytes, charset: str | None, idempotency_key: str
         resource = fhir.load(raw.removeprefix(_MARK))
     except fhir.JsonError as fault:
         return FhirContent(None, control_id, digest, (*wrong, _unreadable(raw, fault)))
-    return FhirContent(resource, control_id, digest, (*wrong, *fhir.validate(resource, gateway.elements, MOST_FAULTS)))
+    found = fhir.validate(resource, gateway.elements, fhir.MOST_FINDINGS)
+    return FhirContent(resource, control_id, digest, (*wrong, *found))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,14 @@ from starlette.requests import Request
 from gateway.config import Settings
 from gateway.documents import Library
 from gateway.fhir import Elements, Merging
+from gateway.guard import whose
 from gateway.identity import ClientCertificates, Issuer, Verifier
 from gateway.interactions.anchoring import Anchoring
 from gateway.interactions.exports import Exports
 from gateway.interactions.files import Files
 from gateway.interactions.order import Order
 from gateway.interactions.paging import Paging
-from gateway.interactions.rates import Failures, Rates, Told
+from gateway.interactions.rates import AtOnce, Failures, Rates, Told
 from gateway.interactions.refused import Refused, error
 from gateway.interactions.unchanged import Unchanged
 from gateway.journal import Journal
@@ -96,6 +97,7 @@ class Gateway:
     rates: Rates = field(default_factory=Rates)
     failures: Failures = field(default_factory=Failures)
     told: Told = field(default_factory=Told)
+    unproved: AtOnce = field(default_factory=AtOnce)
     watch: Watch = UNWATCHED
     rereading: Rereading | None = None
     exports: Exports | None = None
@@ -112,6 +114,11 @@ def of(request: Request) -> Gateway:
 def address_of(request: Request) -> str:
     """The address that a request comes from, without its port."""
     return request.client.host if request.client else ""
+
+
+def party_of(request: Request) -> str:
+    """By whom a request is counted: its address, or the network of its site."""
+    return whose(address_of(request))
 
 
 @contextmanager

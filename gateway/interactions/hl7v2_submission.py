@@ -18,6 +18,7 @@ from gateway.interactions.headers import listed, shown
 from gateway.interactions.refused import Refused, error
 from gateway.journal import Answer
 from gateway.mapping import Context, LossReport
+from gateway.rules.accepting import overlays
 from gateway.rules.declared import Domain
 
 LONGEST_CONTROL_ID = 199  # HL7 v2.5.1 chapter 2.A.74: the longest ST
@@ -110,7 +111,9 @@ class Hl7v2Content:
 
         Errors: Refused (failed).
         """
-        conversion = gateway.maps.convert(self.message, context)
+        accepts = gateway.rules.domains[context.domain].accepts
+        laid = overlays(accepts, self.message.type, self.message.version)
+        conversion = gateway.maps.convert(self.message, replace(context, overlays=laid))
         if refuses(conversion.findings):
             raise Refused("failed", *conversion.findings)
         return Made(conversion.drafts, conversion.findings, conversion.told, _loss(conversion.loss))

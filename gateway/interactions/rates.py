@@ -1,4 +1,4 @@
-"""How many requests each principal makes in a second, and how often an address fails to authenticate.
+"""How many requests each principal makes in a second, and of each address how often it fails, how many it has in hand.
 
 Source: `rules-language.md` of the design, meaning 13; RFC 6585 section 4.
 """
@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from gateway.guard import whose
 from gateway.interactions.refused import Refused, error
 
 
@@ -45,8 +48,8 @@ MOST_ADDRESSES = 10_000
 class Failures:
     """Failed authentications by address, of this gateway alone: who keeps failing waits before it is looked at again.
 
-    Shape: what each address has used up of its allowance, and when that was told; it comes back evenly, all of it in a
-    minute. `ticks` gives seconds that only grow.
+    Shape: what each address (of IPv6 each site's network) has used up of its allowance, and when that was told; it
+    comes back evenly, all of it in a minute. `ticks` gives seconds that only grow.
     """
 
     ticks: Callable[[], float] = time.monotonic
@@ -68,14 +71,42 @@ class Failures:
         if not most:
             return
         used = self._now(address, most) + 1
-        self._used.pop(address, None)
-        self._used[address] = used, self.ticks()
+        party = whose(address)
+        self._used.pop(party, None)
+        self._used[party] = used, self.ticks()
         while len(self._used) > MOST_ADDRESSES:
             del self._used[next(iter(self._used))]  # that which failed longest ago
 
     def _now(self, address: str, most: int) -> float:
-        used, at = self._used.get(address, (0.0, 0.0))
+        used, at = self._used.get(whose(address), (0.0, 0.0))
         return max(0.0, used - (self.ticks() - at) * most / SPAN)
+
+
+@dataclass(slots=True)
+class AtOnce:
+    """Requests in hand that have yet to prove who sends them, by address, of this gateway alone.
+
+    Their refusals may wait (`REFUSED_AFTER` in `identity`): who sends many would hold the room of all others with them.
+    """
+
+    _held: Counter[str] = field(default_factory=Counter)
+
+    @contextmanager
+    def one(self, address: str, most: int) -> Iterator[None]:
+        """Have one in hand.
+
+        Errors: Refused (429) where the address has `most`, before anything of it is looked at.
+        """
+        if self._held[address] >= most:
+            words = f"this address has {most} requests in hand that have not proved who sends them; wait for an answer"
+            raise Refused("too-many", error("throttled", words, None, "HTTP-L04"), headers={"Retry-After": "1"})
+        self._held[address] += 1
+        try:
+            yield
+        finally:
+            self._held[address] -= 1
+            if not self._held[address]:
+                del self._held[address]
 
 
 @dataclass(slots=True)

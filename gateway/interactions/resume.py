@@ -1,6 +1,7 @@
 """After a crash: submissions that were claimed and not settled are taken up again, before new ones come in.
 
-Where several gateways share a journal, each takes up what another left, all the time.
+What was given up while the gateway runs, since the journal could not be written for a moment, is taken up a little
+later; where several gateways share a journal, so is what another left.
 
 Source: "The way of one message" in `architecture.md` of the design: a restart takes up what was left in between.
 """
@@ -41,8 +42,8 @@ async def resume(gateway: Gateway) -> int:
     return taken
 
 
-async def follow(current: Callable[[], Gateway]) -> None:
-    """Take up, for as long as the gateway runs, what other gateways on its journal left or gave up."""
+async def take_up_for_good(current: Callable[[], Gateway]) -> None:
+    """Take up, for as long as the gateway runs, what it or another gateway on its journal gave up, or another left."""
     while True:
         await asyncio.sleep(EVERY)
         gateway = current()
@@ -69,10 +70,13 @@ async def _take_up(gateway: Gateway, given_up: timedelta, deadline: float) -> in
                     await _carried_out(gateway, submission, deadline)
             except NotInHand:
                 log.warning("resume", receipt=submission.receipt, why="another gateway took it up")
-            except BaseException:
+            except (JournalUnavailable, asyncio.CancelledError):
                 for left in taken[place:]:
                     gateway.journal.abandon(left.receipt)
                 raise
+            except Exception as fault:  # noqa: BLE001 - one must keep neither the others back, nor the gateway from starting
+                log.error("resume", receipt=submission.receipt, **trace(fault))
+                gateway.journal.abandon(submission.receipt)
         if len(seen) == before:
             break
     return len(seen)

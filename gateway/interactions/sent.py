@@ -137,7 +137,7 @@ def check_fit(sent: Sent, gateway: Gateway) -> None:
     if resource.get("resourceType") != kind:
         words = f"the address says {kind}, the resource is {shown(str(resource.get('resourceType')))}"
         raise Refused("unreadable", error("invalid", words, "resourceType", "HTTP-W05"))
-    found = fhir.validate(resource, gateway.elements)
+    found = fhir.validate(resource, gateway.elements, fhir.MOST_FINDINGS)
     if refuses(found):
         raise Refused("unreadable", *found)
     own = resource.get("id")

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from gateway.identity import BadCertificate, Form, TokenAnswer, basic_client, scope_of
 from gateway.interactions import body
 from gateway.interactions.at_the_door import TOO_MANY, UNKNOWN, row_of
-from gateway.interactions.gateway import Gateway, address_of, of
+from gateway.interactions.gateway import Gateway, of, party_of
 from gateway.interactions.peer import certificate_of
 from gateway.interactions.refused import Refused
 from gateway.interactions.respond import NO_STORE
@@ -27,6 +27,8 @@ from gateway.rules.account.reach import reach_of
 FORM_LIMIT = 64 * 1024
 SIGN_IN = "token"
 SLOW_DOWN = "slow_down"  # RFC 8628 section 3.5 has the word
+PART = 4
+"""One address may have a part of so many of the connections in hand here."""
 NAME_LENGTH = 64
 """How much of a client's name tells whose secret is tried; what counts tries is bounded so."""
 log = structlog.get_logger()
@@ -56,18 +58,20 @@ async def _answered(request: Request, ask: Callable[[Form], Awaitable[TokenAnswe
     """Answer a request to the issuer.
 
     Shape: past its failures an address is told to slow down, for what proves nobody alone: others behind the same
-    address go on. A secret could be guessed, so whose secret was tried too often there waits before it is looked at.
+    address go on, but for those past what it may have in hand. A secret could be guessed, so whose secret was tried
+    too often there waits before it is looked at.
     Errors: none are raised; each is an OAuth error in JSON.
     """
     gateway = of(request)
-    address, most = f"token {address_of(request)}", gateway.settings.failures_a_minute
+    address, most = f"token {party_of(request)}", gateway.settings.failures_a_minute
     named = basic_client(request.headers.getlist("authorization"))
     tried = None if named is None else f"{address} {named[:NAME_LENGTH]}"
     try:
-        raw = await body.read(request, FORM_LIMIT, empty=True)
-        if tried is not None:
-            gateway.failures.check(tried, most)
-        answer = await _asked(request, gateway, raw, ask)
+        with gateway.unproved.one(address, max(1, gateway.settings.connections // PART)):
+            raw = await body.read(request, FORM_LIMIT, empty=True)
+            if tried is not None:
+                gateway.failures.check(tried, most)
+            answer = await _asked(request, gateway, raw, ask)
     except Refused as refusal:
         answer = _refusal(refusal)
     if answer.client is None and answer.body.get("error") != SLOW_DOWN:

@@ -120,7 +120,7 @@ def _found(
     if resource.get("resourceType") != kind:
         words = f"the address says {kind}, the resource is {shown(str(resource.get('resourceType')))}"
         return (error("invalid", words, "resourceType", "HTTP-W05"),)
-    found = list(fhir.validate(resource, call.gateway.elements))
+    found = list(fhir.validate(resource, call.gateway.elements, fhir.MOST_FINDINGS))
     if id_ is not None and resource.get("id") != id_:
         found.append(error("invalid", "the resource needs the id that the address says", f"{kind}.id", "HTTP-W06"))
     if mode is not None and not found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from typing import TypeAlias
 
@@ -16,12 +17,15 @@ Ask: TypeAlias = Callable[[str | None], "asyncio.Future[Claim | Held]"]
 
 
 class InHand:
-    """Receipts that are in hand here, each with a future that ends with it, and those that were given up here."""
+    """Receipts that are in hand here, each with a future that ends with it, and those that were given up here.
+
+    Units: `given_up` is since when, on the event loop's clock.
+    """
 
     def __init__(self) -> None:
         """Begin with empty hands."""
         self.futures: dict[str, asyncio.Future[None]] = {}
-        self.given_up: set[str] = set()
+        self.given_up: dict[str, float] = {}
 
     def take(self, receipt: str) -> None:
         """Have a receipt in hand from here on: whoever meets its key meanwhile must find it.
@@ -34,7 +38,7 @@ class InHand:
 
     def take_again(self, receipt: str) -> None:
         """Have what nobody had in hand from here on, whoever gave it up."""
-        self.given_up.discard(receipt)
+        self.given_up.pop(receipt, None)
         self.let_go(receipt)
         self.take(receipt)
 
@@ -46,12 +50,17 @@ class InHand:
 
     def give_up(self, receipt: str) -> None:
         """Let go of what was not settled."""
-        self.given_up.add(receipt)
+        self.given_up[receipt] = asyncio.get_running_loop().time()
         self.let_go(receipt)
+
+    def given_up_for(self, past: timedelta) -> list[str]:
+        """Receipts that were given up so long ago."""
+        until = asyncio.get_running_loop().time() - past.total_seconds()
+        return [receipt for receipt, since in self.given_up.items() if since <= until]
 
     def settled(self, receipt: str) -> None:
         """Let go of what was settled."""
-        self.given_up.discard(receipt)
+        self.given_up.pop(receipt, None)
         self.let_go(receipt)
 
     async def claimed(self, submission: Submission, patience: float, ask: Ask, unheard: Callable[[str], None]) -> Claim:
@@ -85,7 +94,7 @@ class InHand:
                 raise
             if not isinstance(claim, Held):
                 if supersedes is not None:
-                    self.given_up.discard(supersedes)
+                    self.given_up.pop(supersedes, None)
                 return claim
             if claim.receipt in self.given_up:
                 supersedes = claim.receipt

@@ -185,7 +185,7 @@ class PostgresJournal:
         await self._writer.submit(leases.bury, (self._me, others))
         for receipt in list(self._hand.given_up):
             await self._writer.submit(submissions.give_up, (self._me, receipt))
-            self._hand.given_up.discard(receipt)
+            self._hand.given_up.pop(receipt, None)
         await self._give_up_strays()
 
     async def _give_up_strays(self) -> None:
@@ -194,7 +194,7 @@ class PostgresJournal:
         Shape: what is stray in two beats running; in one, its answer may be on the way.
         """
         held = await self._writer.submit(submissions.held, self._me)
-        strays = held - self._hand.futures.keys() - self._hand.given_up
+        strays = held - self._hand.futures.keys() - self._hand.given_up.keys()
         for receipt in strays & self._strays:
             self.abandon(receipt)
         self._strays = strays
@@ -224,7 +224,7 @@ class PostgresJournal:
 
     def _given_up(self, receipt: str, told: asyncio.Future[None]) -> None:
         if not told.cancelled() and told.exception() is None:
-            self._hand.given_up.discard(receipt)  # the next beat tells what could not be told now
+            self._hand.given_up.pop(receipt, None)  # the next beat tells what could not be told now
 
     async def settle(self, receipt: str, outcome: Outcome) -> None:
         """As `Journal.settle`."""

@@ -102,7 +102,7 @@ class SqliteJournal:
         def ask(supersedes: str | None) -> asyncio.Future[Claim | Held]:
             return self._writer.submit(partial(statements.claim, submission=submission, supersedes=supersedes))
 
-        return await self._hand.claimed(submission, patience, ask, self._hand.given_up.add)
+        return await self._hand.claimed(submission, patience, ask, self.abandon)
 
     async def look(self, submission: Submission) -> Repeat | Conflict | None:
         """As `Journal.look`."""
@@ -162,13 +162,32 @@ class SqliteJournal:
         """As `Journal.find_progress`."""
         return await self.read(partial(asking.find_progress, receipt))
 
-    async def unfinished(self, given_up: timedelta = AT_ONCE) -> tuple[Submission, ...]:  # noqa: ARG002 - whoever asks is the only gateway
+    async def unfinished(self, given_up: timedelta = AT_ONCE) -> tuple[Submission, ...]:
         """As `Journal.unfinished`; all of them."""
+        if given_up != AT_ONCE:  # what was not given up here stands from before the start, which asked for all
+            return await self._given_up(self._hand.given_up_for(given_up))
         before = set(self._hand.futures)  # what is settled while this reads would be taken for left over
         left = await self._reader.in_thread(statements.unfinished)
         taken = tuple(s for s in left if s.receipt not in before and s.receipt not in self._hand.futures)
         for submission in taken:
             self._hand.take_again(submission.receipt)
+        return taken
+
+    async def _given_up(self, receipts: Sequence[str]) -> tuple[Submission, ...]:
+        """Take up again what was given up here, but for what another has taken the key of."""
+        if not receipts:
+            return ()
+        for receipt in receipts:
+            self._hand.take_again(receipt)  # from now on none takes its key; who began to before is behind us
+        taken: tuple[Submission, ...] = ()
+        try:
+            taken = await self._writer.submit(partial(statements.unfinished, among=receipts))
+        except BaseException:
+            for receipt in receipts:
+                self.abandon(receipt)
+            raise
+        for receipt in set(receipts) - {one.receipt for one in taken}:
+            self._hand.settled(receipt)
         return taken
 
     async def submission(self, receipt: str) -> Submission | None:

@@ -38,7 +38,8 @@ _INSERT_SUBMISSION = """INSERT INTO submission (receipt, received, principal, us
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _UNFINISHED = """SELECT submission.receipt, received, principal, user, purpose, organisation, domain, data_type,
     charset, type, control_id, submission.key, body_hash, body, rules, window
-    FROM in_hand JOIN submission ON submission.id = in_hand.submission ORDER BY submission.id"""
+    FROM in_hand JOIN submission ON submission.id = in_hand.submission
+    WHERE ?1 IS NULL OR in_hand.receipt IN (SELECT value FROM json_each(?1)) ORDER BY submission.id"""
 _TAKE_IN_HAND = "INSERT INTO in_hand (receipt, submission, key) VALUES (?, ?, ?)"
 _LET_GO = "DELETE FROM in_hand WHERE receipt = ? RETURNING submission, key"
 _HOLDER = """SELECT submission_key.receipt, body_hash, expires, in_hand.receipt IS NOT NULL
@@ -187,9 +188,9 @@ def append_audit(connection: sqlite3.Connection, row: AuditRow, chaining: Chaini
     connection.execute(_INSERT_AUDIT, (*chaining.link(before, values), *values))
 
 
-def unfinished(connection: sqlite3.Connection) -> tuple[Submission, ...]:
-    """Submissions that were claimed and not settled, in the order of their claims."""
-    return submissions_of(connection.execute(_UNFINISHED))
+def unfinished(connection: sqlite3.Connection, among: Sequence[str] | None = None) -> tuple[Submission, ...]:
+    """Submissions that were claimed and not settled, in the order of their claims; of some receipts alone."""
+    return submissions_of(connection.execute(_UNFINISHED, (None if among is None else json.dumps(among),)))
 
 
 def waiting(connection: sqlite3.Connection, places: Sequence[tuple[str, str]]) -> frozenset[tuple[str, str]]:

@@ -13,9 +13,7 @@ from typing import Any
 
 import re2
 
-from gateway.fhir.elements import Elements
-from gateway.fhir.validate import validate
-from gateway.finding import refuses
+from gateway.fhir.standards import r4
 from gateway.hl7v2.conformance import KINDS, Conformance
 from gateway.language import messages
 from gateway.language.elements import PATIENT, paths_of
@@ -198,7 +196,7 @@ def _breaks_glass(operands: Operands, test: BreaksGlass, _known: frozenset[Key])
 
 def _conforms(operands: Operands, test: Conforms, _known: frozenset[Key]) -> Test | None:
     scope, word = operands.scope, test.operand.span.text
-    if word == MESSAGE and MESSAGE in scope.facts and scope.conformance is not None:
+    if test.to is None and word == MESSAGE and MESSAGE in scope.facts and scope.conformance is not None:
         message = Fact(MESSAGE, scope.facts[MESSAGE], test.operand.span)
         return replace(test, operand=message, judge=functools.partial(_keeps, scope.conformance))
     whole = word == RESOURCE or (word in scope.resources and len(scope.resources) == 1)
@@ -206,16 +204,22 @@ def _conforms(operands: Operands, test: Conforms, _known: frozenset[Key]) -> Tes
         operands.say(messages.NOT_JUDGED.at(test.operand.span, word=word))
         return None
     leaf = Element(None, (), _WHOLE, test.operand.span, scope.tables.systems.ods)
-    return replace(test, operand=leaf, judge=functools.partial(_judged, scope.elements))
+    standard = r4(scope.elements) if test.to is None else scope.standards.get(test.to.text)
+    if standard is None and test.to is not None:
+        near = nearest(test.to.text, scope.standards)
+        hint = f"did you mean `{near}`?" if near else f"write one of {', '.join(scope.standards)}"
+        operands.say(messages.NO_STANDARD.at(test.to.span, hint, word=test.to.text))
+    strangers = sorted(name for name in scope.resources if standard is not None and not standard.knows(name))
+    if strangers and test.to is not None:
+        operands.say(messages.NO_MODEL.at(test.to.span, word=test.to.text, type=strangers[0]))
+    if standard is None or strangers:
+        return None
+    return replace(test, operand=leaf, judge=standard.kept, departures=standard.judge)
 
 
 def _keeps(conformance: Conformance, message: Any) -> bool:
     """Whether a message departs from the standard in nothing that is an error of itself."""
     return not any(KINDS[found.kind].most == "error" for found in conformance.departures(message))
-
-
-def _judged(elements: Elements, resource: Any) -> bool:
-    return not refuses(validate(resource, elements, most=1))
 
 
 ASKED: Mapping[type, Callable[[Operands, Any, frozenset[Key]], Test | None]] = {

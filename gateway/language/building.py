@@ -235,7 +235,8 @@ def _breaks_glass(tree: Tree[Token], source: Source) -> Test:
 
 
 def _conforms(tree: Tree[Token], source: Source) -> Test:
-    return Conforms(_asked(tree, source)[0], place(tree, source))
+    left, to = _asked(tree, source)
+    return Conforms(left, place(tree, source), word(to[0], source) if to else None)
 
 
 def _quantified(tree: Tree[Token], source: Source) -> Test | Diagnostic:

@@ -22,7 +22,6 @@ OR_AFTER_IN = _message(
     "`or` after `in` stands on the same line",
     "start a new line with `or`, or separate the values by commas",
 )
-NOT_YET = _message("R007", "`{word}` is not available yet", "leave it out for now; the language keeps its place")
 NO_VERSION = _message("R008", "a rule file starts with the language that it is written in", "write `language 1` first")
 WRONG_VERSION = _message("R009", "language `{word}` is not known", "this gateway reads `language 1`")
 
@@ -118,6 +117,12 @@ NO_TARGET_FIRST = _message("R078", "`on failure` stands before any target", "nam
 UNREADABLE_FILE = _message("R079", "the file is not UTF-8 text", "save it as UTF-8")
 NO_FILES = _message("R080", "no rule file stands in `{word}`", "rule files end in `.rules`")
 EITHER_ROWS = _message("R081", "`all rows` covers no type", "every granted type has a `rows` line of its own")
+UNKNOWN_OVERLAY = _message("R082", "no maps called `{word}` can be laid over the others")
+TWO_WAYS = _message(
+    "R083",
+    "`{word}` is converted in two ways, since {other} takes it too",
+    "name the same overlays in both, or keep their versions apart",
+)
 HIDES_WRITTEN = _message(
     "R090",
     "this rule hides an element of `{word}` and lets it be updated",
@@ -174,6 +179,10 @@ NOTHING_BY_KIND = _message(
     "R124",
     "`except` speaks of kinds of departures from the standard, and `{word}` does not tell them apart",
     "`require message conforms` alone does, without `for each` and without another condition",
+)
+NO_STANDARD = _message("R125", "`{word}` is no standard that resources conform to")
+NO_MODEL = _message(
+    "R126", "`{word}` has nothing to judge `{type}` by", "write `resource conforms`, which judges every type of R4"
 )
 NO_CLOCK = _message("R122", "`{word}` needs the day, which is not known here")
 TABLE_CODE = _message(

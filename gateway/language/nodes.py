@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, get_args
 from typing import Literal as Choice
 
+from gateway.finding import Finding
 from gateway.language.lists import CodeList, NamedList
 from gateway.language.places import (
     Amount,
@@ -242,14 +243,17 @@ class BreaksGlass:
 
 @dataclass(frozen=True, slots=True)
 class Conforms:
-    """`resource conforms`, `message conforms`: it is what the standard says.
+    """`resource conforms`, `resource conforms to uk-core`, `message conforms`: it is what the standard says.
 
-    Shape: `judge` in resolved trees; it takes the resource or the message.
+    Shape: `to` names another standard than R4; `judge` in resolved trees; it takes the resource or the message.
+    `departures` there tells everything in which a resource departs; None for a message, which tells by kind.
     """
 
     operand: Operand
     span: Span
+    to: Word | None = None
     judge: Callable[[Any], bool] | None = field(default=None, compare=False)
+    departures: Callable[[Any], tuple[Finding, ...]] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

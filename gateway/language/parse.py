@@ -23,12 +23,9 @@ from gateway.language.building import condition, operand, options, place, text, 
 from gateway.language.limits import beyond, too_deep
 from gateway.source import Diagnostic, Keep, Source, Span, nearest, slip
 
-__all__ = ["NOT_YET", "condition", "kept_parser", "operand", "options", "parser", "place", "read", "text", "word"]
+__all__ = ["condition", "kept_parser", "operand", "options", "parser", "place", "read", "text", "word"]
 
 EXPRESSIONS = Path(__file__).with_name("grammar.lark")
-
-# what the design has and this version has not; the words are looked for where reading stopped
-NOT_YET: tuple[str, ...] = ()
 
 _CURLY = "\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb"
 """Quotes as word processors make them."""
@@ -91,10 +88,10 @@ def kept_parser(name: str, statements: str, start: tuple[str, ...], keep: Keep) 
     return Lark.load(BytesIO(keep(name, (Source(EXPRESSIONS.name, text),), made)))
 
 
-def read(grammar: Lark, span: Span, start: str, not_yet: tuple[str, ...] = NOT_YET) -> Tree[Token] | Diagnostic:
+def read(grammar: Lark, span: Span, start: str) -> Tree[Token] | Diagnostic:
     """The tree of one statement, or the one thing wrong with it.
 
-    Shape: positions in the tree are offsets in the whole source; `not_yet` are phrases of later versions.
+    Shape: positions in the tree are offsets in the whole source.
     """
     limit = beyond(span)
     if limit is not None:
@@ -102,19 +99,18 @@ def read(grammar: Lark, span: Span, start: str, not_yet: tuple[str, ...] = NOT_Y
     try:
         tree = grammar.parse(TextSlice(span.source.text, span.start, span.end), start=start)
     except UnexpectedInput as error:
-        return _explain(grammar, span, start, error, not_yet)
+        return _explain(grammar, span, start, error)
     return too_deep(tree, span.source) or tree
 
 
-def _explain(grammar: Lark, span: Span, start: str, error: UnexpectedInput, not_yet: tuple[str, ...]) -> Diagnostic:
+def _explain(grammar: Lark, span: Span, start: str, error: UnexpectedInput) -> Diagnostic:
     source = span.source
     if isinstance(error, UnexpectedCharacters):
         at = cast("int", error.pos_in_stream)
         if source.text[at] == '"':
             return messages.NO_QUOTE.at(Span(source, at, _line_end(source, at, span.end)))
         hint = 'a text stands in straight quotes: "..."' if source.text[at] in _CURLY else None
-        strange = messages.STRANGE.at(Span(source, at, at + 1), hint, word=source.text[at])
-        return _later(source, at, span, not_yet) or strange
+        return messages.STRANGE.at(Span(source, at, at + 1), hint, word=source.text[at])
     if not isinstance(error, UnexpectedToken):  # pragma: no cover - the LALR parser raises no other kind
         raise error
     if error.token.type == "$END":
@@ -125,9 +121,6 @@ def _explain(grammar: Lark, span: Span, start: str, error: UnexpectedInput, not_
     at = cast("int", error.token.start_pos)
     expected = _expected(grammar, span, start, at)
     found = Span(source, at, at + len(error.token))
-    later = _later(source, at, span, not_yet)
-    if later is not None:
-        return later
     meant = _meant(grammar, span, start, at)
     if meant is None:
         near = nearest(found.text, [w for w in expected if w.isalpha()])
@@ -224,19 +217,6 @@ def _before(span: Span, at: int) -> str:
 def _line_end(source: Source, at: int, end: int) -> int:
     stop = source.text.find("\n", at, end)
     return end if stop < 0 else stop
-
-
-def _later(source: Source, at: int, span: Span, not_yet: tuple[str, ...]) -> Diagnostic | None:
-    """Whether reading stopped at, or one word after, something that later versions have."""
-    text_before = _before(span, at)
-    before = re.search(r"\S+\s*\Z", text_before)
-    starts = [at] if before is None else [at, at - len(text_before) + before.start()]
-    for start in starts:
-        for phrase in not_yet:
-            match = re.compile(phrase.replace(" ", r"\s+") + r"(?![\w-])").match(source.text, start, span.end)
-            if match is not None:
-                return messages.NOT_YET.at(Span(source, start, match.end()), word=phrase)
-    return None
 
 
 _MORE = frozenset({"PLUS", "MINUS", "STRING"})

@@ -6,12 +6,14 @@ HL7 paths are looked up in the dictionary of every accepted version, columns in 
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from gateway.fhir.elements import Elements
+from gateway.fhir.standards import Standard
 from gateway.hl7v2.conformance import Conformance
 from gateway.hl7v2.dictionary import Dictionary, FieldDefinition, label_fits
 from gateway.language import messages
@@ -83,7 +85,7 @@ class Scope:
     facts that need no guard; `repeats` the segments that may occur more than once; `own` the segments that loops are
     in, each with its variable, so that paths of that segment are read there; `first` reads the first repetition
     where one value is needed, instead of refusing it (maps, `in order of`); `lists` and `codes` are the declared ones;
-    `conformance` judges messages by the standard.
+    `conformance` judges messages by the standard, `standards` resources, by the names that rules give them.
     """
 
     facts: Mapping[str, Type] = field(default_factory=dict)
@@ -105,6 +107,7 @@ class Scope:
     lists: Mapping[str, NamedList] = field(default_factory=dict)
     codes: Mapping[str, CodeList] = field(default_factory=dict)
     conformance: Conformance | None = None
+    standards: Mapping[str, Standard] = field(default_factory=dict)
 
 
 def field_of(word: Word, scope: Scope) -> Field | Diagnostic:
@@ -121,7 +124,7 @@ def field_of(word: Word, scope: Scope) -> Field | Diagnostic:
     datatypes: dict[str, str | None] = {}
     for version, dictionary in scope.dictionaries.items():
         if segment not in dictionary.segments:
-            near = nearest(segment, dictionary.segments)
+            near = _near(segment, dictionary)
             hint = f"did you mean `{near}{word.text[len(segment) :]}`?" if near else None
             return messages.UNKNOWN_SEGMENT.at(word.span, hint, word=segment, version=version)
         definition = dictionary.field(segment, number)
@@ -155,6 +158,12 @@ def field_of(word: Word, scope: Scope) -> Field | Diagnostic:
         word.span,
         own,
     )
+
+
+@functools.lru_cache(maxsize=1024)
+def _near(segment: str, dictionary: Dictionary) -> str | None:
+    """The segment that was meant; maps ask version after version for one that only later versions have."""
+    return nearest(segment, dictionary.segments)
 
 
 def part_of(word: Word, scope: Scope) -> Part | Diagnostic | None:

@@ -2,7 +2,7 @@
 
 from gateway.mapping.codes import CodeMap
 from gateway.mapping.convert import Conversion, LossReport, Maps
-from gateway.mapping.load import LoadedMaps, load
+from gateway.mapping.load import LoadedMaps, load, overlays
 from gateway.mapping.run import Context
 
-__all__ = ["CodeMap", "Context", "Conversion", "LoadedMaps", "LossReport", "Maps", "load"]
+__all__ = ["CodeMap", "Context", "Conversion", "LoadedMaps", "LossReport", "Maps", "load", "overlays"]

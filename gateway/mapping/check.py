@@ -17,6 +17,7 @@ from gateway.mapping import messages
 from gateway.mapping.codes import UNITS, CodeMap
 from gateway.mapping.nodes import (
     Assign,
+    Counted,
     Every,
     Hole,
     Identity,
@@ -30,7 +31,7 @@ from gateway.mapping.nodes import (
     Using,
     Value,
 )
-from gateway.mapping.primitives import PRIMITIVES, VARIANTS
+from gateway.mapping.primitives import EACH, PRIMITIVES, UNITS_OF_TIME, VARIANTS
 from gateway.mapping.targets import Place, place
 from gateway.mapping.vocabulary import ANY, Path, Versions, path_of
 from gateway.source import Diagnostic, nearest
@@ -54,7 +55,8 @@ SENDERS: Mapping[str, Type] = {"context.organisation": FACTS["context.organisati
 FORMS = ("nhs-number", "ods-code")
 _TEXTS = frozenset({"string", "markdown", "base64Binary"})
 _MOMENTS = frozenset({"dateTime", "instant"})
-_CODED = frozenset({"code", "string", "uri", "boolean", "Coding", "CodeableConcept"})
+_NUMBERS = frozenset({"decimal", "integer", "unsignedInt", "positiveInt"})
+_CODED = frozenset({"code", "string", "uri", "boolean", "decimal", "Coding", "CodeableConcept"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -164,6 +166,8 @@ class Checker:
             self.say(messages.NO_MESSAGE_ROW.at(row.span, words=words))
         path = self._own_path(row.source)
         found = self._place(row, base)
+        if row.without is not None:
+            self._without(row.without, base)
         using = None
         if row.using is not None:
             using = self.using(row.using, path, row.source)
@@ -228,6 +232,8 @@ class Checker:
         else:
             fits = made in {found.type, found.below}
             shown = found.below
+            if row.using.variant is not None and row.using.variant.text == EACH and not found.many:
+                fits, shown, made = False, "one element", "several"
         if not fits:
             self.say(messages.WRONG_TYPE.at(row.using.target.span, word=found.path or "this", type=shown, made=made))
 
@@ -262,6 +268,8 @@ class Checker:
                 return assign
             if isinstance(assign.value, Later):
                 self._later(assign.value, found)
+            if isinstance(assign.value, Counted):
+                self._counted(assign.value, found)
             if found.leaf is None or not self.library.elements.is_primitive(_plain(found.type)):
                 self.say(messages.NOT_WHOLE.at(assign.target.span, word=found.path, type=found.below))
             else:
@@ -281,7 +289,7 @@ class Checker:
         found = place(target, base, self.library.elements)
         if isinstance(found, Diagnostic):
             self.say(found)
-        elif found.boxes or found.leaf is None:
+        elif found.leaf is None or any(box.new or (box.many and box.item is None) for box in found.boxes):
             self.say(messages.NOT_WITHOUT.at(target.span, word=found.path))
 
     def _later(self, later: Later, found: Place) -> None:
@@ -289,6 +297,16 @@ class Checker:
             self.say(messages.NO_MOMENT.at(later.span, word=found.path, type=found.below))
         if UNITS not in self.library.codes:
             self.say(messages.UNKNOWN_CODES.at(later.span, word=UNITS))
+
+    def _counted(self, counted: Counted, found: Place) -> None:
+        if found.type not in _NUMBERS:
+            self.say(messages.NO_NUMBER.at(counted.span, word=found.path, type=found.below))
+        if counted.wanted.value not in UNITS_OF_TIME:
+            near = nearest(counted.wanted.value, UNITS_OF_TIME)
+            hint = f"did you mean `{near}`?" if near else None
+            self.say(messages.NO_UNIT.at(counted.wanted.span, hint, word=counted.wanted.value))
+        if UNITS not in self.library.codes:
+            self.say(messages.UNKNOWN_CODES.at(counted.span, word=UNITS))
 
     def _constant(self, value: Value, found: Place) -> None:
         """Whether a constant is a value of its element."""
@@ -393,6 +411,8 @@ def words(value: Value) -> Iterator[Word]:
         yield from (part.word for part in value.parts if isinstance(part, Hole))
     elif isinstance(value, Later):
         yield from (value.start, value.length, *words(value.unit))
+    elif isinstance(value, Counted):
+        yield from (value.length, *words(value.unit))
 
 
 def _titled(key: Key) -> str:

@@ -42,6 +42,7 @@ class _MessageChecker:
     within: Checker
     names: dict[str, str] = field(default_factory=dict)
     later: frozenset[str] = frozenset()
+    there: frozenset[str] = frozenset()
 
     def message(self, made: MessageMap) -> MessageMap:
         """The map of a message structure."""
@@ -51,18 +52,22 @@ class _MessageChecker:
         for word in made.triggers:
             if _TRIGGER.fullmatch(word.text) is None:
                 say(messages.UNKNOWN_TRIGGER.at(word.span, word=word.text))
+        self.there = self._in_structure(made.structure.text)
         self._groups(made)
         self.later = frozenset(row.target.steps[0].name for row in made.every_row())
         rows = tuple(self._row(row, made) for row in made.rows)
         groups = tuple(replace(g, rows=tuple(self._row(row, made) for row in g.rows)) for g in made.groups)
+        last = tuple(self._row(row, made) for row in made.last)
         for ignore in made.ignores:
             for word in ignore.names:
                 self.within.field(word)
         for requires in made.requires:
+            for word in requires.sources:
+                self._segment(word, made)
             for word in requires.names:
                 if word.text not in self.names:
                     self._unknown(word)
-        return replace(made, rows=rows, groups=groups)
+        return replace(made, rows=rows, groups=groups, last=last)
 
     def _groups(self, made: MessageMap) -> None:
         seen: set[str] = set()
@@ -74,6 +79,14 @@ class _MessageChecker:
             for word in group.starts:
                 self._segment(word, made)
 
+    def _in_structure(self, structure: str) -> frozenset[str]:
+        """Segments that some version has in a message of a structure; none where no version has the structure."""
+        versions = self.within.library.versions
+        groups = [group for d in versions if (group := d.structures.get(structure)) is not None]
+        if not groups:
+            return frozenset()
+        return versions.younger().get(structure, frozenset()).union(*(group.segments() for group in groups))
+
     def _segment(self, word: Word, made: MessageMap) -> bool:
         versions = self.within.library.versions
         if word.text.startswith("Z"):
@@ -81,8 +94,7 @@ class _MessageChecker:
         if not versions.has_segment(word.text):
             self.within.say(messages.UNKNOWN_SEGMENT.at(word.span, word=word.text))
             return False
-        structures = [g for d in versions if (g := d.structures.get(made.structure.text)) is not None]
-        if structures and not any(word.text in g.segments() for g in structures):
+        if self.there and word.text not in self.there:
             self.within.say(messages.NOT_IN_MESSAGE.at(word.span, word=word.text, structure=made.structure.text))
         return True
 
@@ -94,10 +106,12 @@ class _MessageChecker:
             return row
         if not self._segment(row.source, made):
             return row
-        if row.after is not None and self._segment(row.after, made) and row not in made.rows:
-            self.within.say(messages.NOT_AFTER.at(row.after.span))
+        if row.after is not None:
+            self._segment(row.after, made)
         if row.joined:
             self.within.say(messages.NOT_JOINED.at(row.target.span, word=row.target.span.text, type="a resource"))
+        if row.without is not None:
+            self.within.say(messages.NO_WITHOUT.at(row.without.span))
         if row.refers is not None:
             return self._reference(row, row.refers)
         return self._made(row, path)

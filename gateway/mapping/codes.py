@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -33,12 +35,15 @@ class Coded:
     origin: Origin
 
 
+_WILD = re.compile(r"[*#]")
+
+
 @dataclass(frozen=True, slots=True)
 class CodeMap:
     """A code map.
 
-    Shape: `rows` by code; `patterns` are the rows whose code ends in `*`, which stands for the rest, also in the
-    target's code.
+    Shape: `rows` by code; `patterns` are the rows whose code ends in `*`, which stands for the rest, or has `#` in it,
+    which stands for a number; also in the target's code and display.
     """
 
     name: str
@@ -56,11 +61,28 @@ class CodeMap:
         if found is not None:
             return found
         for row in self.patterns:
-            stem = row.code[:-1]
-            if code.startswith(stem) and len(code) > len(stem):
-                rest = code[len(stem) :]
-                return Coded(row.system, code, row.to_system, row.to_code.replace("*", rest), row.display, row.origin)
+            match = _pattern(row.code).fullmatch(code)
+            if match is not None:
+                to_code, display = _filled(row.to_code, match.groups()), _filled(row.display, match.groups())
+                return Coded(row.system, code, row.to_system, to_code, display, row.origin)
         return None
+
+    def __iter__(self) -> Iterator[Coded]:
+        """Every row."""
+        yield from self.rows.values()
+        yield from self.patterns
+
+
+@functools.cache
+def _pattern(code: str) -> re.Pattern[str]:
+    """The codes that a row with wild cards stands for."""
+    return re.compile(re.escape(code).replace(r"\#", "([0-9]+)").replace(r"\*", "(.+)"), re.DOTALL)
+
+
+def _filled(text: str, parts: tuple[str, ...]) -> str:
+    """A target with what its wild cards stand for, in their order."""
+    left = iter(parts)
+    return _WILD.sub(lambda wild: next(left, wild[0]), text)
 
 
 def load(folder: Path) -> Mapping[str, CodeMap]:
@@ -69,6 +91,15 @@ def load(folder: Path) -> Mapping[str, CodeMap]:
     Errors: SpecsError for a file that is no code map, an empty code, or a code given twice.
     """
     return {path.stem: _read(path) for path in sorted(folder.glob("*.csv"))}
+
+
+def laid(base: CodeMap | None, over: CodeMap) -> CodeMap:
+    """A code map with another over it, whose rows replace or add to its own by their code."""
+    if base is None:
+        return over
+    patterns = {row.code: row for row in (*over.patterns, *base.patterns)}
+    patterns.update((row.code, row) for row in over.patterns)
+    return CodeMap(base.name, MappingProxyType({**base.rows, **over.rows}), tuple(patterns.values()))
 
 
 def _read(path: Path) -> CodeMap:
@@ -83,7 +114,7 @@ def _read(path: Path) -> CodeMap:
         if code in rows:
             raise specs.SpecsError(row.origin, f"{code} stands at {rows[code].origin} already: keep one of them")
         coded = Coded(system, code, to_system, to_code, display, row.origin)
-        if code.endswith("*"):
+        if code.endswith("*") or "#" in code:
             patterns.append(coded)
         else:
             rows[code] = coded

@@ -15,12 +15,12 @@ from typing import Any
 
 from gateway.fhir import Elements
 from gateway.hl7v2 import NULL
-from gateway.mapping import identities, placing, values
+from gateway.mapping import identities, placing, tracing, values
 from gateway.mapping.codes import CodeMap
-from gateway.mapping.coding import adder, recoded, translator
+from gateway.mapping.coding import adder, counter, recoded, translator
 from gateway.mapping.memory import CODED, remembered
-from gateway.mapping.nodes import Assign, Key, Later, Map, Row, Set, Target, Template, Using
-from gateway.mapping.primitives import PRIMITIVES, VARIANTS
+from gateway.mapping.nodes import Assign, Counted, Key, Later, Map, Row, Set, Target, Template, Using
+from gateway.mapping.primitives import EACH, PRIMITIVES, VARIANTS
 from gateway.mapping.run import Fields, Json, Making, Run, Slots
 from gateway.mapping.targets import Place, place
 from gateway.mapping.values import Cells, Hand, SegmentInHand
@@ -40,11 +40,12 @@ DEEPEST = 2
 
 @dataclass(slots=True, eq=False)
 class Library:
-    """Checked maps, each compiled when it is first used."""
+    """Checked maps, each compiled when it is first used. Shape: `traced` keeps the rows that ran (`tracing.py`)."""
 
     maps: Mapping[Key, Map]
     codes: Mapping[str, CodeMap]
     elements: Elements
+    traced: bool = False
     compiled: dict[tuple[Key, int], Convert] = field(default_factory=dict)
     segments: dict[Key, SegmentConverter] = field(default_factory=dict)
 
@@ -91,7 +92,7 @@ def key_of(using: Using) -> Key:
 def _datatype(made: Map, level: int, library: Library) -> Convert:
     target = made.target.text
     if not made.rows:
-        return _primitive(target, made.variant.text if made.variant else None, level)
+        return _primitive(made, level, traced=library.traced)
     hand, writer = Cells(level), Writer()
     writer.line("out = {}")
     writer.line("slots = {}")
@@ -108,6 +109,8 @@ def _datatype(made: Map, level: int, library: Library) -> Convert:
     _unpack(writer, hand)
     writer.lines += body
     function: Convert = writer.function(f"{made.title}, level {level}", "raw, run, before, after")
+    if library.traced:  # what is remembered runs no row
+        return function
     return remembered(function) if target in CODED or library.elements.is_resource(target) else function
 
 
@@ -150,7 +153,8 @@ def _finish(writer: Writer, made: Map, hand: Cells, library: Library) -> None:
         writer.line("return out")
 
 
-def _primitive(target: str, variant: str | None, level: int) -> Convert:
+def _primitive(made: Map, level: int, *, traced: bool) -> Convert:
+    target, variant = made.target.text, made.variant.text if made.variant else None
     read = PRIMITIVES[target] if variant is None else VARIANTS[target, variant]
     # of what is a value, but not of this kind, nothing is said: a date is no mistake where a time is looked for
     silent = variant is not None
@@ -163,7 +167,12 @@ def _primitive(target: str, variant: str | None, level: int) -> Convert:
             run.reject(target)
         return value
 
-    return convert
+    def convert_traced(raw: str, run: Run, before: Laid | None, after: Laid | None) -> Any:
+        value = convert(raw, run, before, after)
+        tracing.primitive(made, run, value)
+        return value
+
+    return convert_traced if traced else convert
 
 
 def _cell_row(writer: Writer, row: Row | Set, made: Map, hand: Cells, library: Library) -> None:
@@ -174,12 +183,18 @@ def _cell_row(writer: Writer, row: Row | Set, made: Map, hand: Cells, library: L
     path = path_of(row.source.text) or Path(made.of.text, None, ())
     found = library.place(row.target, base)
     source = hand.raw(path)
-    tests = [None if source == "raw" else source, placing.free(writer, found), values.condition(writer, row.test, hand)]
+    tests = [
+        None if source == "raw" else source, placing.free(writer, found), _lacking(writer, row, base, library),
+        values.condition(writer, row.test, hand),
+    ]  # fmt: skip
     with writer.block(f"if {' and '.join(test for test in tests if test) or 'True'}:"):
         if hand.level == 0 and path.steps and _may_report(row, found):
             writer.line(f"run.component = {path.steps[0]}")
+        mark = tracing.begin(writer, traced=library.traced)
         with _row_value(writer, row, found, hand, library, path, level=hand.level + len(path.steps)):
-            placing.put(writer, found, "value", ("got = True",), known_free=True)
+            told = tracing.told(writer, mark, row, found)
+            placing.put(writer, found, "value", ("got = True", *told), known_free=True)
+        tracing.end(writer, mark, row)
 
 
 def _may_report(row: Row, found: Place) -> bool:
@@ -211,7 +226,8 @@ def _row_value(
                 if not (isinstance(hand, Cells) and hand.level):
                     writer.line(f"run.component = {path.steps[0] if path.steps else 0}")
                 writer.line(f"value = {writer.hold(recoded(coded, found, library.codes))}(value, run)")
-    with writer.block("if value is not None:"):
+    each = using is not None and using.variant is not None and using.variant.text == EACH
+    with writer.block("for value in value or ():" if each else "if value is not None:"):
         yield
 
 
@@ -240,10 +256,9 @@ def assignment(
 ) -> None:
     """Write one assignment into `out`. Shape: `then` is done where its value came out of the message."""
     found = library.place(assign.target, base)
-    missing = None if assign.without is None else library.place(assign.without, base).leaf
     with (
         writer.when(values.condition(writer, assign.test, hand)),
-        writer.when(None if missing is None else f"{missing!r} not in out"),
+        writer.when(_lacking(writer, assign, base, library)),
     ):
         kind = plain(found.type)
         read = values.paths(assign.value)
@@ -253,6 +268,9 @@ def assignment(
         elif isinstance(assign.value, Later):
             parts = ", ".join(values.later(assign.value, hand))
             writer.line(f"value = {writer.hold(adder(library.codes))}({parts}, run)")
+        elif isinstance(assign.value, Counted):
+            parts = ", ".join(values.counted(assign.value, hand))
+            writer.line(f"value = {writer.hold(counter(assign.value.wanted.value, kind, library.codes))}({parts}, run)")
         else:
             writer.line(f"value = {values.value(writer, assign.value, hand)}")
             if assign.coded is not None:
@@ -260,8 +278,17 @@ def assignment(
                 writer.line(f"value = {code}(value, run) if value else None")
             elif kind not in {"string", "instant", "dateTime"} or read:
                 writer.line(f"value = {writer.hold(PRIMITIVES[kind])}(value, run.zone) if value else None")
-        with writer.block("if value or value is False:" if kind == "boolean" else "if value:"):
-            placing.put(writer, found, "value", (*marks, then) if read else ())
+        # of what is no text, False and 0 count
+        text = kind != "boolean" and not isinstance(assign.value, Counted)
+        with writer.block("if value:" if text else "if value not in (None, ''):"):
+            mark = tracing.begin(writer, traced=library.traced)
+            told = tracing.told(writer, mark, assign, found)
+            placing.put(writer, found, "value", (*((*marks, then) if read else ()), *told))
+
+
+def _lacking(writer: Writer, of: Row | Assign, base: str, library: Library) -> str | None:
+    """Whether the element that a row or an assignment speaks of was made of nothing; None where it speaks of none."""
+    return None if of.without is None else placing.lacks(writer, library.place(of.without, base))
 
 
 def _nested(writer: Writer, assigns: tuple[Assign, ...], base: str, hand: Hand, library: Library) -> str:
@@ -358,10 +385,11 @@ def _field_row(writer: Writer, row: Row, made: Map, library: Library, hand: Segm
     with writer.when(f"holds or {writer.hold(NULL)} in reps" if holds else None):
         writer.line(f"run.field, run.component, reached = {number}, 0, False")
         if row.joined:
-            _joined(writer, found, test, number)
+            _joined(writer, row, found, test, number, library)
             return
         free = placing.free(writer, found)
-        with writer.block("for e in reps:" if free is None else "for i, e in enumerate(reps, 1):"):
+        counted = free is not None or library.traced
+        with writer.block("for i, e in enumerate(reps, 1):" if counted else "for e in reps:"):
             clears, told = _clears(row, base, found, others) if not path.steps else (None, [])
             with writer.block(f"if e == {writer.hold(NULL)}:"):
                 if told:
@@ -373,20 +401,24 @@ def _field_row(writer: Writer, row: Row, made: Map, library: Library, hand: Segm
                     writer.line("reached = True")
                 writer.line("continue")
             source = hand.raw(path) if path.steps else "e"
-            with writer.block(f"if not {source}" + (f" or not {test}:" if test else ":")):
+            tests = [source, *(each for each in (test, _lacking(writer, row, base, library)) if each is not None)]
+            with writer.block(f"if not ({' and '.join(tests)}):"):
                 writer.line("continue")
             if free is not None:
                 with writer.block(f"if not ({free}):"):
                     with writer.block("if reached:"):
                         writer.line("run.lose(i)")
                     writer.line("continue")
+            mark = tracing.begin(writer, traced=library.traced)
             with _row_value(writer, row, found, hand, library, path, level=len(path.steps)):
-                placing.put(writer, found, "value", ("reached = True",), known_free=True)
+                step = tracing.told(writer, mark, row, found, "i")
+                placing.put(writer, found, "value", ("reached = True", *step), known_free=True)
+            tracing.end(writer, mark, row)
         with writer.block("if reached:"):
             writer.line(f"used |= {1 << number}")
 
 
-def _joined(writer: Writer, found: Place, test: str | None, number: int) -> None:
+def _joined(writer: Writer, row: Row, found: Place, test: str | None, number: int, library: Library) -> None:
     """All repetitions of the field in hand as lines of one text, behind those of the segments before it."""
     null = writer.hold(NULL)
     writer.line(f"value = [t for t in [run.leaf(e).rstrip() for e in reps if e != {null}] if t]")
@@ -395,6 +427,8 @@ def _joined(writer: Writer, found: Place, test: str | None, number: int) -> None
         kind = writer.hold(plain(found.type))
         with writer.block(f'if run.join({box}, "{found.leaf}", value, {kind}):'):
             writer.line(f"used |= {1 << number}")
+            for line in tracing.told(writer, tracing.begin(writer, traced=library.traced), row, found):
+                writer.line(line)
 
 
 def _clears(row: Row, base: str, found: Place, others: list[int] | None) -> tuple[str | None, list[int]]:

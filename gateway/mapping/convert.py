@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
@@ -16,6 +16,7 @@ from gateway.mapping.groups import Instance
 from gateway.mapping.primitives import timed
 from gateway.mapping.run import Context, Run, place_of
 from gateway.mapping.structure import MessageConverter
+from gateway.mapping.tracing import Step
 
 _PART = re.compile(r"(?:\[\d+\]|\.[\d.]+)$")
 
@@ -43,13 +44,15 @@ class Conversion:
     Shape: `drafts` are empty where any finding is an error, which then says why the message could not be converted;
     they share parts with drafts of other messages, so they are not to be changed in place; `told` is the instant that
     the message tells of: EVN-2, else MSH-7, else when it was received. A time more than a day after that is a clock's
-    or a clerk's mistake, and nothing that came later could be told: when it was received stands for it.
+    or a clerk's mistake, and nothing that came later could be told: when it was received stands for it. `steps` are the
+    rows that ran, of maps that are traced alone.
     """
 
     drafts: tuple[Draft, ...]
     findings: tuple[Finding, ...]
     told: str
     loss: LossReport
+    steps: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,16 +60,25 @@ class Maps:
     """Every map, ready to convert.
 
     Shape: `digest` names the maps, the code maps among them, in SHA-256; `messages` are the converters by message type
-    (`ADT^A01`); `marks` are what drafts are marked with.
+    (`ADT^A01`); `marks` are what drafts are marked with; `zone` is that of times without an offset, where the maps
+    name one; `overlaid` are the same maps with overlays over them, by the overlays' names.
     """
 
     digest: str
     messages: Mapping[str, MessageConverter]
     marks: Marks
+    zone: str | None = None
+    overlaid: Mapping[tuple[str, ...], Maps] = field(default_factory=dict)
+
+    def over(self, names: tuple[str, ...]) -> Maps:
+        """These maps with overlays over them. Errors: KeyError for overlays that were not loaded."""
+        return self.overlaid[names] if names else self
 
     def convert(self, message: Message, context: Context) -> Conversion:
         """The drafts of a message. Errors: never raised; a message that can't be converted is an error finding."""
-        zone = ZoneInfo(context.zone)
+        if context.overlays:
+            return self.over(context.overlays).convert(message, replace(context, overlays=()))
+        zone = ZoneInfo(self.zone or context.zone)
         header = message.first("MSH")
         received = context.received.astimezone(UTC).isoformat(timespec="milliseconds")
         told, early = _told(message, zone, context.received)
@@ -94,8 +106,8 @@ class Maps:
             )
         loss = report(message, run, converter)
         if refuses(tuple(run.findings)):
-            return Conversion((), tuple(run.findings), told, loss)
-        return Conversion(_drafts(run, context, self.marks), tuple(run.findings), told, loss)
+            return Conversion((), tuple(run.findings), told, loss, tuple(run.steps))
+        return Conversion(_drafts(run, context, self.marks), tuple(run.findings), told, loss, tuple(run.steps))
 
 
 def type_of(fault: Exception) -> str:
@@ -110,7 +122,9 @@ def report(message: Message, run: Run, converter: MessageConverter) -> LossRepor
     for each in message.segments:
         used = run.used.get(each.position, 0)
         left_out = converter.ignored.get(each.name, frozenset())
-        for number in _populated(each, message.delimiters.field):
+        for number, text in enumerate(run.fields(each)):
+            if not text or not number:
+                continue
             if used >> number & 1:
                 mapped += 1
             elif number in left_out:

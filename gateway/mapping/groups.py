@@ -16,8 +16,8 @@ from gateway.hl7v2 import Segment
 class Shape:
     """A group of a map.
 
-    Shape: `order` are its own segments in the map's order; `below` its groups. Of the whole message alone: `placed` are
-    segments whose meaning is told by what they stand behind, the last of `anchors`; `order` has them as
+    Shape: `order` are its own segments in the map's order; `below` its groups. Of the whole message, for all groups:
+    `placed` are segments whose meaning is told by what they stand behind, the last of `anchors`; `order` has them as
     `ROL after PV1`.
     """
 
@@ -65,13 +65,14 @@ class Instance:
         self.segments.setdefault(name if name in self.shape.order else each.name, []).append(each)
         if each.name in self.shape.starts:
             self.reached = max(self.reached, self.shape.starts.index(each.name))
-        elif name in self.shape.order or each.name in self.shape.order:
-            self.reached = len(self.shape.starts)
 
     def takes(self, name: str, own: str) -> bool:
-        """Whether a segment may still belong to this instance: its first ones come once, and before the others."""
+        """Whether a segment may still belong to this instance.
+
+        Its first ones come once, in their order, and before the groups below it: `ORC TQ1 OBR` is one order.
+        """
         if own in self.shape.starts:
-            return self.reached < self.shape.starts.index(own)
+            return not self.below and self.reached < self.shape.starts.index(own)
         return name in self.shape.order or own in self.shape.order
 
 

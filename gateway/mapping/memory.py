@@ -23,9 +23,13 @@ Convert = Callable[[str, Run, Any, Any], Any]
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What a text became: its value, and the resources (type, id, content) that were kept for it."""
+    """What a text became: its value, and the resources (type, id, content) that were kept for it.
+
+    Shape: `flat` is whether the value holds texts alone, as a reference does.
+    """
 
     value: Json | None
+    flat: bool
     made: tuple[tuple[str, str, Json], ...]
 
 
@@ -40,14 +44,23 @@ def remembered(convert: Convert) -> Convert:
         found = known.get(key)
         if found is not None:
             for type_, id_, resource in found.made:
-                run.register(Making(type_, id_, resource, shared=True))
-            return copied(found.value)  # a row may add to it
+                standing = run.made.get((type_, id_))
+                if standing is not None and standing.resource is resource:
+                    run.trail.append(standing)  # told of already, and nothing was added to it
+                else:
+                    run.register(Making(type_, id_, resource, shared=True))
+            value = found.value
+            # a row may add to it
+            return value.copy() if found.flat and value is not None else copied(value)
         made, reports = len(run.trail), (len(run.lost), len(run.findings))
         value = convert(raw, run, None, None)
         if reports == (len(run.lost), len(run.findings)):
             if len(known) >= SIZE:
                 del known[next(iter(known))]
-            known[key] = _Known(copied(value), tuple((m.type, m.id, copied(m.resource)) for m in run.trail[made:]))
+            flat = value is not None and all(each.__class__ is str for each in value.values())
+            known[key] = _Known(
+                copied(value), flat, tuple((m.type, m.id, copied(m.resource)) for m in run.trail[made:])
+            )
         return value
 
     return converted

@@ -72,13 +72,37 @@ NOT_ADDED = _message(
 )
 NO_MAKER = _message("M048", "`{words}` belongs to the row that makes a resource", "leave it out here")
 NO_MOMENT = _message("M050", "`{word}` is {type}, and a moment with time added to it is a dateTime or an instant")
-NOT_AFTER = _message(
-    "M051", "`after` belongs to rows outside of groups", "a group's segments stand behind its first one: leave it out"
+NO_NUMBER = _message("M060", "`{word}` is {type}, and a length of time is counted by a number")
+NO_UNIT = _message(
+    "M061", "`{word}` is no unit of time that others can be counted in", "write `s`, `min`, `h`, `d` or `wk`"
 )
 NOT_WITHOUT = _message(
-    "M053", "`{word}` is no whole element of what is made", "name one that stands at its top, such as `start`"
+    "M053",
+    "`{word}` is no whole element of what is made",
+    "name one that stands at its top, such as `start`, or below items that have a number, `coding[1].system`",
+)
+NO_WITHOUT = _message(
+    "M062", "`without` belongs to the rows of segments and data types", "say it there, or write a condition: `when ...`"
 )
 NOT_APART = _message("M052", "`{word}` is {type}, and what the row makes is {made}: they are never one", "leave it out")
 NOT_JOINED = _message("M049", "`{word}` is {type}, and repetitions join into one text alone", "leave `joined` out")
+
+# --- overlays ------------------------------------------------------------------------------------------------------
+OVERLAY_ALONE = _message(
+    "M054", "`{word}` belongs to overlays", "write it in a folder of its own, such as `specs/hl7v2/uk-core/`"
+)
+NOT_THERE = _message("M055", "`{map}` fills no `{word}`, so nothing is taken out")
+NEVER_LAID = _message(
+    "M056",
+    "no message with `{segment}` makes all that this row of `{word}` speaks of",
+    "correct the names, or leave it out",
+)
+NO_ZONE = _message("M057", "there is no time zone `{word}`", "write its IANA name, such as `Europe/London`")
+NAMELESS = _message(
+    "M058", "the overlay `{word}` does not say what it is", 'write `overlay {word} "..."` in one of its files'
+)
+WRONG_FOLDER = _message("M059", "`{word}` stands in the folder `{folder}`", "an overlay has the name of its folder")
+
+# --- messages again ------------------------------------------------------------------------------------------------
 WHOLE_SEGMENT = _message("M044", "a row of a message takes a whole segment, not `{word}`", "write `{segment} -> ...`")
 NOT_USED = _message("M045", "`{word}` is made from a segment, so it needs its map", "write `using {segment} to ...`")

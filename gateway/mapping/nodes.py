@@ -67,7 +67,17 @@ class Later:
     span: Span
 
 
-Value = Word | Template | Every | Later
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A length of time counted in another unit. Shape: `unit` and `wanted` are read by the code map of units."""
+
+    length: Word
+    unit: Word | Template
+    wanted: Text
+    span: Span
+
+
+Value = Word | Template | Every | Later | Counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +112,8 @@ class Row:
     Shape: `joined` says that all repetitions make one text. In messages, `refers` is the resource that the row refers
     to instead of making something; `numbered` says that segments of one identity make a resource each, and
     `by_receipt` that a segment without an identity makes one all the same; `only_new` leaves what stands already;
-    `after` is what the segment stands behind, `apart` the resource that it must not be.
+    `after` is what the segment stands behind, `apart` the resource that it must not be. With `without` a row does its
+    work only where that element was made of nothing before.
     """
 
     source: Word
@@ -120,6 +131,7 @@ class Row:
     only_new: bool = False
     after: Word | None = None
     apart: Word | None = None
+    without: Target | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +174,24 @@ class Ignore:
 
 
 @dataclass(frozen=True, slots=True)
+class Remove:
+    """Elements that an overlay takes out of what it is laid over, with all that fills them; and why."""
+
+    targets: tuple[Target, ...]
+    because: Text
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class Requires:
-    """Resources without which a message can't be converted."""
+    """Resources without which a message can't be converted.
+
+    Shape: with `sources`, a message that has any of these segments.
+    """
 
     names: tuple[Word, ...]
     span: Span
+    sources: tuple[Word, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +226,7 @@ class Map:
     rows: tuple[Row | Set, ...]
     ignores: tuple[Ignore, ...]
     span: Span
+    removes: tuple[Remove, ...] = ()
 
     @property
     def key(self) -> Key:
@@ -215,7 +241,10 @@ class Map:
 
 @dataclass(frozen=True, slots=True)
 class MessageMap:
-    """Which segments of a message structure make which resources."""
+    """Which segments of a message structure make which resources.
+
+    Shape: `rows` are those outside of groups, `last` those of them that are done when all groups are.
+    """
 
     structure: Word
     triggers: tuple[Word, ...]
@@ -225,13 +254,38 @@ class MessageMap:
     groups: tuple[Group, ...]
     ignores: tuple[Ignore, ...]
     span: Span
+    removes: tuple[Remove, ...] = ()
+    last: tuple[Row, ...] = ()
 
     def every_row(self) -> Iterator[Row]:
-        """The rows outside of groups, then those of each group."""
+        """The rows outside of groups, then those of each group, then the last."""
         yield from self.rows
         for group in self.groups:
             yield from group.rows
+        yield from self.last
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesWith:
+    """Rows that an overlay adds to the map of every message that has a row about a segment."""
+
+    segment: Word
+    source: Text | None
+    rows: tuple[Row, ...]
+    ignores: tuple[Ignore, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """Who an overlay is. Shape: `zone` is that of times without an offset, None for the base's."""
+
+    name: Word
+    title: Text
+    source: Text | None
+    zone: Text | None
+    span: Span
 
 
 Key = tuple[str, str, str | None]
-Statement = Map | MessageMap
+Statement = Map | MessageMap | MessagesWith | Overlay

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from gateway.language.nodes import Test, Text, Word
 from gateway.mapping import messages
 from gateway.mapping.nodes import (
     Assign,
+    Counted,
     Display,
     Every,
     Group,
@@ -25,6 +27,9 @@ from gateway.mapping.nodes import (
     Later,
     Map,
     MessageMap,
+    MessagesWith,
+    Overlay,
+    Remove,
     Requires,
     Row,
     Set,
@@ -38,7 +43,7 @@ from gateway.mapping.nodes import (
 from gateway.source import Diagnostic, Source, Span, nearest
 
 GRAMMAR = Path(__file__).with_name("maps.lark")
-STARTS = ("version", "datatype", "segment", "message")
+STARTS = ("version", "datatype", "segment", "message", "messages", "overlay")
 VERSION = "1"
 
 _STATEMENT = re.compile(r"^[^\s#]", re.MULTILINE)
@@ -60,7 +65,16 @@ class Parsed:
 
 
 def parse(source: Source) -> Parsed:
-    """The statements of a file. Errors: diagnostics, one for each statement that can't be read."""
+    """The statements of a file. Errors: diagnostics, one for each statement that can't be read.
+
+    Shape: a text that was read before is not read again, so spans may stand in a source that is equal to this one.
+    """
+    return _parsed(source.name, source.text)
+
+
+@functools.lru_cache(maxsize=1024)
+def _parsed(name: str, text: str) -> Parsed:
+    source = Source(name, text)
     statements: list[Statement] = []
     wrong: list[Diagnostic] = []
     spans = list(_cut(source))
@@ -75,7 +89,7 @@ def parse(source: Source) -> Parsed:
             hint = f"did you mean `{near}`?" if near else None
             wrong.append(messages.NO_STATEMENT.at(_first_word(span), hint, word=first, known=known))
             continue
-        tree = language.read(grammar(), span, "version" if first == "language" else first, ())
+        tree = language.read(grammar(), span, "version" if first == "language" else first)
         if isinstance(tree, Diagnostic):
             wrong.append(tree)
         elif first == "language":
@@ -112,16 +126,25 @@ class _Builder:
     diagnostics: list[Diagnostic] = field(default_factory=list)
 
     def statement(self, tree: _Tree) -> Statement:
-        words = [self.word(t) for t in tree.children if isinstance(t, Token)]
+        words = [self.word(t) for t in tree.children if isinstance(t, Token) and t.type == "WORD"]
         parts = _sorted(tree)
         span = Span(self.source, tree.meta.start_pos, words[-1].span.end)
         source = next((self.text(t) for t in parts["source"]), None)
         ignores = tuple(self.ignore(t) for t in parts["ignore"])
+        removes = tuple(self.remove(t) for t in parts["remove"])
+        if tree.data == "overlay":
+            zone = next((self.text(t) for t in parts["zone"]), None)
+            title = next(
+                language.text(t, self.source) for t in tree.children if isinstance(t, Token) and t.type == "STRING"
+            )
+            return Overlay(words[0], title, source, zone, span)
+        if tree.data == "messages":
+            return MessagesWith(words[0], source, tuple(self.row(t) for t in parts["row"]), ignores, span)
         if tree.data == "message":
             return MessageMap(
                 words[0], self.names(parts["names"][0]), source,
-                tuple(Requires(self.names(_only(t)), self.span(t)) for t in parts["requires"]),
-                *self.grouped(tree), ignores, span,
+                tuple(self.requires(t) for t in parts["requires"]),
+                *self.grouped(tree), ignores, span, removes, self.last(tree),
             )  # fmt: skip
         kind = cast('Literal["datatype", "segment"]', str(tree.data))
         return Map(
@@ -130,14 +153,14 @@ class _Builder:
             tuple(self.identity(t) for t in parts["identity"]),
             tuple(Display(self.template(cast("Token", t.children[0])), self.span(t)) for t in parts["display"]),
             tuple(self.row(t) if t.data == "row" else self.set(t) for t in _trees(tree) if t.data in {"row", "set"}),
-            ignores, span,
+            ignores, span, removes,
         )  # fmt: skip
 
     def grouped(self, tree: _Tree) -> tuple[tuple[Row, ...], tuple[Group, ...]]:
         """The rows before the first group, and the groups with theirs."""
         rows: list[Row] = []
         groups: list[tuple[_Tree, list[Row]]] = []
-        for child in _trees(tree):
+        for child in itertools.takewhile(lambda t: t.data != "last", _trees(tree)):
             if child.data == "cluster":
                 groups.append((child, []))
             elif child.data == "row":
@@ -153,6 +176,11 @@ class _Builder:
         )
         return tuple(rows), made
 
+    def last(self, tree: _Tree) -> tuple[Row, ...]:
+        """The rows behind `finally`."""
+        behind = itertools.dropwhile(lambda t: t.data != "last", _trees(tree))
+        return tuple(self.row(t) for t in behind if t.data == "row")
+
     def row(self, tree: _Tree) -> Row:
         parts = _sorted(tree)
         source, target = (t for t in tree.children if isinstance(t, Token))
@@ -166,6 +194,7 @@ class _Builder:
             after=next((self.word(cast("Token", t.children[0])) for t in parts["after"]), None),
             apart=next((self.word(cast("Token", t.children[0])) for t in parts["apart"]), None),
             refers=next((self.word(cast("Token", t.children[0])) for t in parts["refers"]), None),
+            without=self.without(parts),
         )  # fmt: skip
 
     def set(self, tree: _Tree) -> Set:
@@ -179,7 +208,7 @@ class _Builder:
         """The assignments of a `set`, `with` or `default`, each under the condition of all."""
         parts = _sorted(tree)
         test = self.when(parts)
-        without = next((self.target(cast("Token", t.children[0])) for t in parts["without"]), None)
+        without = self.without(parts)
         made = []
         for t in parts["assign"]:
             coded = self.coded(_sorted(t))
@@ -208,6 +237,12 @@ class _Builder:
             if not isinstance(unit, Word | Template):
                 raise TypeError(unit)  # the grammar lets nothing else through
             return Later(start, length, unit, self.span(tree))
+        if tree.data == "counted":
+            of, wanted = (t for t in tree.children if isinstance(t, Token))
+            unit = self.value(_only(tree))
+            if not isinstance(unit, Word | Template):
+                raise TypeError(unit)  # the grammar lets nothing else through
+            return Counted(self.word(of), unit, language.text(wanted, self.source), self.span(tree))
         token = cast("Token", tree.children[0])
         return self.word(token) if tree.data == "word" else self.template(token)
 
@@ -230,11 +265,19 @@ class _Builder:
         steps = tuple(Step(m[1], m[3] if m[3] is not None else m[4], m[2] == "+") for m in _STEP.finditer(str(token)))
         return Target(steps, Span(self.source, start, start + len(token)))
 
+    def requires(self, tree: _Tree) -> Requires:
+        names, *sources = (self.names(cast("_Tree", child)) for child in tree.children)
+        return Requires(names, self.span(tree), sources[0] if sources else ())
+
     def ignore(self, tree: _Tree) -> Ignore:
         names, because = tree.children
         return Ignore(
             self.names(cast("_Tree", names)), language.text(cast("Token", because), self.source), self.span(tree)
         )
+
+    def remove(self, tree: _Tree) -> Remove:
+        *targets, because = (t for t in tree.children if isinstance(t, Token))
+        return Remove(tuple(self.target(t) for t in targets), language.text(because, self.source), self.span(tree))
 
     def names(self, tree: _Tree) -> tuple[Word, ...]:
         return tuple(self.word(cast("Token", t)) for t in tree.children)
@@ -244,6 +287,9 @@ class _Builder:
 
     def coded(self, parts: Mapping[str, list[_Tree]]) -> Word | None:
         return next((self.word(cast("Token", t.children[0])) for t in parts["coded"]), None)
+
+    def without(self, parts: Mapping[str, list[_Tree]]) -> Target | None:
+        return next((self.target(cast("Token", t.children[0])) for t in parts["without"]), None)
 
     def when(self, parts: Mapping[str, list[_Tree]]) -> Test | None:
         return next((self.condition(cast("_Tree", t.children[0])) for t in parts["when"]), None)

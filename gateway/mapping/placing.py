@@ -43,6 +43,14 @@ def free(writer: Writer, place: Place) -> str | None:
     return f"(({box} := slots.get({writer.hold(place.boxes[-1].key)})) is None or ({_free(place, box)}))"
 
 
+def lacks(writer: Writer, place: Place) -> str:
+    """Whether nothing was made of a place, as an expression."""
+    if not place.boxes:
+        return f'"{place.leaf}" not in out'
+    box = writer.local()
+    return f'(({box} := slots.get({writer.hold(place.boxes[-1].key)})) is None or "{place.leaf}" not in {box})'
+
+
 def _free(place: Place, box: str) -> str:
     return " and ".join(f'"{name}" not in {box}' for name in place.choice or (place.leaf,))
 

@@ -19,6 +19,9 @@ from gateway.fhir import nhs_number_digits
 
 Primitive = Callable[[str, tzinfo], Any]
 
+_TIMES = 4096
+"""How many times, as they were sent, are known with what they became."""
+
 _DTM = re.compile(r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(\.\d{1,9})?)?)?)?)?)?([+-]\d{4})?", re.ASCII)
 _TM = re.compile(r"(\d\d)(\d\d)?(\d\d)?(\.\d{1,9})?(?:[+-]\d{4})?", re.ASCII)
 _NM = re.compile(r"([+-]?)0*(\d+)(?:\.(\d*))?", re.ASCII)
@@ -27,7 +30,9 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}", re.ASCII)
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}", re.ASCII)
 _LAST_SECOND, _LAST_MINUTE, _LAST_HOUR = 60, 59, 23
 _LARGEST = 2**31 - 1
-_SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "wk": 604800}
+_SECONDS: Mapping[str, int] = {"s": 1, "min": 60, "h": 3600, "d": 86400, "wk": 604800}
+UNITS_OF_TIME = frozenset(_SECONDS)
+"""UCUM's units of time that have one length."""
 _FARTHEST = 14  # hours; the widest offset that FHIR's format takes
 
 
@@ -86,14 +91,16 @@ def positive(text: str, zone: tzinfo) -> int | None:
     return value if value is not None and value > 0 else None
 
 
+@functools.lru_cache(maxsize=_TIMES)
 def day(text: str, _: tzinfo) -> str | None:
     """The date of a DT or DTM, as precise as it was sent; what time of the day it was makes no difference."""
     match = _DTM.fullmatch(text.strip())
     return _day(match) if match is not None else None
 
 
+@functools.lru_cache(maxsize=_TIMES)
 def moment(text: str, zone: tzinfo) -> str | None:
-    """A dateTime: a date as it is, a time with its offset."""
+    """A dateTime: a date as it is, a time with its offset; one message tells of one moment many times."""
     match = _DTM.fullmatch(text.strip())
     if match is None:
         return None
@@ -116,12 +123,20 @@ def timed(text: str, zone: tzinfo) -> str | None:
 def later(start: str, length: str, unit: str | None, zone: tzinfo) -> str | None:
     """A time with a length of time added; `unit` is UCUM's. Nothing where one of them is none or the sum no date."""
     begins, count = timed(start, zone) if start else None, number(length, zone) if length else None
-    if begins is None or count is None or unit not in _SECONDS or abs(count) > _LARGEST:
+    if begins is None or count is None or unit is None or unit not in _SECONDS or abs(count) > _LARGEST:
         return None
     try:
         return (datetime.fromisoformat(begins) + timedelta(seconds=float(count) * _SECONDS[unit])).isoformat()
     except OverflowError:
         return None
+
+
+def counted(length: str, unit: str, wanted: str, zone: tzinfo) -> str | None:
+    """A length of time in another unit, as a text; both units are UCUM's. Nothing where one of them is none."""
+    count = number(length, zone)
+    if count is None or unit not in _SECONDS or wanted not in _SECONDS or abs(count) > _LARGEST:
+        return None
+    return format((count * _SECONDS[unit] / _SECONDS[wanted]).normalize(), "f")
 
 
 def instant(text: str, zone: tzinfo) -> str | None:
@@ -216,7 +231,17 @@ def unhexed(text: str, _: tzinfo) -> str | None:
     return base64.b64encode(bytes.fromhex(digits)).decode() if digits and _HEX.fullmatch(digits) else None
 
 
+def times(text: str, zone: tzinfo) -> list[str] | None:
+    """Times of the day, parted by commas; nothing where one of them is none."""
+    found = [time(part, zone) for part in text.split(",")]
+    return None if None in found else [each for each in found if each is not None]
+
+
+EACH = "each"
+"""The variant of a reading that gives a list, whose every value stands for itself."""
+
 VARIANTS: Mapping[tuple[str, str], Primitive] = {
+    ("time", EACH): times,
     ("dateTime", "timed"): timed,
     ("string", "nhs-number"): nhs_number,
     ("base64Binary", "plain"): packed,

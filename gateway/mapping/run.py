@@ -21,6 +21,9 @@ Fields = Sequence[str]
 _MANY = 16
 """Entries of a list that are compared one by one."""
 
+_PATIENT = ("subject", "patient")
+"""Elements that say whose a resource is."""
+
 _LONG = 256
 """A field so long is read once for all who ask for a part of it."""
 
@@ -30,8 +33,9 @@ class Context:
     """What a conversion needs besides the message.
 
     Shape: `organisation` the sending organisation's ODS code in upper case; `receipt` names the submission;
-    `rules_digest` the rule set that accepted it; `zone` is that of times without an offset; `messaging` says that the
-    receiver takes FHIR messages, so that a MessageHeader is made.
+    `rules_digest` the rule set that accepted it; `zone` is that of times without an offset, where the maps name none;
+    `messaging` says that the receiver takes FHIR messages, so that a MessageHeader is made; `overlays` are laid over
+    the maps, in this order.
     """
 
     organisation: str
@@ -41,6 +45,7 @@ class Context:
     rules_digest: str
     zone: str = "Europe/London"
     messaging: bool = False
+    overlays: tuple[str, ...] = ()
 
 
 class Making:
@@ -81,7 +86,7 @@ class Run:
     __slots__ = (
         "codec", "component", "counts", "cut", "delimiters", "doubt", "doubts", "escape", "facts", "field", "findings",
         "grouped", "known", "lines", "lost", "made", "message", "names", "repetition", "scope", "segment", "sender",
-        "split", "subcomponent", "trail", "used", "zone",
+        "split", "steps", "subcomponent", "trail", "used", "zone",
     )  # fmt: skip
 
     def __init__(self, message: Message, facts: dict[str, str], zone: tzinfo, start: Segment) -> None:
@@ -110,6 +115,7 @@ class Run:
         self.lines: dict[tuple[int, str], tuple[Json, str, str, list[str]]] = {}  # texts of several segments
         self.used: dict[int, int] = {}
         self.lost: list[str] = []
+        self.steps: list[Any] = []  # the rows that ran, where the maps are traced
         self.findings: list[Finding] = []
 
     def fields(self, segment: Segment) -> list[str]:
@@ -152,6 +158,10 @@ class Run:
         """Report a part, or a repetition, that reached nothing; the rest of its field did."""
         self.lost.append(f"{place_of(self.segment, self.field)}[{repetition}]" if repetition else self.here())
 
+    def lack(self) -> None:
+        """Report a code that its map does not know; it is kept as it was sent."""
+        self.lost.append(self.here() if self.component else f"{self.here()}.1")
+
     def join(self, box: Json, leaf: str, lines: list[str], kind: str) -> bool:
         """Add lines to a text that several segments make; whether it is theirs, and not a value of another row."""
         key = (id(box), leaf)
@@ -182,10 +192,24 @@ class Run:
             return standing
         if standing.shared:
             standing.resource, standing.shared = copied(standing.resource), False
+        self._check_patient(standing, making)
         merge(standing.resource, making.resource, standing.seen)
         standing.only_new = standing.only_new and making.only_new
         standing.clears.extend(c for c in making.clears if c not in standing.clears)
         return standing
+
+    def _check_patient(self, standing: Making, making: Making) -> None:
+        """Report a resource that the message tells of two patients."""
+        for name in _PATIENT:
+            first, second = standing.resource.get(name), making.resource.get(name)
+            if isinstance(first, dict) and isinstance(second, dict) and first != second:
+                place, number = self.segment.name, self.segment.number
+                words = (
+                    f"{place} tells of another patient with the identifiers of a resource of type {making.type} that "
+                    f"stands in this message already: it stays with the first patient"
+                )
+                where = place if number == 1 else f"{place}[{number}]"
+                self.findings.append(Finding("warning", "conflict", words, where, "MAP-IDENTITY"))
 
     # --- texts -----------------------------------------------------------------------------------------------------
 
@@ -201,31 +225,34 @@ class Run:
             text = text.split(self.cut, 1)[0]
         if self.subcomponent in text:
             text = text.split(self.subcomponent, 1)[0]
-        return self.plain(text)
+        if self.escape in text:
+            text = unescape(text, self.delimiters, self.codec)
+        return "" if text == NULL else text
 
     def sub(self, component: str, number: int) -> str:
         """Text of a sub-component."""
-        parts = component.split(self.subcomponent)
-        return self.plain(parts[number - 1]) if number <= len(parts) else ""
+        return self.plain(_cut(component, self.subcomponent, number))
 
     def pick(self, repetition: str, component: int, subcomponent: int) -> str:
         """Text of a leaf of a repetition."""
-        parts = repetition.split(self.cut)
-        return self.sub(parts[component - 1], subcomponent) if component <= len(parts) else ""
+        return self.plain(_cut(_cut(repetition, self.cut, component), self.subcomponent, subcomponent))
 
     def part(self, repetition: str, component: int, subcomponent: int) -> str:
         """A part of a repetition as it was sent; the whole of what is asked for as 0. `""` is none."""
-        for number, cut in ((component, self.cut), (subcomponent, self.subcomponent)):
-            if number:
-                parts = repetition.split(cut)
-                repetition = parts[number - 1] if number <= len(parts) else ""
+        if component:
+            repetition = _cut(repetition, self.cut, component)
+        if subcomponent:
+            repetition = _cut(repetition, self.subcomponent, subcomponent)
         return "" if repetition == NULL else repetition
 
     def text(self, fields: Fields, field: int, component: int, subcomponent: int) -> str:
         """Text of a leaf of a field's first repetition."""
         if field >= len(fields) or not fields[field]:
             return ""
-        return self.pick(fields[field].split(self.repetition, 1)[0], component, subcomponent)
+        text = fields[field]
+        if self.repetition in text:
+            text = text.split(self.repetition, 1)[0]
+        return self.plain(_cut(_cut(text, self.cut, component), self.subcomponent, subcomponent))
 
     def has(self, fields: Fields, field: int, component: int, subcomponent: int) -> str:
         """A part of any of a field's repetitions, empty where nothing but `""` was sent."""
@@ -241,8 +268,18 @@ class Run:
         return found
 
     def _has(self, text: str, component: int, subcomponent: int) -> str:
+        if self.repetition not in text:
+            return self.part(text, component, subcomponent)
         found = (self.part(r, component, subcomponent) for r in text.split(self.repetition))
         return next((part for part in found if part), "")
+
+
+def _cut(text: str, delimiter: str, number: int) -> str:
+    """A part of a text, from 1; empty where there is none."""
+    if delimiter not in text:
+        return text if number == 1 else ""
+    parts = text.split(delimiter, number)
+    return parts[number - 1] if number <= len(parts) else ""
 
 
 def _text(lines: list[str], kind: str) -> str:

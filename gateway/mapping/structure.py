@@ -11,7 +11,7 @@ from gateway.fhir import derived_id
 from gateway.finding import Finding
 from gateway.hl7v2 import Segment
 from gateway.language.nodes import Word
-from gateway.mapping import placing, values
+from gateway.mapping import placing, tracing, values
 from gateway.mapping.compile import Laid, Library, SegmentConverter, assignment, key_of
 from gateway.mapping.groups import Instance, Shape, placed
 from gateway.mapping.nodes import Assign, Every, Group, Key, MessageMap, Row, Step, Target
@@ -21,16 +21,18 @@ from gateway.mapping.vocabulary import path_of
 from gateway.mapping.writer import Writer
 
 Assigned = Callable[[Run, Fields, Json, Slots], bool]
-Make = Callable[[Run, Segment], None]
+Make = Callable[[Run, Segment, Fields], None]
 Do = Callable[[Run, Fields], None]
+Blocks = tuple[tuple[str, tuple[Make, ...]], ...]
+"""Segments' names, each with what is done for it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MessageConverter:
     """A message's map.
 
-    Shape: `grouped` are the segments that stand in groups alone; `rows` by group, each a segment's name with what is
-    done for it; `once` the segments that may stand one time, and `tells` what each of them tells of; `ignored` are the
+    Shape: `grouped` are the segments that stand in groups alone; `rows` by group, and `last` what is done when all
+    groups are; `once` the segments that may stand one time, and `tells` what each of them tells of; `ignored` are the
     fields that the maps in use leave out by name; `names` those that a group gives; `late` is done when all resources
     are known.
     """
@@ -38,10 +40,11 @@ class MessageConverter:
     structure: str
     groups: Shape
     grouped: frozenset[str]
-    rows: Mapping[str, tuple[tuple[str, tuple[Make, ...]], ...]]
+    rows: Mapping[str, Blocks]
+    last: Blocks
     once: frozenset[str]
     tells: Mapping[str, str]
-    requires: tuple[str, ...]
+    requires: tuple[tuple[str, frozenset[str]], ...]
     ignored: Mapping[str, frozenset[int]]
     names: Mapping[str, frozenset[str]]
     late: tuple[Callable[[Run], None], ...]
@@ -50,11 +53,15 @@ class MessageConverter:
         """Convert a message into a run's resources."""
         run.grouped = self.grouped
         self._instance(run, instance, ())
+        run.scope = (instance.segments,)
+        self._blocks(run, instance, self.last)
         for name, found in instance.segments.items():
             if name in self.once and found[1:]:
                 run.findings.append(_second(found, self.tells.get(name, "thing")))
-        for name in self.requires:
-            if name not in run.names or name in run.doubts:
+        for name, sources in self.requires:
+            if sources and not any(run.message.first(each) for each in sources):
+                run.findings.append(_without(name, sources))
+            elif name not in run.names or name in run.doubts:
                 place = run.doubts.get(name)
                 why = f", as {_DOUBT}" if place else ""
                 words = f"no {name} could be identified{why}, so the message could not be converted"
@@ -67,22 +74,27 @@ class MessageConverter:
         run.scope = (instance.segments, *around)
         for name in self.names[instance.shape.name]:
             run.names.pop(name, None)
-        for name, makes in self.rows[instance.shape.name]:
+        self._blocks(run, instance, self.rows[instance.shape.name])
+        for below in instance.below:
+            self._instance(run, below, (instance.segments, *around))
+
+    def _blocks(self, run: Run, instance: Instance, blocks: Blocks) -> None:
+        for name, makes in blocks:
             found = instance.segments.get(name, ())
             if name in self.once and not instance.shape.name:
                 found = found[:1]
             for each in found:
+                fields = run.fields(each)
                 for make in makes:
-                    make(run, each)
-        for below in instance.below:
-            self._instance(run, below, (instance.segments, *around))
+                    make(run, each, fields)
 
 
 def compiled(made: MessageMap, once: frozenset[str], library: Library) -> MessageConverter:
     """A checked map as a converter."""
     compiler = _Compiler(library)
     groups = {"": made.rows, **{g.path.text: g.rows for g in made.groups}}
-    rows = {path: tuple(compiler.blocks(found)) for path, found in groups.items()}
+    rows = {path: tuple(compiler.blocks(found, compiler.outer(path, groups))) for path, found in groups.items()}
+    last = tuple(compiler.blocks(made.last, compiler.whole(made)))
     for path in (path_of(word.text) for ignore in made.ignores for word in ignore.names):
         if path is not None and path.field is not None:
             compiler.ignored[path.of] = compiler.ignored.get(path.of, frozenset()) | {path.field}
@@ -90,24 +102,24 @@ def compiled(made: MessageMap, once: frozenset[str], library: Library) -> Messag
         made.structure.text,
         _whole(made),
         frozenset(w.text for g in made.groups for w in (*g.starts, *(r.source for r in g.rows)))
-        - {row.source.text for row in made.rows},
+        - {row.source.text for row in (*made.rows, *made.last)},
         rows,
+        last,
         once,
-        {row.source.text: row.target.steps[0].name for row in reversed(made.rows)},
-        tuple(word.text for requires in made.requires for word in requires.names),
+        {row.source.text: row.target.steps[0].name for row in reversed((*made.rows, *made.last))},
+        tuple((word.text, frozenset(s.text for s in r.sources)) for r in made.requires for word in r.names),
         compiler.ignored,
-        {path: frozenset(r.target.steps[0].name for r in found if not r.target.steps[1:]) - compiler.outer(path, groups)
-         for path, found in groups.items()},
+        {path: compiler.own(path, groups) for path in groups},
         tuple(compiler.late),
     )  # fmt: skip
 
 
 def _whole(made: MessageMap) -> Shape:
     """The whole message as a group. What stands behind the first segment of a group is not behind what came before."""
-    behind = [row for row in made.rows if row.after is not None]
+    behind = [row for row in made.every_row() if row.after is not None]
     anchors = {*(row.after.text for row in behind if row.after), *(w.text for g in made.groups for w in g.starts)}
     return replace(
-        _shape("", (), made.rows, made.groups),
+        _shape("", (), (*made.rows, *made.last), made.groups),
         placed=frozenset(row.source.text for row in behind),
         anchors=frozenset(anchors),
     )
@@ -133,18 +145,32 @@ class _Compiler:
         self.late: list[Callable[[Run], None]] = []
         self.converters: dict[Key, SegmentConverter] = {}
 
+    def own(self, path: str, groups: Mapping[str, tuple[Row, ...]]) -> frozenset[str]:
+        """Names that a group and those below it give, which a new instance of the group forgets."""
+        below = [p for p in groups if p == path or (path and p.startswith(path + "."))]
+        given = frozenset(r.target.steps[0].name for p in below for r in groups[p] if not r.target.steps[1:])
+        return given - self.outer(path, groups)
+
     def outer(self, path: str, groups: Mapping[str, tuple[Row, ...]]) -> frozenset[str]:
         """Names that an enclosing group gives, which a new instance of a group doesn't forget."""
         parents = [p for p in groups if p != path and (p == "" or path.startswith(p + "."))]
         return frozenset(r.target.steps[0].name for p in parents for r in groups[p])
 
-    def blocks(self, rows: tuple[Row, ...]) -> Iterator[tuple[str, tuple[Make, ...]]]:
-        """Rows that follow each other about one segment are done together, for each segment in turn."""
-        for name, block in groupby(rows, key=_taken):
-            yield name, tuple(self.row(row) for row in block)
+    def whole(self, made: MessageMap) -> frozenset[str]:
+        """Names that any row but the last ones gives."""
+        return frozenset(r.target.steps[0].name for r in made.every_row() if r not in made.last)
 
-    def row(self, row: Row) -> Make:
-        """One row as a function of the run and a segment."""
+    def blocks(self, rows: tuple[Row, ...], outer: frozenset[str]) -> Iterator[tuple[str, tuple[Make, ...]]]:
+        """Rows that follow each other about one segment are done together, for each segment in turn.
+
+        The first row of a name in its group makes a resource for each segment, unless a group around it gives the name.
+        """
+        given = set(outer)
+        for name, block in groupby(rows, key=_taken):
+            yield name, tuple(self.row(row, given) for row in block)
+
+    def row(self, row: Row, given: set[str]) -> Make:
+        """One row as a function of the run and a segment. Shape: `given` are the names of the rows before it."""
         if row.refers is not None:
             return self.made(row, self.referrer(row, row.refers.text))
         if row.using is None:
@@ -161,11 +187,12 @@ class _Compiler:
         if below:
             do = self.part(name, below, row, converter, before, after)
         else:
-            first = name not in self.types
+            known = name in self.types
             self.types.setdefault(name, row.using.target.text)
             make = _maker(name, row, converter, before, after) if self.library.maps[key].identities else None
-            do = make if first and make is not None else _adder(name, converter, make, before, after)
-            if first:
+            do = make if name not in given and make is not None else _adder(name, converter, make, before, after)
+            given.add(name)
+            if not known:
                 self.later(name, row)
         return self.made(row, do)
 
@@ -173,13 +200,18 @@ class _Compiler:
         """What is done for a segment where the row's condition holds."""
         test = _condition(row)
 
-        def make(run: Run, each: Segment) -> None:
+        def make(run: Run, each: Segment, fields: Fields) -> None:
             run.segment = each
-            fields = run.fields(each)
             if test is None or test(run, fields):
                 do(run, fields)
 
-        return make
+        def make_traced(run: Run, each: Segment, fields: Fields) -> None:
+            mark = len(run.steps)
+            make(run, each, fields)
+            run.segment = each
+            tracing.message_row(row, run, mark, run.names.get(row.target.steps[0].name))
+
+        return make_traced if self.library.traced else make
 
     def part(
         self, name: str, below: tuple[Step, ...], row: Row, converter: SegmentConverter,
@@ -356,6 +388,13 @@ def _numbered(run: Run, type_: str, found: str) -> str:
     """Id of a segment's resource: the first of an identity has it, the others have their number with it."""
     count = run.counts[found] = run.counts.get(found, 0) + 1
     return found if count == 1 else derived_id(type_, found, str(count))
+
+
+def _without(name: str, sources: frozenset[str]) -> Finding:
+    """A message may lack the segments that tell of something: what it tells is of nobody in particular."""
+    lacking = " or ".join(sorted(sources))
+    words = f"the message has no {lacking} segment, so nothing that was made of it is about a {name}"
+    return Finding("warning", "required", words, None, "MAP-WITHOUT")
 
 
 def _second(found: Sequence[Segment], tells: str) -> Finding:

@@ -13,9 +13,23 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.language.compile import Code, compile_test, local
-from gateway.language.nodes import Fact, Field, Leaf, Part, Test, Word, leaves
+from gateway.language.nodes import (
+    Chain,
+    Equal,
+    Fact,
+    Field,
+    Leaf,
+    Literal,
+    Member,
+    Not,
+    Part,
+    Present,
+    Test,
+    Word,
+    leaves,
+)
 from gateway.mapping.check import FACTS
-from gateway.mapping.nodes import Every, Hole, Later, Template, Value
+from gateway.mapping.nodes import Counted, Every, Hole, Later, Template, Value
 from gateway.mapping.vocabulary import Path, path_of
 from gateway.mapping.writer import Writer
 
@@ -95,14 +109,14 @@ class SegmentInHand:
         component, subcomponent = (*path.steps, 1, 1)[:2]
         if path.of == self.name and path.field == self.field:
             return f"run.pick(e, {component}, {subcomponent})"
-        return self._named(f"run.text({self._fields(path)}, {path.field}, {component}, {subcomponent})", path)
+        return self._named(self._sent(path, f"run.text({{f}}, {path.field}, {component}, {subcomponent})"), path)
 
     def raw(self, path: Path) -> str:
         """What was sent there."""
         component, subcomponent = (*path.steps, 0, 0)[:2]
         if path.of == self.name and path.field == self.field:
             return f"run.part(e, {component}, {subcomponent})"
-        return self._named(f"run.has({self._fields(path)}, {path.field}, {component}, {subcomponent})", path)
+        return self._named(self._sent(path, f"run.has({{f}}, {path.field}, {component}, {subcomponent})"), path)
 
     def repetitions(self) -> str:
         """Of the field in hand."""
@@ -113,9 +127,12 @@ class SegmentInHand:
             return expression
         return self.read.setdefault(expression, f"read_{len(self.read)}_")
 
-    def _fields(self, path: Path) -> str:
+    def _sent(self, path: Path, reading: str) -> str:
+        """What is read of a field; of the segment in hand, where anything was sent in it: most fields are empty."""
+        if path.of == self.name:
+            return f'({reading.format(f="f")} if len(f) > {path.field} and f[{path.field}] else "")'
         # a segment's name has the form that `path_of` takes: capitals and digits
-        return "f" if path.of == self.name else f'run.first("{path.of}")'
+        return reading.format(f=f'run.first("{path.of}")')
 
 
 # --- conditions ----------------------------------------------------------------------------------------------------
@@ -182,9 +199,44 @@ def reads(test: Test | None, segment: str, field: int) -> bool:
 
 
 def condition(writer: Writer, test: Test | None, hand: Hand) -> str | None:
-    """A condition as an expression; None where there is none."""
+    """A condition as an expression; None where there is none.
+
+    Shape: what most conditions ask is written out, so that nothing is read which doesn't matter any more; of all else
+    the language makes a function.
+    """
     if test is None:
         return None
+    match test:
+        case Chain():
+            return "(" + f" {test.word} ".join(str(condition(writer, part, hand)) for part in test.parts) + ")"
+        case Not():
+            return f"(not {condition(writer, test.part, hand)})"
+        case Present(operand=Field() | Part() as leaf):
+            return f"{'' if test.positive else 'not '}({hand.raw(_path(leaf))})"
+        case Equal(left=Field() | Part() | Fact() as leaf, right=Literal(value=str(wanted))) if _is_text(leaf):
+            unequal = f"not in {writer.hold(('', wanted))}"  # absent, so neither equal nor another
+            return f"({_leaf(leaf, hand)}) {unequal if test.negated else f'== {writer.hold(wanted)}'}"
+        case Member(left=Field() | Part() | Fact() as leaf, options=options) if _is_text(leaf) and all(
+            isinstance(each, Literal) and isinstance(each.value, str) for each in options
+        ):
+            found = frozenset(each.value for each in options if isinstance(each, Literal))
+            return f"({_leaf(leaf, hand)}) in {writer.hold(found)}"
+        case _:
+            return _called(writer, test, hand)
+
+
+def _is_text(leaf: Leaf) -> bool:
+    """Whether a leaf is compared as it is sent."""
+    return leaf.type.kind not in {"number", "date", "instant", "quantity"}
+
+
+def _leaf(leaf: Leaf, hand: Hand) -> str:
+    """Text of a leaf as an expression, empty where it is absent."""
+    return fact(leaf.name) if isinstance(leaf, Fact) else hand.text(_path(leaf))
+
+
+def _called(writer: Writer, test: Test, hand: Hand) -> str:
+    """A condition as the call of a function of the language's."""
     reader = _Reader(hand)
     function = compile_test(test, reader, absent="false", variables=reader.names, name="when")
     return f"{writer.hold(function)}({', '.join(['run', *reader.arguments.values()])})"
@@ -211,8 +263,8 @@ def value(writer: Writer, of: Value, hand: Hand) -> str:
     """A value's text as an expression; empty where it has none."""
     if isinstance(of, Word):
         return _word(of, hand)
-    if isinstance(of, Every | Later):
-        raise TypeError(of)  # messages alone have the one, and `later` writes the other
+    if isinstance(of, Every | Later | Counted):
+        raise TypeError(of)  # messages alone have the one, and `later` and `counted` write the others
     if is_constant(of):
         return writer.hold(constant(of))
     holes = [part.word for part in of.parts if isinstance(part, Hole)]
@@ -224,6 +276,11 @@ def later(of: Later, hand: Hand) -> tuple[str, str, str]:
     """The texts of a moment, of the length of time that is added to it, and of its unit, as expressions."""
     unit = _word(of.unit, hand) if isinstance(of.unit, Word) else repr(constant(of.unit))
     return _word(of.start, hand), _word(of.length, hand), unit
+
+
+def counted(of: Counted, hand: Hand) -> tuple[str, str]:
+    """The texts of a length of time and of its unit, as expressions."""
+    return _word(of.length, hand), _word(of.unit, hand) if isinstance(of.unit, Word) else repr(constant(of.unit))
 
 
 def filled(texts: tuple[str | None, ...], holes: tuple[str, ...]) -> str:
@@ -260,5 +317,7 @@ def paths(of: Value) -> tuple[Path, ...]:
         words = [part.word for part in of.parts if isinstance(part, Hole)]
     if isinstance(of, Later):
         words = [word for word in (of.start, of.length, of.unit) if isinstance(word, Word)]
+    if isinstance(of, Counted):
+        words = [word for word in (of.length, of.unit) if isinstance(word, Word)]
     found = [path_of(word.text) for word in words if word.text not in FACTS]
     return tuple(path for path in found if path is not None)

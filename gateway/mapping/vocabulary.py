@@ -63,16 +63,24 @@ def path_of(text: str) -> Path | None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Versions:
-    """The dictionaries, in the order in which they are asked. Shape: `later` gives one that was not accepted."""
+    """The dictionaries, in the order in which they are asked.
+
+    Shape: `load` gives one that was not accepted; `newer` one with the fields that none of them has, and
+    `younger` the segments that none of them has in a message, by its structure.
+    """
 
     accepted: Mapping[str, Dictionary]
     others: tuple[str, ...]
     load: Callable[[str], Dictionary]
+    newer: Callable[[], Dictionary] | None = None
+    younger: Callable[[], Mapping[str, frozenset[str]]] = dict
 
     def __iter__(self) -> Iterator[Dictionary]:
-        """Every dictionary, the newest accepted first."""
-        yield from (self.accepted[v] for v in sorted(self.accepted, key=order, reverse=True))
-        yield from (self.load(v) for v in sorted(self.others, key=order, reverse=True))
+        """Every dictionary, the newest accepted first, and last the one of younger fields."""
+        yield from (self.accepted[v] for v in _newest_first(tuple(self.accepted)))
+        yield from (self.load(v) for v in _newest_first(self.others))
+        if self.newer is not None:
+            yield self.newer()
 
     def has_segment(self, name: str) -> bool:
         """Whether any version has a segment."""
@@ -92,6 +100,12 @@ class Versions:
         if found:
             return found
         return next(({d.version: t} for d in self if (t := datatype(path, d)) is not None), {})
+
+
+@functools.lru_cache(maxsize=64)
+def _newest_first(versions: tuple[str, ...]) -> tuple[str, ...]:
+    """Versions in the order in which they are asked: thousands of paths ask."""
+    return tuple(sorted(versions, key=order, reverse=True))
 
 
 def order(version: str) -> tuple[int, ...]:

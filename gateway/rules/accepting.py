@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Callable, Iterable, Mapping
 
 from gateway.hl7v2.dictionary import Dictionary
 from gateway.hl7v2.structure import Group, SegmentUse
 from gateway.language import messages
 from gateway.language.nodes import Word
-from gateway.rules.clauses import Report, choose, every, said
+from gateway.rules.clauses import Report, choose, every, said, words
 from gateway.rules.declared import Accept
 from gateway.rules.facts import DATA_TYPES
 from gateway.rules.ground import Ground, Vocabulary, resource_type
 from gateway.rules.nodes import Said, Statement
 from gateway.source import nearest
 from gateway.tabular import overlap
+
+_VERSION = re.compile(r"\d{1,2}(?:\.\d{1,2}){1,3}", re.ASCII)
 
 
 def accept(statement: Statement, vocabulary: Vocabulary, report: Report) -> Accept | None:
@@ -31,6 +35,7 @@ def _accept_hl7v2(
 ) -> Accept | None:
     """Message types that some accepted version of HL7 has."""
     _not_said(statement, "holding", _HOLDING, report)
+    laid = _overlays(words(statement, _CONVERT, report), vocabulary, report)
     span = said(statement, "versions", report)
     versions = None if span is None else _versions(span, vocabulary, report)
     if span is not None and versions is None:
@@ -38,7 +43,7 @@ def _accept_hl7v2(
     taken = between(versions, vocabulary)
     dictionaries = {version: vocabulary.dictionaries[version] for version in taken}
     known = tuple(word.text for word in types if _known_type(word, dictionaries, report))
-    return Accept("Hl7v2", known, versions, statement.span)
+    return Accept("Hl7v2", known, versions, statement.span, overlays=laid)
 
 
 def _accept_fhir(
@@ -46,6 +51,7 @@ def _accept_fhir(
 ) -> Accept | None:
     """Resource types, which FHIR R4 has."""
     _not_said(statement, "versions", _VERSIONS, report)
+    _not_said(statement, _CONVERT, _OVERLAYS, report)
     known = tuple(word.text for word in types if resource_type(word, vocabulary, report))
     holding = said(statement, "holding", report)
     if holding is not None and "Bundle" not in known:
@@ -59,6 +65,7 @@ def _accept_csv(statement: Statement, types: tuple[Word, ...], vocabulary: Vocab
     """Layouts, which stand in specs/csv/."""
     _not_said(statement, "versions", _VERSIONS, report)
     _not_said(statement, "holding", _HOLDING, report)
+    _not_said(statement, _CONVERT, _OVERLAYS, report)
     known: list[str] = []
     for word in types:
         if word.text in vocabulary.layouts:
@@ -79,6 +86,18 @@ def told_apart(ground: Ground, report: Report) -> None:
                 report.say(messages.LAYOUTS_OVERLAP.at(accepted.span, word=name, other=other))
 
 
+def converted_once(ground: Ground, report: Report) -> None:
+    """Say which message types two statements take and convert with other maps."""
+    accepts = [one for one in ground.accepts if one.data_type == "Hl7v2"]
+    for number, one in enumerate(accepts):
+        for other in accepts[:number]:
+            both = sorted({*one.types} & {*other.types})
+            together = {*between(one.versions, ground.vocabulary)} & {*between(other.versions, ground.vocabulary)}
+            if both and together and one.overlays != other.overlays:
+                place = str(other.span).rpartition("/")[2]
+                report.say(messages.TWO_WAYS.at(one.span, word=both[0], other=place))
+
+
 _ACCEPTS: Mapping[str, Callable[[Statement, tuple[Word, ...], Vocabulary, Report], Accept | None]] = {
     "Hl7v2": _accept_hl7v2,
     "Fhir": _accept_fhir,
@@ -89,6 +108,8 @@ _ACCEPTS: Mapping[str, Callable[[Statement, tuple[Word, ...], Vocabulary, Report
 
 _VERSIONS = "only `accept Hl7v2` names versions"
 _HOLDING = "only `accept Fhir Bundle` says what it may hold"
+_OVERLAYS = "only `accept Hl7v2` is converted with maps that overlays are laid over"
+_CONVERT = "convert with"
 
 
 def _not_said(statement: Statement, clause: str, hint: str, report: Report) -> None:
@@ -109,6 +130,36 @@ def _versions(clause: Said, vocabulary: Vocabulary, report: Report) -> tuple[str
         report.say(messages.ORDER_OF_TWO.at(low.span, first=low.text, last=high.text))
         return None
     return low.text, high.text
+
+
+def _overlays(names: tuple[Word, ...], vocabulary: Vocabulary, report: Report) -> tuple[str, ...]:
+    """Overlays that there are, each once."""
+    known: list[str] = []
+    for word in names:
+        if word.text in known:
+            report.say(messages.TWICE.at(word.span, word=word.text))
+        elif word.text in vocabulary.overlays:
+            known.append(word.text)
+        else:
+            near = nearest(word.text, vocabulary.overlays)
+            hint = (
+                f"did you mean `{near}`?" if near else f"there are {', '.join(sorted(vocabulary.overlays)) or 'none'}"
+            )
+            report.say(messages.UNKNOWN_OVERLAY.at(word.span, hint, word=word.text))
+    return tuple(known)
+
+
+def overlays(accepts: Iterable[Accept], message_type: str | None, version: str | None) -> tuple[str, ...]:
+    """What is laid over the maps for a message, by the statement that accepts its type and version, else its type."""
+    fitting = [a for a in accepts if a.data_type == "Hl7v2" and message_type in a.types]
+    exact = (a for a in fitting if a.versions is None or _within(version or "", a.versions))
+    found = next(exact, next(iter(fitting), None))
+    return () if found is None else found.overlays
+
+
+def _within(version: str, versions: tuple[str, str]) -> bool:
+    low, high = map(_order, versions)
+    return bool(_VERSION.fullmatch(version)) and low <= _order(version) <= high
 
 
 def _order(version: str) -> tuple[int, ...]:
@@ -151,8 +202,14 @@ def repeating(
             for message_type in one_accept.types:
                 name = dictionary.structure_of(message_type)
                 if name is not None:
-                    found |= _repeated(dictionary.structures[name], below=False)
+                    found |= _repeated_in(dictionary, name)
     return frozenset(found)
+
+
+@functools.lru_cache(maxsize=4096)
+def _repeated_in(dictionary: Dictionary, structure: str) -> frozenset[str]:
+    """The same of one structure: every domain that accepts it asks."""
+    return frozenset(_repeated(dictionary.structures[structure], below=False))
 
 
 def _repeated(group: Group, *, below: bool) -> set[str]:

@@ -15,7 +15,7 @@ from gateway.rules.facts import Facts
 from gateway.rules.grants import hidden_by, searched, usable
 from gateway.rules.ground import Vocabulary
 from gateway.rules.reading import READER, RESOURCE
-from gateway.rules.stored import Asked, Each, Later, Shown, Values, each_of, shown, split
+from gateway.rules.stored import Asked, Each, Later, Narrow, Shown, Values, each_of, shown, split
 from gateway.rules.telling import Teller, teller
 
 AskedOf = Callable[[Facts, Any], bool]
@@ -133,14 +133,16 @@ def granting(permit: Permit, agreements: Mapping[str, Agreement], vocabulary: Vo
             name: shown(
                 rows,
                 f"{permit.id} rows {name}",
-                () if rows.link is None else narrowing(rows.where, rows.link.type, vocabulary),
+                narrowing(rows.where, name if rows.link is None else rows.link.type, vocabulary),
             )
             for name, rows in permit.rows.items()
         },
         asking,
         names,
         {
-            name: tuple(narrowing(rows.where, name, vocabulary)) if rows.link is None else ()
+            name: tuple((one.name, one.values) for one in narrowing(rows.where, name, vocabulary))
+            if rows.link is None
+            else ()
             for name, rows in permit.rows.items()
         },
         frozenset(permit.hide),
@@ -193,7 +195,7 @@ def _of(test: Test, variables: tuple[str, ...], name: str, absent: Absent = "fal
 # --- narrowing -----------------------------------------------------------------------------------------------------
 
 
-def narrowing(where: Test, resource: str, vocabulary: Vocabulary) -> Iterable[tuple[str, Values]]:
+def narrowing(where: Test, resource: str, vocabulary: Vocabulary) -> Iterable[Narrow]:
     """Search parameters that carry a part of a `rows` condition upstream, with what gives their values.
 
     Only parts that must all hold; only parameters that search that one element and nothing else.
@@ -208,7 +210,7 @@ def narrowing(where: Test, resource: str, vocabulary: Vocabulary) -> Iterable[tu
     return _narrowing(where, parameters)
 
 
-def _narrowing(where: Test, parameters: Mapping[str, str]) -> Iterable[tuple[str, Values]]:
+def _narrowing(where: Test, parameters: Mapping[str, str]) -> Iterable[Narrow]:
     match where:
         case Chain(word="and"):
             for part in where.parts:
@@ -218,7 +220,7 @@ def _narrowing(where: Test, parameters: Mapping[str, str]) -> Iterable[tuple[str
         case Member(left=Element() as leaf, options=(Fact() as fact,)):
             code = parameters.get(_path(leaf))
             if code is not None and leaf.type.kind == "organisation":
-                yield code, _organisations(compile_value(fact, READER))
+                yield Narrow(code, _organisations(compile_value(fact, READER)), leaf.steps)
         case Member(left=Element() as leaf, options=options):
             yield from _fixed(leaf, [o for o in options if isinstance(o, Literal)], parameters)
         case Equal(left=Element() as leaf, right=Literal() as literal, negated=False):
@@ -233,10 +235,10 @@ def _organisations(read: Callable[[Facts], Iterable[str]]) -> Values:
     return lambda facts: tuple(f"Organization/{code}" for code in sorted(read(facts)))
 
 
-def _fixed(leaf: Element, literals: list[Literal], parameters: Mapping[str, str]) -> Iterable[tuple[str, Values]]:
+def _fixed(leaf: Element, literals: list[Literal], parameters: Mapping[str, str]) -> Iterable[Narrow]:
     code = parameters.get(_path(leaf))
     if code is None or (leaf.type.kind != "organisation" and leaf.type.codes is None):
         return  # a free text may hold what a search value would need escaped
-    prefix = "Organization/" if leaf.type.kind == "organisation" else ""
-    values = tuple(f"{prefix}{literal.value}" for literal in literals)
-    yield code, lambda _facts: values
+    organisation = leaf.type.kind == "organisation"
+    values = tuple(f"Organization/{one.value}" if organisation else str(one.value) for one in literals)
+    yield Narrow(code, lambda _facts: values, leaf.steps if organisation else ())

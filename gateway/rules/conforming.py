@@ -1,9 +1,13 @@
-"""`require message conforms`: the check's own way with departures from the standard, and what it tells of them."""
+"""`require message conforms`, `require resource conforms`: a check's own way with departures from the standard.
+
+What it tells of them is here too: each departure on its own.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from gateway.fhir import Resource
 from gateway.finding import Finding
 from gateway.hl7v2 import Message
 from gateway.hl7v2.conformance import KINDS, MOST, USER_TABLE, Conformance, more, severity_of
@@ -11,7 +15,7 @@ from gateway.language import messages
 from gateway.language.asking import MESSAGE
 from gateway.language.nodes import Conforms, Test, Word
 from gateway.rules.clauses import Report, choose, every
-from gateway.rules.declared import SEVERITIES, Judging, Severity
+from gateway.rules.declared import SEVERITIES, Holding, Judging, Severity
 from gateway.rules.nodes import Said, Statement
 
 Excepted = dict[str, Severity | None]
@@ -47,6 +51,36 @@ def exceptions(statement: Statement, report: Report, *, judges: bool) -> Excepte
 def is_judging(test: Test) -> bool:
     """Whether a requirement, as written, is that the message conforms and nothing else."""
     return isinstance(test, Conforms) and isinstance(test.operand, Word) and test.operand.text == MESSAGE
+
+
+def is_holding(test: Test) -> bool:
+    """Whether a requirement, as written, is that a resource conforms and nothing else."""
+    return isinstance(test, Conforms) and not is_judging(test)
+
+
+def holding(test: Test, severity: Severity, code: str | None, *, worded: bool) -> Holding | None:
+    """How a check tells of a resource's departures. Shape: `test` is resolved."""
+    if not isinstance(test, Conforms) or test.departures is None:
+        return None
+    return Holding(test.departures, severity, code, worded)
+
+
+def departed(how: Holding, rule: str, resource: Resource, words: str) -> tuple[Finding, ...]:
+    """What a check finds in a resource: each departure. Shape: as `found`."""
+    departures = sorted(how.departures(resource), key=lambda one: one.severity != "error")
+    told = tuple(_told(how, rule, one, words) for one in departures[:MOST])
+    if len(departures) > MOST:
+        return (*told, Finding("information", "informational", more(MOST), None, rule))
+    return told
+
+
+def _told(how: Holding, rule: str, departure: Finding, words: str) -> Finding:
+    """A departure as the check tells it; what the standard warns of is no error, whatever the check says."""
+    severity = how.severity
+    if departure.severity != "error" and severity == "error":
+        severity = "warning"
+    text = f"{words}: {departure.diagnostics}" if words else departure.diagnostics
+    return Finding(severity, how.code or departure.code, text, departure.expression, rule)
 
 
 def judging(

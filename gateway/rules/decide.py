@@ -6,7 +6,6 @@ permit grants nothing, such a forbid denies, such an error-level check refuses.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -44,6 +43,8 @@ from gateway.tabular import Layout
 Ids = tuple[str, ...]
 _SEARCHING = frozenset({"search", "count"})
 _NO_NAMES = frozenset[str]()
+_DENIALS = 1024
+"""So many answers of forbids are kept; most requests meet the same few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,7 @@ class RuleSet:
     noticing: tuple[Noticing, ...] = ()
     cited: Mapping[str, str] = field(default_factory=dict)
     _callers: dict[str, Caller] = field(default_factory=dict, init=False)
+    _denials: dict[tuple[Ids, Ids], tuple[Ids, tuple[Finding, ...]]] = field(default_factory=dict, init=False)
 
     def caller(self, principal: str) -> Caller | None:
         """What the registry has of a principal; None if it isn't declared."""
@@ -119,7 +121,7 @@ class RuleSet:
             return self._query(facts)
         rules = self.ingesting.get((facts.domain, facts.data_type, facts.type))
         if rules is None:
-            return Decision("deny", self.digest, wanting=Lacks((), facts))
+            return self._lacking((), facts)
         try:
             denied, granted, erred, findings, routes = rules.program.judge(facts)
         except ERRORS:
@@ -246,7 +248,7 @@ class RuleSet:
         if not granted:
             if denied or (erred and not self._only_permits(erred)):
                 return self._forbidden(denied, erred)
-            return Decision("deny", self.digest, erred=erred, wanting=Lacks(rules.permits, facts))
+            return self._lacking(rules.permits, facts, erred)
         if refuses(findings):
             refusing = dict.fromkeys(f.rule for f in findings if f.rule is not None and f.severity == "error")
             return Decision("refuse", self.digest, tuple(refusing), erred, findings)
@@ -272,23 +274,35 @@ class RuleSet:
         every = [each for sent in facts.resources.values() for each in sent]
         return denied, granted, erred, (*findings, *self.check_submitted(facts, facts.domain or "", every))
 
+    def _lacking(self, permits: Sequence[Granting], facts: Facts, erred: Ids = ()) -> Decision:
+        """The default deny, with what the caller lacks of these permits."""
+        lacks = Lacks(permits, facts)
+        # what Decision._make calls: most that is denied ends here
+        return tuple.__new__(Decision, ("deny", self.digest, (), erred, (), (), (), lacks, False, False))
+
     def _only_permits(self, erred: Iterable[str]) -> bool:
         return all(rule in self.granting for rule in erred)
 
     def _forbidden(self, denied: Ids, erred: Ids) -> Decision:
-        findings = [_denial(rule, self.forbids[rule].title) for rule in denied]
-        findings += [_undecided(rule) for rule in erred]
-        return Decision("deny", self.digest, (*denied, *erred), erred, tuple(findings))
+        told = self._denials.get((denied, erred))
+        if told is None:
+            findings = [_denial(rule, self.forbids[rule].title) for rule in denied]
+            findings += [_undecided(rule) for rule in erred]
+            told = (*denied, *erred), tuple(findings)
+            if len(self._denials) < _DENIALS:
+                self._denials[denied, erred] = told
+        by, found = told
+        return tuple.__new__(Decision, ("deny", self.digest, by, erred, found, (), (), (), False, False))
 
     # --- queries ---------------------------------------------------------------------------------------------------
 
     def _query(self, facts: Facts) -> Decision:
         rules = self.querying.get((facts.action, facts.type or ""))
         if rules is None or not rules.permits:
-            return Decision("deny", self.digest, wanting=Lacks((), facts))
+            return self._lacking((), facts)
         searching = facts.action in _SEARCHING
         names = names_of(facts.query) if searching and facts.query is not None else _NO_NAMES
-        if not names <= rules.usable:
+        if names and not names <= rules.usable:
             return Decision("deny", self.digest, wanting=unusable(facts, names, rules.usable), unusable=True)
         denied, granted, erred, _, _ = rules.program.judge(facts)
         if denied or (erred and not granted and not self._only_permits(erred)):
@@ -301,13 +315,15 @@ class RuleSet:
         if searching:
             granted = tuple([rule for rule in granted if allows(self.granting[rule], facts, names)])
         if not granted:
-            return Decision("deny", self.digest, erred=erred, wanting=Lacks(rules.permits, facts))
-        views = rules.views
-        shown = tuple([views[rule] if rule in views else _view(self.granting[rule], facts) for rule in granted])
-        judged = (rules.each or rules.masks) and judges(rules, facts, names)
-        judged = judged or any(view.rows is not None for view in shown)
+            return self._lacking(rules.permits, facts, erred)
+        judged = bool((rules.each or rules.masks) and judges(rules, facts, names))
+        shown: list[View] = []
+        for rule in granted:
+            view = rules.views.get(rule) or _view(self.granting[rule], facts)
+            shown.append(view)
+            judged = judged or view.rows is not None
         # what Decision._make calls
-        return tuple.__new__(Decision, ("permit", self.digest, granted, erred, (), (), shown, (), False, bool(judged)))
+        return tuple.__new__(Decision, ("permit", self.digest, granted, erred, (), (), tuple(shown), (), False, judged))
 
 
 def _at(place: str, finding: Finding) -> Finding:
@@ -327,7 +343,11 @@ def _check(checking: Checking, facts: Facts, resource: Resource) -> Iterable[Fin
     """What a check `on result` finds; one of error level that can't be decided refuses."""
     check = checking.check
     try:
-        if (checking.when is None or checking.when(facts, resource)) and not checking.require(facts, resource):
+        if checking.when is not None and not checking.when(facts, resource):
+            return
+        if checking.tell.departures is not None:
+            yield from checking.tell.departures(facts, resource)
+        elif not checking.require(facts, resource):
             yield checking.tell.whole(facts, resource)
     except ERRORS:
         if check.severity == "error":
@@ -338,7 +358,6 @@ def _masked(name: str, rule: str) -> Finding:
     return Finding("error", "forbidden", f"{name} searches what is hidden from you", name, rule)
 
 
-@functools.lru_cache(maxsize=1024)
 def _denial(rule: str, title: str) -> Finding:
     return Finding("error", "forbidden", plain(title), None, rule)
 

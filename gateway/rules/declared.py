@@ -5,12 +5,13 @@ All frozen, each with the place where it stands. Organisation codes are in upper
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
+from gateway.finding import Finding
 from gateway.hl7v2.conformance import Conformance
 from gateway.language.lists import CodeList, NamedList
 from gateway.language.nodes import Leaf, Test
@@ -32,7 +33,8 @@ class Accept:
     """What a domain takes.
 
     Shape: `types` are message types for Hl7v2; `versions` the lowest and the highest, both taken, or None for all;
-    `holds` the resource types that a Bundle may hold beside those of the domain's own.
+    `holds` the resource types that a Bundle may hold beside those of the domain's own; `overlays` are laid over the
+    maps that messages are converted with, in this order.
     """
 
     data_type: str
@@ -40,6 +42,7 @@ class Accept:
     versions: tuple[str, str] | None
     span: Span
     holds: tuple[str, ...] = ()
+    overlays: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,11 +186,25 @@ class Judging:
 
 
 @dataclass(frozen=True, slots=True)
+class Holding:
+    """How a check tells of what a resource departs in from a standard, each departure on its own.
+
+    Shape: `severity` is what its `otherwise` says, which warnings of the standard don't reach; `code` is the check's
+    own, None where each departure has its own; `worded` as in `Judging`.
+    """
+
+    departures: Callable[[Any], tuple[Finding, ...]] = field(compare=False, repr=False)
+    severity: Severity
+    code: str | None
+    worded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """What a submission must satisfy.
 
     Shape: `code` is a FHIR issue type; `text` the parts of the message, texts and what is read between them; `judging`
-    where it requires that the message conforms, and nothing else.
+    where it requires that the message conforms, and nothing else, `holding` where it requires so of a resource.
     Source: https://hl7.org/fhir/R4/valueset-issue-type.html
     """
 
@@ -203,6 +220,7 @@ class Check:
     because: Because | None
     span: Span
     judging: Judging | None = None
+    holding: Holding | None = None
 
 
 @dataclass(frozen=True, slots=True)

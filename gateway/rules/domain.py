@@ -12,7 +12,7 @@ from gateway.language.kinds import DECLARED
 from gateway.language.limits import DEEPEST
 from gateway.language.nodes import Named, Test, Text, Word, parts
 from gateway.language.types import NamedSet
-from gateway.rules.accepting import accept, between, repeating, told_apart
+from gateway.rules.accepting import accept, between, converted_once, repeating, told_apart
 from gateway.rules.clauses import Report, choose, declared, duration, every, one, said
 from gateway.rules.declared import KEPT, Condition
 from gateway.rules.ground import Ground, applies, not_accepted
@@ -179,6 +179,7 @@ def fill(statements: Mapping[str, list[Statement]], ground: Ground, report: Repo
     accepts = [accept(statement, ground.vocabulary, report) for statement in statements.get("accept", [])]
     ground.accepts = tuple(one_accept for one_accept in accepts if one_accept is not None)
     told_apart(ground, report)
+    converted_once(ground, report)
     messages_taken = [a for a in ground.accepts if a.data_type == "Hl7v2"]
     versions = {v: None for a in messages_taken for v in between(a.versions, ground.vocabulary)}
     ground.dictionaries = {version: ground.vocabulary.dictionaries[version] for version in versions}

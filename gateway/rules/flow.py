@@ -16,7 +16,7 @@ from gateway.language.nodes import Literal as LiteralNode
 from gateway.language.presence import present_in
 from gateway.language.types import Bound, Scope
 from gateway.rules.clauses import Report, choose, declared, duration, every, missing, one, said
-from gateway.rules.conforming import exceptions, is_judging, judging
+from gateway.rules.conforming import exceptions, holding, is_holding, is_judging, judging
 from gateway.rules.declared import SEVERITIES, Applies, Check, Each, Route, RouteTarget
 from gateway.rules.grants import because
 from gateway.rules.ground import Ground, applies, submitted
@@ -55,16 +55,19 @@ def check(statement: Statement, ground: Ground, report: Report) -> Check | None:
         return None
     severity = choose(otherwise.words[0], SEVERITIES, "severity", report)
     judges = each is None and is_judging(requirement.test)
-    code = _code(statement, otherwise, ground, report, judges=judges)
+    holds = each is None and is_holding(requirement.test)
+    code = _code(statement, otherwise, ground, report, judges=judges or holds)
     excepted = exceptions(statement, report, judges=judges)
     text = _text(otherwise.texts[0], scope, report) if otherwise.texts else (_plain(statement.title),)
     reason = because(statement, ground, report)
     if required.test is None or severity is None or code is None:
         return None
     level = SEVERITIES[SEVERITIES.index(severity)]
-    how = None
+    how = held = None
+    own = code if len(otherwise.words) > 1 else None
+    if holds:
+        held = holding(required.test, level, own, worded=bool(otherwise.texts))
     if judges and ground.vocabulary.conformance is not None:
-        own = code if len(otherwise.words) > 1 else None
         how = judging(ground.vocabulary.conformance, excepted, level, own, worded=bool(otherwise.texts))
     return Check(
         statement.name.text,
@@ -79,6 +82,7 @@ def check(statement: Statement, ground: Ground, report: Report) -> Check | None:
         reason,
         statement.span,
         how,
+        held,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gateway.fhir.elements import Elements
+from gateway.fhir.standards import Standard
 from gateway.hl7v2.conformance import Conformance
 from gateway.hl7v2.dictionary import Dictionary
 from gateway.language import messages
@@ -28,16 +29,17 @@ BUNDLE = "Bundle"
 class Vocabulary:
     """The standards that rules are typed against.
 
-    Shape: `dictionaries` by HL7 version; it may make them when asked. `layouts` are those of CSV files by name; `maps`
-    are names.
+    Shape: `dictionaries` by HL7 version; it may make them when asked. `layouts` are those of CSV files by name;
+    `overlays` the names of what may be laid over the maps of HL7 v2; `standards` what resources may conform to.
     """
 
     dictionaries: Mapping[str, Dictionary]
     elements: Elements
     tables: FhirTables
     layouts: Mapping[str, Layout] = field(default_factory=dict)
-    maps: frozenset[str] = frozenset()
+    overlays: frozenset[str] = frozenset()
     conformance: Conformance | None = None
+    standards: Mapping[str, Standard] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -106,6 +108,7 @@ class Ground:
             exempt=frozenset(exempt),
             repeats=self.repeats,
             conformance=self.vocabulary.conformance,
+            standards=self.vocabulary.standards,
         )
 
     def _columns(self, on: Applies) -> dict[str, Mapping[str, Type]]:

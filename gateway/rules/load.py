@@ -139,12 +139,12 @@ def load_sources(
     read: lists.Read = _no_file,
 ) -> Loaded:
     """Load rule files that are in memory. Shape: `read` gives the files of lists."""
-    with _uncollected():
+    with uncollected():
         return _loaded(tuple(sources), vocabulary, today, keep, read)
 
 
 @contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
+def uncollected() -> Iterator[None]:
     """Look for no garbage: what loading makes stays, and to look through it takes as long as all else."""
     if not gc.isenabled():
         yield

@@ -63,7 +63,6 @@ KINDS = (
 )
 """First words of statements."""
 
-_NOT_YET = (*parse.NOT_YET, "convert with")
 _VERSION = "1"
 _FAILURE = "failure"
 
@@ -146,7 +145,7 @@ def _statement(span: Span) -> Statement | Diagnostic:
         near = _kind_meant(first, span)
         hint = f"did you mean `{near}`?" if near else "a statement starts with " + ", ".join(f"`{k}`" for k in KINDS)
         return messages.UNEXPECTED.at(first, hint, word=first.text)
-    tree = parse.read(grammar(), span, "statement", _NOT_YET)
+    tree = parse.read(grammar(), span, "statement")
     return tree if isinstance(tree, Diagnostic) else _build(tree, span)
 
 
@@ -156,7 +155,7 @@ def _kind_meant(first: Span, span: Span) -> str | None:
     for _, kind in slips if len(slips) > 1 else ():
         text = kind + span.text[len(first.text) :]
         whole = Span(Source(span.source.name, text), 0, len(text))
-        if not isinstance(parse.read(grammar(), whole, "statement", _NOT_YET), Diagnostic):
+        if not isinstance(parse.read(grammar(), whole, "statement"), Diagnostic):
             return kind
     return nearest(first.text, KINDS)
 

@@ -83,22 +83,47 @@ class Each:
 
 
 @dataclass(frozen=True, slots=True)
+class Narrow:
+    """A search parameter that carries a part of a `rows` condition upstream, with what gives its values.
+
+    Shape: `element` are the steps to the references that it searches, empty where it searches codes. A search finds a
+    reference as it is written and no other way: so what names the same organisation otherwise, by an identifier or in
+    small letters, is no row, or it would be read and never found.
+    """
+
+    name: str
+    values: Values
+    element: tuple[str, ...] = ()
+
+    def finds(self, facts: Facts, resource: Resource) -> bool:
+        """Whether the search finds a resource by that element. Errors: EvaluationError."""
+        if not self.element:
+            return True
+        values = self.values(facts)
+        found = elements(resource, self.element)
+        return any(isinstance(one, dict) and one.get("reference") in values for one in found)
+
+
+@dataclass(frozen=True, slots=True)
 class Shown:
     """A `rows` condition, compiled.
 
-    Shape: with `link`, `each` is asked of what the row is linked with; `narrow` are the search parameters that carry a
-    part of that upstream.
+    Shape: with `link`, `each` is asked of what the row is linked with; `narrow` carries a part of it upstream.
     """
 
     each: Each
     link: Link | None
-    narrow: tuple[tuple[str, Values], ...] = ()
+    narrow: tuple[Narrow, ...] = ()
 
     def of(self, facts: Facts, row: Row) -> bool:
         """Whether it shows a resource. Errors: one of `ERRORS`."""
         if self.link is None:
-            return self.each.of_all(facts, row)
-        return all(any(self.each.of_all(facts, row, one) for one in group) for group in linked(self.link, row))
+            return self._holds(facts, row)
+        return all(any(self._holds(facts, row, one) for one in group) for group in linked(self.link, row))
+
+    def _holds(self, facts: Facts, row: Row, linked: Resource | None = None) -> bool:
+        resource = row.resource if linked is None else linked
+        return self.each.of_all(facts, row, linked) and all(one.finds(facts, resource) for one in self.narrow)
 
     def wants(self, row: Row) -> Iterator[Want]:
         """What it reads beside the row and its patients."""
@@ -109,11 +134,11 @@ class Shown:
         if self.link is None or self.link.parameter is None:
             return
         own = f"{row.resource.get('resourceType')}/{row.resource.get('id')}" if self.each.patient else ""
-        narrow = tuple((name, values(facts)) for name, values in self.narrow)
+        narrow = tuple((one.name, one.values(facts)) for one in self.narrow)
         for want in _links(self.link, row):
             if isinstance(want, Referring):
                 name = f"{rule} {facts.action} {self.link.path} {own}"
-                yield Seeking(want, name, narrow, lambda one: self.each.of_all(facts, row, one))
+                yield Seeking(want, name, narrow, lambda one: self._holds(facts, row, one))
 
 
 def _links(link: Link, row: Row) -> Iterator[Want]:
@@ -186,8 +211,8 @@ def each_of(test: Test, name: str, absent: Absent) -> Each:
     return Each(compiled, reads_patient(test))
 
 
-def shown(rows: Rows, name: str, narrow: Iterable[tuple[str, Values]] = ()) -> Shown:
-    """A `rows` condition as a function. Shape: `narrow` is for what rows are linked with."""
+def shown(rows: Rows, name: str, narrow: Iterable[Narrow] = ()) -> Shown:
+    """A `rows` condition as a function. Shape: `narrow` is of the row, or of what it is linked with."""
     return Shown(each_of(rows.where, name, "fails"), rows.link, tuple(narrow))
 
 

@@ -18,6 +18,7 @@ SHOWN: Mapping[str, str] = {
     "PLACE": "PLACE",
     "AND_TO": "and to",
     "IN_ORDER_OF": "in order of",
+    "_CONFORMS_TO": "conforms to",
     "condition": "CONDITION",
     "test": "TEST",
     "item": "TEST",

@@ -12,7 +12,7 @@ from gateway.hl7v2.place import Place
 from gateway.language.compile import compile_value
 from gateway.language.functions import EvaluationError
 from gateway.language.nodes import Column, Element, Field, Leaf, Part, leaves
-from gateway.rules.conforming import found
+from gateway.rules.conforming import departed, found
 from gateway.rules.declared import Check
 from gateway.rules.facts import Facts
 from gateway.rules.reading import RESOURCE, RuleReader, number_of
@@ -25,14 +25,14 @@ class Teller:
     """The findings of one check.
 
     Shape: `whole(facts)` or `whole(facts, resource)` tells of the whole, `part(facts, segment, number)` of one
-    repetition; `field` is the place without segment and repetition; `departures(facts)` tells what the message departs
-    in, where the check judges it.
+    repetition; `field` is the place without segment and repetition; `departures`, of the same arguments as `whole`,
+    tells what the message or the resource departs in, where the check judges it.
     """
 
     whole: Callable[..., Finding]
     part: Callable[[Facts, Segment, int], Finding]
     field: str | None
-    departures: Callable[[Facts], tuple[Finding, ...]] | None = None
+    departures: Callable[..., tuple[Finding, ...]] | None = None
 
 
 def teller(check: Check, *variables: str) -> Teller:
@@ -60,14 +60,17 @@ def teller(check: Check, *variables: str) -> Teller:
         place = Place(segment.name, segment.number, position, number, component, subcomponent)
         return finding(text(facts, segment, number), str(place))
 
-    how = check.judging
+    how, held = check.judging, check.holding
 
-    def departures(facts: Facts) -> tuple[Finding, ...]:
+    def departures(facts: Facts, *of: Any) -> tuple[Finding, ...]:
+        if held is not None:
+            (resource,) = of
+            return departed(held, check.id, resource, text(facts, resource) if held.worded else "")
         if how is None or facts.message is None:
             raise EvaluationError("a message that is not there")
         return found(how, check.id, facts.message, text(facts) if how.worded else "")
 
-    return Teller(whole, part, field, None if how is None else departures)
+    return Teller(whole, part, field, None if how is None and held is None else departures)
 
 
 def _text(check: Check, variables: tuple[str, ...]) -> Callable[..., str]:

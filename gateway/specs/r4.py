@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gateway.specs.codes import read_codings
 from gateway.specs.elements import ElementTable, TypeDefinition, read_types
+from gateway.specs.invariants import Invariant, read_invariants
 from gateway.specs.merging import MergeTable, read_merging
 from gateway.specs.rows import ROOT, table
 from gateway.specs.search import SearchParameter, read_search_parameters
@@ -22,8 +23,9 @@ class FhirTables:
 
     Shape: `elements` by path; `types` by name; `search_parameters` by (type, code), with the inherited ones under every
     resource type; `codes` by value set URL; `codings` the same as (system, code); `formats` regular expression by
-    primitive; `compartment` the search parameters by which a type is in the Patient compartment; `merging`, `systems`,
-    `identities` (by type, those of `*` last) and `filled` (facts by path) are our own.
+    primitive; `invariants` by key and element (an empty one: wherever the key stands); `compartment` the search
+    parameters by which a type is in the Patient compartment; `merging`, `systems`, `identities` (by type, those of `*`
+    last) and `filled` (facts by path) are our own.
     """
 
     elements: ElementTable
@@ -32,6 +34,7 @@ class FhirTables:
     codes: Mapping[str, frozenset[str]]
     codings: Mapping[str, frozenset[tuple[str, str]]]
     formats: Mapping[str, str]
+    invariants: Mapping[tuple[str, str], Invariant]
     compartment: Mapping[str, tuple[str, ...]]
     merging: MergeTable
     systems: Systems
@@ -60,6 +63,7 @@ def fhir(root: Path = ROOT) -> FhirTables:
             codes={url: frozenset(code for _, code in pairs) for url, pairs in codings.items()},
             codings=codings,
             formats={t.name: t.format for t in types.values() if t.format},
+            invariants=read_invariants(folder),
             compartment={
                 row.values["type"]: tuple(row.values["parameters"].split())
                 for row in table(folder / "compartment-patient.csv")

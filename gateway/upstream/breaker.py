@@ -16,6 +16,8 @@ from gateway.upstream.answer import NotAsked, Slow, TargetDown, Unreachable
 
 FAILURES = 10
 """So many in a row open the breaker."""
+A_WHILE = 1.0
+"""Waited for so long, a target that is there has mostly answered. Units: seconds."""
 PAUSE, LONGEST = 1.0, 30.0
 """How long it stays open: the first time, and at most, since each probe that fails doubles it. Units: seconds."""
 
@@ -44,6 +46,14 @@ class Breaker:
         health does. Whoever enters it gets NotAsked while it is open, or half open with another request under way.
         """
         return _Asking(self, always=always)
+
+    def given_up(self, after: float) -> None:
+        """Count a request whose asker's own time was over, where it had waited for a while: a doubt as by `Slow`.
+
+        Units: `after` in seconds.
+        """
+        if after >= A_WHILE:
+            self._slow += 1
 
     def doubted(self) -> bool:
         """Whether it should be found out if the target is there at all: nothing else than slow requests tells."""

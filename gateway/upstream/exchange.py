@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import ssl
+import time
 from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Protocol
@@ -137,15 +138,24 @@ class Exchange:
         heavy: bool = False,
     ) -> Answer:
         asking = nullcontext() if self._breaker is None else self._breaker.asking(always=always)
+        began = time.monotonic()
         try:
             with observed(self.name) as asked, asking:
                 answer = await self._sent(method, url, headers, content, heavy=heavy)
                 asked.outcome = "refused" if answer.status >= _CLIENT_ERROR else "answered"
         except Slow:
-            if self._breaker is not None and self._breaker.doubted():
-                self._look(self._breaker)
+            self._doubt()
+            raise
+        except asyncio.CancelledError:  # the time of what asks is over (`answer_within`), or whoever asked is gone
+            if self._breaker is not None:
+                self._breaker.given_up(time.monotonic() - began)
+                self._doubt()
             raise
         return answer
+
+    def _doubt(self) -> None:
+        if self._breaker is not None and self._breaker.doubted():
+            self._look(self._breaker)
 
     def _look(self, breaker: Breaker) -> None:
         """Find out beside whether the target is there at all, once at a time."""

@@ -20,7 +20,7 @@ import uvloop
 
 from gateway import hl7v2, loading
 from gateway.rules import Facts, RuleSet
-from tests.bench import beside_hapi, conversion, csv_file, facade, growth
+from tests.bench import beside_hapi, conversion, converters, csv_file, facade, growth
 from tests.bench import decisions as beside
 from tests.bench import search as by_kind
 from tests.bench.connection import connected
@@ -191,6 +191,7 @@ def measure(folder: Path, seconds: float, rounds: int) -> list[str]:
 SECTIONS: Mapping[str, Callable[[Path, argparse.Namespace], list[str]]] = {
     "ingest": lambda folder, options: measure(folder, options.seconds, options.rounds),
     "conversion": lambda _, options: conversion.section(conversion.measured(min(0.5, options.seconds))),
+    "converters": lambda _, __: converters.measure(),
     "facade": lambda folder, options: facade.measure(folder, options.requests, options.rounds),
     "hapi": lambda folder, options: beside_hapi.measure(folder, options.filled),
     "growth": lambda folder, options: growth.measure(folder, options.grown),

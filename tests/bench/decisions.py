@@ -148,8 +148,11 @@ def loading(folder: Path, vocabulary: Vocabulary) -> Loading:
         loaded(texts, vocabulary, keep)
         return time.perf_counter() - began
 
+    gc.disable()  # as the program does until it serves
     cold = statistics.median(took(made_anew) for _ in range(3))
-    return Loading(_LOADED, cold, statistics.median(took(Kept(folder / "kept")) for _ in range(3)))
+    warm = statistics.median(took(Kept(folder / "kept")) for _ in range(3))
+    gc.enable()
+    return Loading(_LOADED, cold, warm)
 
 
 def measure(folder: Path) -> list[str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 import tempfile
 from collections import Counter, defaultdict
@@ -17,8 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from gateway import fhir, hl7v2, loading, offline, specs
+from gateway import fhir, hl7v2, loading, specs
 from gateway.hl7v2 import dictionary
+from tests.conformance import agreement
+from tests.conformance.guide_coverage import coverage, section, written
 from tests.running import Running, acknowledged, issues, running
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -134,20 +135,6 @@ def _first(found: Sequence[dict[str, object]]) -> str:
     return f"{wrong['code']}: {words}"[:SHOWN]
 
 
-def agreement(shared: Path, loaded: loading.Decisions, folder: str) -> str:
-    """What the shared tool makes of our conversion of one folder's messages beside another converter's."""
-    with tempfile.TemporaryDirectory() as made:
-        for path in files(shared, folder):
-            converted = offline.convert(
-                path.read_bytes(), loaded.maps, loaded.elements, organisation=None, rules_digest=loaded.rules.digest
-            )
-            if converted.bundle is not None:
-                (Path(made) / f"{path.stem}.fhir.json").write_bytes(converted.bundle)
-        tool = [sys.executable, str(shared / "tools" / "agreement.py"), str(shared / "corpus" / folder), made]
-        told = subprocess.run(tool, capture_output=True, text=True, check=True).stdout
-    return told.partition("\n")[0]
-
-
 _K = TypeVar("_K")
 
 
@@ -158,7 +145,7 @@ def _by(found: Iterable[Answered], key: Callable[[Answered], _K]) -> dict[_K, li
     return groups
 
 
-def report(found: Sequence[Answered], agreed: Mapping[str, str], mapped: Collection[str]) -> str:
+def report(found: Sequence[Answered], agreed: Mapping[str, agreement.Agreement], mapped: Collection[str]) -> str:
     """The results as Markdown."""
     lines = [
         "# The shared corpus through the gateway", "",
@@ -175,15 +162,8 @@ def report(found: Sequence[Answered], agreed: Mapping[str, str], mapped: Collect
         known = [one for one in every if one.type in mapped]
         share = f"{sum(one.taken for one in known)} of {len(known)}" if known else ""
         lines.append(f"| {folder} | {len(every)} | {errors} | {taken} ({taken / len(every):.0%}) | {share} |")
-    lines += [
-        "",
-        "## Agreement with other converters",
-        "",
-        "By `tools/agreement.py` beside the corpus: element by element; a measure, not a verdict.",
-        "",
-    ]
-    lines += [f"- {folder}: {words}" for folder, words in agreed.items()]
-    lines += ["", "## By type", "", "| corpus | type | files | taken | of the others, why most were refused |",
+    lines += ["", *agreement.report(agreed)]
+    lines += ["## By type", "", "| corpus | type | files | taken | of the others, why most were refused |",
               "|---|---|---|---|---|"]  # fmt: skip
     for (folder, kind), every in sorted(_by(found, lambda one: (one.folder, one.type)).items()):
         taken = sum(one.taken for one in every)
@@ -201,8 +181,8 @@ def main() -> None:
         loaded = rules(Path(scratch) / "rules", shared, shipped.maps.messages)
         with running(Path(scratch) / "data", loaded, rules=Path(scratch) / "rules", targets={}) as gateway:
             found = list(answered(gateway, shared))
-    agreed = {folder: agreement(shared, shipped, folder) for folder in MESSAGES}
-    text = report(found, agreed, shipped.maps.messages)
+    agreed = {folder: agreement.measured(shared, shipped, folder) for folder in MESSAGES}
+    text = written(report(found, agreed, shipped.maps.messages), section(coverage(shared)))
     RESULTS.write_text(text, "utf-8")
     print(text)  # noqa: T201 - the figures are what this command is for
     if any(one.status >= SERVER_ERROR for one in found):

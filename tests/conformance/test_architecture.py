@@ -20,6 +20,7 @@ LAYERS: Mapping[int, tuple[str, ...]] = {
         "app",
         "assemble",
         "explaining",
+        "following",
         "serve",
         "demo",
         "editor",
@@ -69,6 +70,8 @@ SIDEWAYS: Mapping[tuple[str, str], str] = {
     ("config", "stated"): "what is said of its faults is for people",
     ("specs", "stated"): "what is said of its faults is for people",
     ("cli", "explaining"): "each command is thin, what it does stands beside it",
+    ("cli", "following"): "each command is thin, what it does stands beside it",
+    ("following", "loading"): "the maps are checked against what the gateway loads",
     ("editor", "loading"): "its vocabulary is the one that the gateway judges by",
     ("editor", "trials"): "editors are told what `rules check` says, samples that are missing with it",
     ("explaining", "loading"): "decisions are explained by what the gateway loads",
@@ -85,6 +88,7 @@ SIDEWAYS: Mapping[tuple[str, str], str] = {
 # Modules that import by a call, each for a reason; what they name so is of their own unit.
 CHOOSING: Mapping[str, str] = {
     "gateway.cli": "a command line imports what its own command stands on alone",
+    "gateway.fhir.models": "models that others wrote are imported where a rule asks for them alone",
     "gateway.telemetry.chosen": "metrics and traces are imported where the settings ask for them alone",
 }
 
@@ -98,6 +102,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
         "gateway.rules",
         "gateway.mapping",
         "gateway.fhir.fhirpath",
+        "gateway.fhir.fhirpath_parse",
         "gateway.editor.complete",
     ),
     "hl7apy": ("gateway.hl7v2.dictionary",),

@@ -114,6 +114,17 @@ def test_of_many_that_come_too_fast_one_a_second_is_told(tmp_path: Path, decisio
     assert told == ["unauthorised", "unauthorised", "too-many"]
 
 
+def test_of_one_site_that_has_a_whole_network_one_a_second_is_told(
+    tmp_path: Path, decisions: loading.Decisions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(tmp_path / "data", decisions, failures_a_minute=2) as one:
+        for number in range(6):
+            monkeypatch.setattr(one.http._transport, "client", (f"2001:db8:1:2::{number}", 50000))
+            one.http.get("/Patient/1", headers={"Authorization": "Bearer nonsense"})
+        told = [outcome for _, _, _, outcome in rows(one)]
+    assert told == ["unauthorised", "unauthorised", "too-many"]
+
+
 def test_of_many_that_ask_for_tokens_too_fast_one_a_second_is_told(
     tmp_path: Path, decisions: loading.Decisions
 ) -> None:

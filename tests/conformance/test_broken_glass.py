@@ -23,6 +23,7 @@ from fhir.resources.R4B.auditevent import AuditEvent
 from gateway import cli, fhir, loading, specs
 from gateway.fhir import Elements
 from gateway.finding import refuses
+from gateway.interactions import access
 from gateway.journal import SqliteJournal
 from gateway.journal.model import JournalUnavailable
 from tests import rule_sets
@@ -158,6 +159,34 @@ def test_a_route_on_patients_is_asked_of_whom_was_shown(tmp_path: Path, reposito
         assert glass(one, "/Patient/9990000026").status_code == 200
         assert glass(one).status_code == 200
         until(lambda: len(events(one)) == 1)
+        assert len(deliveries(one)) == 1
+
+
+def test_a_route_is_asked_of_what_stands_however_many_entries_of_a_batch_came_before(
+    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller sees no birth date, and the route asks for it."""
+    monkeypatch.setattr(access, "MOST_WHOLE", 1)
+    folder = tmp_path / "rules"
+    shutil.copytree(repository / "rules", folder, ignore=shutil.ignore_patterns("*.test.rules", "samples", "examples"))
+    policy = (folder / "shared-record.rules").read_text("utf-8")
+    assert "  hide Patient.telecom" in policy
+    policy = policy.replace(ROUTE, NAMED).replace(" or (family and birthdate)", "", 1)
+    policy = policy.replace("  hide Patient.telecom", "  hide Patient.birthDate, Patient.telecom")
+    (folder / "shared-record.rules").write_text(policy, "utf-8")
+    loaded = rule_sets.decisions(folder, repository / "specs")
+    with running(tmp_path / "data", loaded, targets={"privacy-office": OFFICE}) as one:
+        numbers = [NHS_NUMBER, "9990000026", "9990000034"]
+        for place, number in enumerate(numbers):
+            body = message(control_id=f"C-{place}", nhs_number=number, visit=f"V-{place}")
+            child = body.replace(b"19800214", b"20150214")
+            assert one.send(child if number == numbers[1] else body).status_code == 202
+        reads = [{"request": {"method": "GET", "url": f"Patient/{number}"}} for number in numbers]
+        batch = {"resourceType": "Bundle", "type": "batch", "entry": reads}
+        told = ask(one, "POST", "/", batch, principal="demo-partner", break_glass_reason=REASON)
+        assert [entry["response"]["status"] for entry in told.json()["entry"]] == ["200 OK"] * 3
+        assert not any("birthDate" in entry["resource"] for entry in told.json()["entry"])
+        until(lambda: len(events(one)) == 1)  # of the child, and of nobody else for want of a birth date
         assert len(deliveries(one)) == 1
 
 

@@ -70,7 +70,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 COMMANDS = [
     "serve", "demo", "principals enrol", "principals list", "principals revoke", "keys rotate", "keys list",
-    "dev-certs", "specs build", "token", "send",
+    "dev-certs", "specs build", "specs check", "specs show", "specs trace", "token", "send",
     "convert", "validate", "sample", "rules check", "openapi", "store serve",
     "audit verify", "audit export", "audit who-saw", "audit new-key",
 ]  # fmt: skip
@@ -208,7 +208,9 @@ def test_openapi_drift_is_told(gateway: Command, tmp_path: Path) -> None:
 
 
 def test_specs_are_what_the_command_builds(gateway: Command, shared: Path) -> None:
-    built = gateway("specs", "build", "--check", "--reference", str(shared / "reference" / "fhir-r4"))
+    reference = shared / "reference"
+    places = ("--reference", str(reference / "fhir-r4"), "--uk-core", str(reference / "uk-core"))
+    built = gateway("specs", "build", "--check", *places)
     assert built.returncode == 0, built.stderr
 
 

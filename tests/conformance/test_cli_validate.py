@@ -52,6 +52,31 @@ def issues(path: Path) -> list[tuple[str, str, list[str] | None]]:
     return [(one["severity"], one["code"], one.get("expression")) for one in outcome["issue"]]
 
 
+def test_resources_are_judged_by_a_profile_where_it_is_asked_for(validate: Callable[..., Told], tmp_path: Path) -> None:
+    system = "https://fhir.nhs.uk/Id/nhs-number"
+    twice = [{"system": system, "value": value} for value in ("9990000018", "9990000026")]
+    (tmp_path / "twice.json").write_text(json.dumps({"resourceType": "Patient", "identifier": twice}))
+    (tmp_path / "wrong.json").write_bytes(PATIENT)
+    (tmp_path / "sound.hl7").write_bytes(SOUND)
+    assert "1 of 3 faulty" in validate(tmp_path).words
+    told = validate(tmp_path, "--profile", "uk-core", "--out", tmp_path / "out")
+    assert (told.status, "2 of 3 faulty" in told.words) == (1, True)
+    assert "twice.json: error[PROFILE-MAX] at Patient.identifier[1]: UKCore-Patient takes at most 1" in told.words
+    assert issues(tmp_path / "out" / "twice.outcome.json") == [("error", "structure", ["Patient.identifier[1]"])]
+    unseen = validate(tmp_path, "--profile", "model")
+    assert (unseen.status, unseen.words.strip()) == (0, "")  # the models have no codes of genders
+    unknown = validate(tmp_path, "--profile", "uk-cor")
+    assert unknown.status == 1
+    assert "`uk-cor` is no standard that resources conform to: there are model, uk-core" in unknown.words
+
+
+def test_what_is_advised_is_told_and_refuses_nothing(validate: Callable[..., Told], tmp_path: Path) -> None:
+    named = {"resourceType": "Questionnaire", "status": "draft", "name": "no identifier"}
+    (tmp_path / "named.json").write_text(json.dumps(named))
+    told = validate(tmp_path)
+    assert (told.status, "warning[que-0] at Questionnaire" in told.words) == (0, True)
+
+
 def test_messages_resources_and_rows_of_a_folder_are_judged_alike(
     validate: Callable[..., Told], tmp_path: Path
 ) -> None:
@@ -133,3 +158,13 @@ def test_what_can_not_be_judged_is_said(validate: Callable[..., Told], tmp_path:
     rows = tmp_path / "rows.csv"
     rows.write_bytes(b"x;y\n")
     assert "there is no layout nothing" in validate(rows, "--layout", "nothing").words
+
+
+def test_standard_input_is_read_also_beside_so_many_files_that_several_processes_go_through_them(
+    validate: Callable[..., Told], tmp_path: Path
+) -> None:
+    sent = tmp_path / "sent"
+    sent.mkdir()
+    for number in range(20):
+        (sent / f"{number:02}.hl7").write_bytes(SOUND)
+    assert validate("-", sent, "--workers", "2", stdin=SOUND).status == 0

@@ -8,6 +8,8 @@ from __future__ import annotations
 import gzip
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,9 @@ from httpx import Response
 from gateway import loading
 from gateway.config import CREDENTIALS
 from gateway.identity import Credentials
+from gateway.interactions import resume
+from gateway.interactions.csv_ingest import resume_file
+from gateway.journal import Journal, JournalUnavailable, Outcome, Progress, Submission
 from tests.running import Running, enrol, issues, running
 from tests.traffic import nhs_numbers
 
@@ -63,6 +68,35 @@ def load(gateway: Running, body: bytes, *, query: str = "", **changed: str | Non
         "organisation_code": "X26",
     }  # fmt: skip
     return send(gateway, body, query=query, **{**own, **changed})
+
+
+class FailsOnce:
+    """A journal that can't be written at one step of a file, once."""
+
+    def __init__(self, journal: Journal, step: str) -> None:
+        self._journal = journal
+        self._step = step
+        self.failed = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._journal, name)
+
+    def _fail(self, step: str) -> None:
+        if step == self._step and not self.failed:
+            self.failed = True
+            raise JournalUnavailable("the disk is full for a moment")
+
+    async def progress(self, receipt: str, told: Progress) -> None:
+        self._fail({"judging": "begun", "delivering": "judged", "done": "done"}[told.phase])
+        await self._journal.progress(receipt, told)
+
+    async def advanced(self, receipt: str, line: int, stored: int, refused: int) -> None:
+        self._fail("advanced")
+        await self._journal.advanced(receipt, line, stored, refused)
+
+    async def settle(self, receipt: str, outcome: Outcome) -> None:
+        self._fail("settled")
+        await self._journal.settle(receipt, outcome)
 
 
 def receipt(gateway: Running, reply: Response, principal: str = "demo-engine") -> dict[str, Any]:
@@ -341,6 +375,57 @@ class TestLong:
             assert finished(again, reply)["rows"] == {"read": 60, "stored": 60, "refused": 0}
             assert [found(again, number) for number in NUMBERS[::20]] == [1, 1, 1]
             assert send(again, file(*attendances(*NUMBERS))).content == reply.content
+
+    @pytest.mark.parametrize("step", ["judged", "advanced", "done", "settled"])
+    @pytest.mark.parametrize("faulty", ["", "9990000019"])
+    def test_a_journal_that_fails_for_a_moment_behind_the_answer_leaves_no_file_where_it_is(
+        self, short: Running, monkeypatch: pytest.MonkeyPatch, step: str, faulty: str
+    ) -> None:
+        monkeypatch.setattr(resume, "EVERY", 0.05)
+        monkeypatch.setattr(resume, "GIVEN_UP", timedelta(seconds=0.1))
+        state = short.http.app.state  # type: ignore[attr-defined]  # Starlette's
+        journal = FailsOnce(state.gateway.journal, step)
+        state.gateway = replace(state.gateway, journal=journal)
+        sent = file(*attendances(*NUMBERS, *filter(None, [faulty])))
+        reply = send(short, sent)
+        assert reply.status_code == 202
+        ended = finished(short, reply)
+        if faulty:
+            assert (ended["state"], ended["rows"]) == ("refused", {"read": 61, "stored": 0, "refused": 1})
+            assert found(short, NUMBERS[0]) == 0
+        else:
+            assert (ended["state"], ended["rows"]) == ("accepted", {"read": 60, "stored": 60, "refused": 0})
+            assert [found(short, number) for number in NUMBERS[::20]] == [1, 1, 1]
+            assert send(short, sent).content == reply.content
+        assert journal.failed == (step in ({"done", "settled"} if faulty else {step}))
+
+    def test_one_that_can_not_be_taken_up_holds_back_neither_others_nor_what_comes_later(
+        self, short: Running, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(resume, "EVERY", 0.05)
+        monkeypatch.setattr(resume, "GIVEN_UP", timedelta(seconds=0.1))
+        state = short.http.app.state  # type: ignore[attr-defined]  # Starlette's
+        failing: list[str] = []
+
+        async def fails(gateway: Any, submission: Submission) -> None:
+            if not failing or submission.receipt in failing:
+                failing.append(submission.receipt)
+                raise KeyError("what no rule declares any more")
+            await resume_file(gateway, submission)
+
+        monkeypatch.setattr(resume, "resume_file", fails)
+        replies = []
+        for numbers in (NUMBERS, NUMBERS[:-1]):
+            state.gateway = replace(state.gateway, journal=FailsOnce(state.gateway.journal, "judged"))
+            replies.append(send(short, file(*attendances(*numbers))))
+        first, second = replies
+        assert (first.status_code, second.status_code) == (202, 202)
+        assert finished(short, second)["state"] == "accepted"
+        until = time.monotonic() + 60
+        while len(failing) < 3:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        assert receipt(short, first)["state"] == "received", "it is kept, and tried again"
 
     def test_a_file_that_is_gone_keeps_no_gateway_from_starting(
         self, tmp_path: Path, decisions: loading.Decisions

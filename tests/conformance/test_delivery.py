@@ -27,11 +27,11 @@ class Clock:
 
 
 def until(found: Callable[[], bool]) -> None:
-    for _ in range(100):
+    for _ in range(3000):
         if found():
             return
-        time.sleep(0.1)
-    raise AssertionError("it did not come to pass within 10 s")
+        time.sleep(0.02)
+    raise AssertionError("it did not come to pass within 60 s")
 
 
 def state(one: Running, reply_location: str) -> dict[str, str]:

@@ -58,7 +58,7 @@ def resources(base: str) -> list[Json]:
             encounter={"reference": f"{loud}/Encounter/e/_history/2"}, author={"reference": f"{base}/Organization/RDZ"},
             text={"status": "generated", "div": div},
             extension=[{"url": "urn:example:also", "valueUri": f"{base}/Flag/told"}],
-            contained=[{"resourceType": "Basic", "id": "in", "code": {"text": "x"},
+            contained=[{"resourceType": "Basic", "id": "in", "code": {"text": "x"}, "author": {"reference": "#"},
                         "subject": {"reference": f"{base}/Patient/{NHS_NUMBER}"}}],
         ),
         {"resourceType": "DocumentReference", "id": "letter", "status": "current", "subject":

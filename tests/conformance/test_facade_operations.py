@@ -370,7 +370,7 @@ def exported(
     begun = partner(one, "GET" if body is None else "POST", address, principal, body, **ASYNC)
     assert begun.status_code == 202, begun.text
     where = begun.headers["content-location"].removeprefix("http://localhost:8000")
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while time.monotonic() < until:
         answer = partner(one, "GET", where, principal)
         if answer.status_code != 202:
@@ -500,7 +500,7 @@ def test_a_token_with_scopes_gets_no_files_that_wider_ones_made(filled: Running)
     begun = filled.http.get("/$export", headers={**headers, **ASYNC})
     assert begun.status_code == 202
     narrow = begun.headers["content-location"].removeprefix("http://localhost:8000")
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while (answer := filled.http.get(narrow, headers=headers)).status_code == 202 and time.monotonic() < until:
         time.sleep(0.02)
     assert {one["type"] for one in answer.json()["output"]} == {"Patient"}
@@ -647,7 +647,7 @@ def failing(one: Running, address: str, principal: str = "demo-partner") -> Resp
     """What ended an export early."""
     begun = partner(one, "GET", address, principal, **ASYNC)
     where = begun.headers["content-location"].removeprefix("http://localhost:8000")
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while (answer := partner(one, "GET", where, principal)).status_code == 202 and time.monotonic() < until:
         time.sleep(0.02)
     return answer

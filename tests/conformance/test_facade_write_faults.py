@@ -110,7 +110,10 @@ def test_each_write_has_its_row_in_the_audit_without_ids(tmp_path: Path, decisio
     assert not any("an-id" in what for _, what, _ in found)
 
 
-def test_where_the_audit_can_not_be_written_nothing_is_stored(tmp_path: Path, decisions: loading.Decisions) -> None:
+def test_where_the_audit_can_not_be_written_nothing_is_stored(
+    tmp_path: Path, decisions: loading.Decisions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.journal.group_commit._PATIENCE", 0.2)
     with running(tmp_path, decisions) as one:
         token = one.token("demo-writer")
         assert token

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from gateway.upstream import FhirServer, TargetDown, connect
+from gateway.upstream import FhirServer, TargetDown, breaker, connect
 from gateway.upstream.breaker import FAILURES
 from gateway.upstream.exchange import ATTEMPTS
 
@@ -336,6 +336,58 @@ def test_a_server_that_hangs_is_found_out_by_what_it_should_answer_at_once(tmp_p
                 await asyncio.sleep(0.05)
         assert "left alone" in await why(server.search("Patient", [("name", "x")]))
         assert len(faulty.asked) == FAILURES + 1  # one look told of them all
+
+    meet(faulty, call, tmp_path)
+
+
+async def cut_off(server: FhirServer, times: int, after: float) -> None:
+    """Searches whose asker's time is over before the server's is."""
+
+    async def one(number: int) -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(after):
+                await server.search("Patient", [("name", str(number))])
+
+    await asyncio.gather(*map(one, range(times)))
+
+
+def test_searches_that_are_cut_off_make_a_server_that_hangs_found_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(breaker, "A_WHILE", SHORT / 4)
+    faulty = Faulty(HANGS)
+
+    async def call(server: FhirServer) -> None:
+        await cut_off(server, FAILURES, SHORT / 2)
+        async with asyncio.timeout(30):
+            while server.breaker_state == "closed":  # noqa: ASYNC110 - nothing tells when it opens
+                await asyncio.sleep(0.05)
+        assert "left alone" in await why(server.search("Patient", [("name", "x")]))
+
+    meet(faulty, call, tmp_path)
+
+
+def test_searches_that_are_cut_off_shut_nobody_out_where_the_server_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(breaker, "A_WHILE", SHORT / 4)
+    faulty = Searched()
+
+    async def call(server: FhirServer) -> None:
+        await cut_off(server, FAILURES, SHORT / 2)
+        assert (await server.read("Patient", "a")).status == 200
+        assert server.breaker_state == "closed"
+
+    meet(faulty, call, tmp_path)
+
+
+def test_searches_that_are_cut_off_at_once_say_nothing(tmp_path: Path) -> None:
+    faulty = Faulty(HANGS)
+
+    async def call(server: FhirServer) -> None:
+        await cut_off(server, FAILURES, SHORT / 4)  # before `A_WHILE`
+        assert not [one for one in asyncio.all_tasks() if one.get_name().startswith("look for")]
+        assert server.breaker_state == "closed"
 
     meet(faulty, call, tmp_path)
 

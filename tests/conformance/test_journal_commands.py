@@ -100,11 +100,11 @@ def gateway(folder: Path, decisions: loading.Decisions, clock: Clock) -> Iterato
 
 
 def until(found: Callable[[], bool]) -> None:
-    for _ in range(200):
+    for _ in range(3000):
         if found():
             return
-        time.sleep(0.1)
-    raise AssertionError("it did not come to pass within 20 s")
+        time.sleep(0.02)
+    raise AssertionError("it did not come to pass within 60 s")
 
 
 def receipt(gateway: Running, address: str) -> Any:

@@ -77,8 +77,9 @@ def root(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_map_gets_the_diagnostics_that_it_must_get(case: Case, root: Path, vocabulary: Any) -> None:
     for name, text in case.files.items():
+        (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_text(text, encoding="utf-8")
-    loaded = mapping.load(root, vocabulary)
+    loaded = mapping.load(root, vocabulary, laid=[(name,) for name in mapping.overlays(root)])
     found = {
         (
             d.span.source.name.removeprefix(f"{root}/").removeprefix(f"{root.name}/"),

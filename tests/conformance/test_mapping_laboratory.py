@@ -366,8 +366,10 @@ def test_one_unidentified_patient_among_several_refuses_the_message(convert: Con
 
 
 def test_every_loss_is_reported(convert: Convert) -> None:
-    conversion = convert(PID, "NTE|1||behind PID", OBR, "OBX|1|NM|1-8^Test^LN||hot||||||F|12|13", "PRT|1|UC|||9^Doe")
-    assert set(conversion.loss.unmapped) >= {"NTE-3", "OBX-5", "OBX-12", "OBX-13", "PRT-5"}
+    conversion = convert(
+        PID, "NTE|1||behind PID", OBR, "OBX|1|NM|1-8^Test^LN||hot||||||F|12|13", "PRT|1|UC|||||||||||week"
+    )
+    assert set(conversion.loss.unmapped) >= {"NTE-3", "OBX-5", "OBX-12", "OBX-13", "PRT-13"}
     assert [f.expression for f in conversion.findings] == ["OBX-5"]
 
 

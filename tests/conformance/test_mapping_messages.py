@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,10 +26,32 @@ CONTEXT = mapping.Context(
     receipt="30d831e4-7f40-4bb9-9322-a42bfbc28bc5",
     rules_digest="ab" * 32,
 )
-PRINTED = (
-    *(f"ADT^A{n}" for n in ("01", "02", "03", "04", "05", "06", "07", "08", "11", "28", "31", "40")),
-    "MDM^T02", "OML^O21", "ORM^O01", "ORU^R01", "SIU^S12", "SIU^S13", "SIU^S14", "SIU^S15",
-)  # fmt: skip
+CODES = {
+    "ADT": "A01-A18 A20-A36 A38-A55 A60-A62", "BAR": "P01 P02 P05 P06 P10 P12", "DFT": "P03 P11", "MDM": "T01-T11",
+    "OMG": "O19", "OMI": "O23", "OML": "O21", "OMP": "O09", "ORM": "O01", "ORU": "R01", "OUL": "R22-R24",
+    "PGL": "PC6-PC8", "PPR": "PC1-PC3", "RAS": "O17", "RDE": "O11 O25", "RDS": "O13", "REF": "I12-I15",
+    "SIU": "S12-S24 S26 S27", "VXU": "V04",
+}  # fmt: skip
+REFUSED = {
+    "ADT-A41-02": {"MAP-REQUIRED"},  # MRG has no account, which the message is about
+    "ADT-A47-02": {"MAP-STRUCTURE"},  # two pairs, in a message that has one
+}
+"""Messages of the shared corpus that can't be converted, and by which rule."""
+
+
+def events(text: str) -> list[str]:
+    """The events of a list such as `A01-A03 A08`."""
+    found: list[str] = []
+    for part in text.split():
+        first, _, last = part.partition("-")
+        stem = first.rstrip("0123456789")
+        width = len(first) - len(stem)
+        numbers = range(int(first[len(stem) :]), int((last or first)[len(stem) :]) + 1)
+        found += [f"{stem}{n:0{width}}" for n in numbers]
+    return found
+
+
+PRINTED = sorted(f"{code}^{event}" for code, text in CODES.items() for event in events(text))
 
 
 def elements() -> fhir.Elements:
@@ -80,6 +103,15 @@ def test_every_draft_is_valid_and_refers_to_drafts_alone(path: Path, maps: mappi
     demand_validity(maps.convert(hl7v2.read(path.read_bytes()), CONTEXT))
 
 
+@pytest.mark.parametrize("stem", ["a01-person-in-full", "a02-places", "a04-headless", "r01-told-whole", "s12-booking"])
+def test_a_receiver_of_messages_gets_a_header_that_is_valid(stem: str, maps: mapping.Maps) -> None:
+    conversion = maps.convert(hl7v2.read((MESSAGES / f"{stem}.hl7").read_bytes()), replace(CONTEXT, messaging=True))
+    demand_validity(conversion)
+    (header,) = (d.resource for d in conversion.drafts if d.resource["resourceType"] == "MessageHeader")
+    told = {k: v for k, v in header.items() if k not in {"resourceType", "id", "meta"}}
+    assert told == json.loads((MESSAGES.parent / "headers" / "expected.json").read_text("utf-8"))[stem]
+
+
 def demand_validity(conversion: mapping.Conversion) -> None:
     made = {f"{d.resource['resourceType']}/{d.resource['id']}" for d in conversion.drafts}
     assert len(made) == len(conversion.drafts)
@@ -109,7 +141,7 @@ def test_the_maps_name_themselves_by_their_content(maps: mapping.Maps) -> None:
     again = mapping.load(specs.ROOT, vocabulary("2.5.1")).maps
     assert again is not None
     assert again.digest == maps.digest
-    assert sorted(maps.messages) == list(PRINTED)
+    assert sorted(maps.messages) == PRINTED
 
 
 def test_shared_corpus_converts_without_exception(shared: Path, maps: mapping.Maps) -> None:
@@ -119,8 +151,9 @@ def test_shared_corpus_converts_without_exception(shared: Path, maps: mapping.Ma
         conversion = maps.convert(message, CONTEXT)
         if message.type in maps.messages:
             demand_validity(conversion)
-            assert all(finding.severity != "error" for finding in conversion.findings)
-            assert conversion.drafts
+            wrong = {finding.rule for finding in conversion.findings if finding.severity == "error"}
+            assert wrong == REFUSED.get(path.stem, set()), path.stem
+            assert conversion.drafts or wrong
             converted += 1
         else:
             assert [f.rule for f in conversion.findings] == ["MAP-FAILED"]

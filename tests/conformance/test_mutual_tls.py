@@ -6,6 +6,8 @@ Source: `trust.md` of the design, "Identity"; `http-interface.md`, `POST /$inges
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +22,7 @@ from gateway.identity import Credentials
 from gateway.identity.keys import rotate
 from tests.certificates import Authority
 from tests.mutual_tls import WITHIN, Site, start_site
-from tests.traffic import admissions
+from tests.traffic import ROOT, admissions
 
 pytestmark = [pytest.mark.xdist_group("certificates"), pytest.mark.timeout(180)]
 
@@ -174,6 +176,47 @@ def test_rfc7009_a_token_is_taken_back_over_the_other_port(site: Site) -> None:
         assert client.post("/$ingest/auth/revoke", data={**form, "token": own}).status_code == 200
         assert "was revoked" in refused(send(client, own))
         assert client.post("/$ingest/auth/introspect", data={**form, "token": own}).json() == {"active": False}
+
+
+def shell(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command of the gateway's, run to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "gateway", *arguments], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT
+    )
+
+
+def shows(site: Site, name: str | None) -> list[str]:
+    """Options of a client that shows a certificate."""
+    own = site.authority.folder
+    mine = [] if name is None else ["--certificate", f"{own}/{name}.pem", "--certificate-key", f"{own}/{name}.key"]
+    return ["--principal", NAME, "--url", site.mtls, "--authority", str(site.authority.file), *mine]
+
+
+def test_our_own_command_line_shows_a_certificate_too(site: Site, tmp_path: Path) -> None:
+    told = shell("token", *shows(site, NAME))
+    assert told.returncode == 0, told.stderr
+    with site.client(NAME) as client:
+        assert send(client, told.stdout.strip()).status_code == 200
+    file = tmp_path / "a01.hl7"
+    file.write_bytes(next(BODIES))
+    sent = shell("send", str(file), "--domain", "emergency-care", "--organisation", "r0d", *shows(site, NAME))
+    assert (sent.returncode, "MSA|AA|" in sent.stdout) == (0, True), sent.stderr
+
+
+def test_our_own_command_line_says_what_is_wrong_with_a_certificate(site: Site, tmp_path: Path) -> None:
+    anothers = shell("token", *shows(site, "spare"))
+    assert (anothers.returncode, "invalid_client" in anothers.stderr) == (1, True)
+    mixed = shows(site, NAME)
+    mixed[-1] = str(site.authority.folder / "spare.key")
+    nowhere = [*shows(site, None), "--certificate", str(tmp_path / "nowhere.pem")]
+    keyless = [*shows(site, None), "--certificate-key", str(tmp_path / "a.key")]
+    strangers = [one if not one.endswith("authority.pem") else mixed[-1] for one in shows(site, NAME)]
+    for options, words in (
+        (mixed, "spare.key can't be used"), (nowhere, "nowhere.pem can't be used"),
+        (keyless, "is the key of no certificate"), (strangers, "it takes certificates in PEM"),
+    ):  # fmt: skip
+        told = shell("token", *options)
+        assert (told.returncode, words in told.stderr.replace("\n", " ")) == (1, True), told.stderr
 
 
 def test_a_handshake_that_never_ends_holds_nobody_up(site: Site) -> None:

@@ -5,14 +5,19 @@ Source: issue "Trust", line 6; `rules-language.md` of the design, meaning 13.
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gateway import loading
+from tests.conformance.test_audit_door import rows
 from tests.rule_sets import with_more
 from tests.running import NHS_NUMBER, NOW, Running, issues, message, running
 
@@ -162,6 +167,50 @@ def test_a_secret_that_was_tried_too_often_waits_before_it_is_looked_at(
         assert not looked
         asked(one, "demo-engine")
         assert looked
+
+
+def test_a_site_that_has_a_whole_network_waits_as_one(
+    tmp_path: Path, decisions: loading.Decisions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(tmp_path / "data", decisions, failures_a_minute=5) as one:
+
+        def comes_from(address: str) -> None:
+            monkeypatch.setattr(one.http._transport, "client", (address, 50000))
+
+        for number in range(5):
+            comes_from(f"2001:db8:1:2::{number}")
+            assert asked(one, f"nobody-{number}") == (401, "invalid_client")
+        for number in range(6, 9):
+            comes_from(f"2001:db8:1:2::{number}")
+            assert asked(one, "nobody") == (429, "slow_down")
+        comes_from("2001:db8:1:3::1")
+        assert asked(one, "nobody") == (401, "invalid_client")
+        told = [outcome for _, _, _, outcome in rows(one)]
+        assert told.count("slow_down") == 1, "one a second"
+
+
+def test_one_address_has_a_part_of_the_connections_in_token_requests_and_no_more(
+    tmp_path: Path, decisions: loading.Decisions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(tmp_path / "data", decisions, connections=8) as one:
+        issuer = one.http.app.state.gateway.issuer  # type: ignore[attr-defined]  # the application's own
+        begun, go_on = threading.Semaphore(0), threading.Event()
+        judged = issuer.token
+
+        async def slow(*given: Any, **named: Any) -> Any:
+            begun.release()
+            await asyncio.to_thread(go_on.wait, LONGEST)
+            return await judged(*given, **named)
+
+        monkeypatch.setattr(issuer, "token", slow)
+        with ThreadPoolExecutor(2) as threads:
+            held = [threads.submit(asked, one, "nobody") for _ in range(2)]
+            for _ in held:
+                assert begun.acquire(timeout=LONGEST)
+            assert asked(one, "nobody") == (429, "slow_down")
+            go_on.set()
+            assert [each.result(LONGEST) for each in held] == [(401, "invalid_client")] * 2
+        assert asked(one, "nobody") == (401, "invalid_client")
 
 
 def test_requests_that_are_no_token_requests_count_too(tmp_path: Path, decisions: loading.Decisions) -> None:

@@ -77,6 +77,10 @@ def test_a_rule_is_told_in_words(page: str, rule: str, words: str) -> None:
     assert words in re.sub(r"\s+", " ", article(page, rule))
 
 
+def test_a_domain_says_what_its_messages_are_converted_with(page: str) -> None:
+    assert "ADT^A08; versions 2.3 to 2.5.1; converted with uk-core" in unescape(page)
+
+
 def test_tests_that_are_about_a_rule_stand_beside_it(page: str) -> None:
     assert "an A01 with a bad NHS number is refused" in article(page, "EC-C1")
     assert "an admission goes to the shared record and to the bed board" in article(page, "EC-P1")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -20,14 +22,18 @@ from tests.fault.sites import Site
 from tests.traffic import DOMAIN, ENGINE, ORGANISATION, PARTNER, admissions
 
 IN_FLIGHT = 8
-A_FAULT = 40
+A_FAULT = 24
 """New messages between two faults, at most: all of them are looked for in the end."""
 AHEAD = 500
 """Messages that are made at once."""
 AGAIN = 0.2
 """How often an engine sends what was acknowledged before."""
+TOLD = 25
+"""Faults after which a run says how far it is."""
 PAUSE = 0.8
 """So long an engine waits at most before it sends again. Units: seconds."""
+BREATH, REST = 0.005, 0.1
+"""Between two messages of an engine: of those that may be new, and once only old ones are left. Units: seconds."""
 PATIENCE = 90.0
 """So long a site may take to acknowledge anything after a fault. Units: seconds."""
 Admission = tuple[str, str, str, bytes]
@@ -35,10 +41,20 @@ Admission = tuple[str, str, str, bytes]
 
 @dataclass
 class Tally:
-    """What engines were told. Shape: `acknowledged` by control id, with the answer."""
+    """What engines were told.
+
+    Shape: `acknowledged` by control id, with the answer; `times` of each acknowledgement, old ones too: when its
+    message was sent and when it came.
+    Units: seconds of the monotonic clock.
+    """
 
     acknowledged: dict[str, tuple[Admission, bytes]] = field(default_factory=dict)
     told: Counter[str] = field(default_factory=Counter)
+    times: list[tuple[float, float]] = field(default_factory=list)
+
+    def within(self, began: float, ended: float) -> int:
+        """How many acknowledgements came, within these times, to what was sent within them."""
+        return sum(began <= sent and came <= ended for sent, came in self.times)
 
     def counts(self) -> dict[str, int]:
         """The counts by name."""
@@ -73,6 +89,9 @@ class Engines:
                     await self._acknowledged(working)
                     await fault(number)
                     self._left = A_FAULT
+                    if number % TOLD == TOLD - 1:
+                        told = {"faults": number + 1, **self.tally.counts()}
+                        print(told, file=sys.stderr, flush=True)  # noqa: T201 - a long run says how far it is
                 await self._acknowledged(working)
             finally:
                 self._ending.set()
@@ -84,6 +103,18 @@ class Engines:
     def room(self) -> None:
         """Let new messages be sent, even if there were as many as there are between two faults."""
         self._left = max(self._left, IN_FLIGHT)
+
+    async def hear(self, count: int) -> None:
+        """Wait until so many more were acknowledged, old ones too.
+
+        Errors: AssertionError where nothing is.
+        """
+        for _ in range(count):
+            self._heard.clear()
+            try:
+                await asyncio.wait_for(self._heard.wait(), PATIENCE)
+            except TimeoutError as fault:
+                raise AssertionError(f"nothing was acknowledged within {PATIENCE} s: {self.tally.counts()}") from fault
 
     async def _acknowledged(self, working: list[asyncio.Task[None]]) -> None:
         self._heard.clear()
@@ -116,10 +147,11 @@ class Engines:
                     self._waiting.append(admission)
                     break
                 await asyncio.sleep(self._chance.uniform(0.1, PAUSE))
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(BREATH if self._left > 0 else REST)
 
     async def _sent(self, client: AsyncGatewayClient, admission: Admission) -> bool:
         """Whether a message was acknowledged."""
+        began = time.monotonic()
         try:
             reply = await client.send(admission[3], domain=DOMAIN, organisation=ORGANISATION)
         except (httpx.TransportError, TokenRefused):
@@ -128,6 +160,7 @@ class Engines:
         if not reply.accepted:
             self.tally.told[f"answered {reply.status}"] += 1
             return False
+        self.tally.times.append((began, time.monotonic()))
         before = self.tally.acknowledged.get(admission[0])
         if before is None:
             self.tally.acknowledged[admission[0]] = (admission, reply.body)
@@ -142,31 +175,46 @@ async def verified(site: Site, tally: Tally) -> dict[str, int]:
     """Count what is lost, doubled, or answered otherwise than the first time.
 
     Shape: of each message that was acknowledged, the journal has one accepted row and answers it with the same bytes,
-    and the record has its visit once, in its first version.
+    and the record has its visit once, in its first version: before any of them is sent again, which would put back
+    what was lost, and after.
     """
     told: Counter[str] = Counter()
     slots = asyncio.Semaphore(IN_FLIGHT)
     first = site.gateways[min(site.gateways)]
 
-    async def look(admission: Admission, answer: bytes) -> None:
+    async def look(partner: AsyncGatewayClient, nhs_number: str) -> None:
         async with slots:
-            again = await engine.send(admission[3], domain=DOMAIN, organisation=ORGANISATION)
-            found = await partner.search("Encounter", [("patient", admission[1])], purpose="TREAT")
+            found = await partner.search("Encounter", [("patient", nhs_number)], purpose="TREAT")
         visits = [entry["resource"] for entry in found.resource.get("entry", ())]
-        told["answered otherwise"] += again.body != answer
         told["lost"] += not visits
         told["doubled"] += len(visits) > 1 or any(visit["meta"]["versionId"] != "1" for visit in visits)
 
+    async def repeat(engine: AsyncGatewayClient, body: bytes, answer: bytes) -> None:
+        async with slots:
+            again = await engine.send(body, domain=DOMAIN, organisation=ORGANISATION)
+        told["answered otherwise"] += again.body != answer
+
+    async def count() -> None:
+        kept = await asyncio.to_thread(_kept, site)
+        told["lost"] += sum(control_id not in kept for control_id in tally.acknowledged)
+        told["doubled"] += sum(rows > 1 for rows in kept.values())
+
+    known = tally.acknowledged.values()
     async with first.client(ENGINE) as engine, first.client(PARTNER) as partner:
-        await asyncio.gather(*(look(*kept) for kept in tally.acknowledged.values()))
-    rows = await asyncio.to_thread(
-        site.rows,
-        "SELECT control_id, count(*) FROM submission JOIN outcome ON outcome.submission = submission.id"
-        " WHERE state = 'accepted' GROUP BY control_id",
-    )
-    kept = {str(control_id): int(str(count)) for control_id, count in rows}
-    told["lost"] += sum(control_id not in kept for control_id in tally.acknowledged)
-    told["doubled"] += sum(count > 1 for count in kept.values())
+        await count()
+        await asyncio.gather(*(look(partner, admission[1]) for admission, _ in known))
+        await asyncio.gather(*(repeat(engine, admission[3], answer) for admission, answer in known))
+        await count()
+        await asyncio.gather(*(look(partner, admission[1]) for admission, _ in known))
     counts = tally.counts()
     counts["answered otherwise"] = counts.get("answered otherwise", 0) + told["answered otherwise"]
     return {**counts, "lost": told["lost"], "doubled": told["doubled"]}
+
+
+def _kept(site: Site) -> dict[str, int]:
+    """Accepted rows of the journal, by control id."""
+    rows = site.rows(
+        "SELECT control_id, count(*) FROM submission JOIN outcome ON outcome.submission = submission.id"
+        " WHERE state = 'accepted' GROUP BY control_id"
+    )
+    return {str(control_id): int(str(count)) for control_id, count in rows}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 NEVER = ("lost", "doubled", "answered otherwise")
 Counts = Mapping[str, int]
@@ -16,16 +15,18 @@ class Scenario:
 
     Shape: `run` takes an empty folder, how often, and a seed; `bounded` is how often `make faults` does it and `whole`
     the long form; `never` are the counts that have to be 0, `some` those that must not be; `mutant` says that the
-    program is broken on purpose, so that some of `never` has to show it.
+    program is broken on purpose, so that some of `never` has to show it; `forks` that `run` also takes `forked`: then
+    each start of a gateway is a fork of a process that has imported and loaded what it would (`fork_server.py`).
     """
 
     title: str
-    run: Callable[[Path, int, int], Counts]
+    run: Callable[..., Counts]
     bounded: int
     whole: int
     never: tuple[str, ...] = NEVER
     some: tuple[str, ...] = ("acknowledged",)
     mutant: bool = False
+    forks: bool = False
 
     def wrong(self, counts: Counts) -> tuple[str, ...]:
         """What is not as it has to be, in words; empty where the run went as it must."""

@@ -24,21 +24,33 @@ _SYNCED = ("acknowledged before it was synced", "never acknowledged")
 _RACES = ("twins answered otherwise", "conflicts not flagged", "keys with more", "keys with none")
 
 SCENARIOS: Mapping[str, Scenario] = {
-    "kill-sqlite": Scenario("kill -9 under load, SQLite", killed.run, 20, 1000),
+    "kill-sqlite": Scenario("kill -9 under load, SQLite", killed.run, 20, 1000, forks=True),
     "kill-postgresql": Scenario(
-        "kill -9 of one of two gateways under load, PostgreSQL", partial(killed.run, backend="postgresql"), 20, 1000
+        "kill -9 of one of two gateways under load, PostgreSQL", partial(killed.run, backend="postgresql"), 20, 1000,
+        forks=True,
+    ),
+    "kill-starts-sqlite": Scenario(
+        "kill -9 under load, and of the starts that follow, SQLite", partial(killed.run, starts=True), 5, 200,
+        some=("acknowledged", "killed as it started"), forks=True,
+    ),
+    "kill-starts-postgresql": Scenario(
+        "kill -9 of one of two gateways under load, and of the starts that follow, PostgreSQL",
+        partial(killed.run, backend="postgresql", starts=True), 5, 200,
+        some=("acknowledged", "killed as it started"), forks=True,
     ),
     "mutant-early": Scenario(
         "mutant: acknowledges before the commit", partial(killed.run, program=f"{MUTANTS}.acknowledge_early"), 5, 20,
-        mutant=True,
+        never=("lost",), mutant=True, forks=True,
     ),
     "late-answers": Scenario(
         "kill -9 under load, a record that answers late, SQLite",
         partial(killed.run, program=f"{MUTANTS}.heard_late", apart=True), 5, 40,
+        forks=True,
     ),
     "mutant-post": Scenario(
         "mutant: delivers by plain POST, to the same record",
-        partial(killed.run, program=f"{MUTANTS}.plain_post", apart=True), 5, 40, mutant=True,
+        partial(killed.run, program=f"{MUTANTS}.plain_post", apart=True), 5, 40,
+        never=("doubled",), mutant=True, forks=True,
     ),
     "mutant-fsync": Scenario(
         "mutant: no fsync", partial(synced.run, program=f"{MUTANTS}.no_fsync"), 20, 100, never=_SYNCED, mutant=True
@@ -64,11 +76,11 @@ SCENARIOS: Mapping[str, Scenario] = {
     ),
     "sigterm-postgresql": Scenario(
         "SIGTERM of one of two gateways under load, PostgreSQL", stopped.run, 10, 100,
-        never=(*NEVER, "ended in a fault"), some=("acknowledged", "stopped"),
+        never=(*NEVER, "ended in a fault"), some=("acknowledged", "stopped"), forks=True,
     ),
     "sigterm-sqlite": Scenario(
         "SIGTERM under load, SQLite", partial(stopped.run, backend="sqlite"), 5, 100,
-        never=(*NEVER, "ended in a fault"), some=("acknowledged", "stopped"),
+        never=(*NEVER, "ended in a fault"), some=("acknowledged", "stopped"), forks=True,
     ),
     "upstream": Scenario(
         "a record that fails in seven ways under load", upstream_faults.run, 14, 140, some=("acknowledged", "faults")

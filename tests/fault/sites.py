@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
 import re
+import socket
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -12,18 +14,19 @@ from pathlib import Path
 from typing import Literal
 
 from tests import postgres
-from tests.traffic import ROOT, Server, free_port, start, start_gateway
+from tests.traffic import ROOT, Launch, Server, free_port, process, start, start_gateway
 
 Backend = Literal["sqlite", "postgresql"]
 PROGRAM = "gateway"
+_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_PORTS = 10_000
 
 
 @dataclass
 class Site:
     """Gateways that run, by number; a port is a gateway's for good.
 
-    Shape: `program` is the module that serves, `before` a command that runs it, such as a tracer; on SQLite there is
-    one gateway, with its own store.
+    Shape: `program` is the module that serves, `launch` starts it; on SQLite there is one gateway, with its own store.
     """
 
     folder: Path
@@ -32,7 +35,7 @@ class Site:
     ports: tuple[int, ...]
     program: str = PROGRAM
     environment: Mapping[str, str] = field(default_factory=dict)
-    before: Sequence[str] = ()
+    launch: Launch = process
     database: postgres.Postgres | None = None
     address: str = ""
     store: Server | None = None
@@ -43,7 +46,7 @@ class Site:
         first = self.folder / "gateway-0"
         server = start_gateway(
             self.folder / f"gateway-{number}", self.ports[number], beside=first if number else None,
-            settings=self.settings, program=self.program, environment=self.environment, before=self.before,
+            settings=self.settings, program=self.program, environment=self.environment, launch=self.launch,
         )  # fmt: skip
         self.gateways[number] = server
         return server
@@ -64,14 +67,14 @@ class Site:
 def site(  # noqa: PLR0913 - each is one thing that a run does to a site
     folder: Path, backend: Backend, gateways: int = 1, *, program: str = PROGRAM, record: str | None = None,
     settings: Mapping[str, str] | None = None, environment: Mapping[str, str] | None = None,
-    before: Sequence[str] = (), database_before: Sequence[str] = (), apart: bool = False,
+    launch: Launch = process, database_before: Sequence[str] = (), apart: bool = False,
 ) -> Iterator[Site]:  # fmt: skip
     """Start a site, and end it.
 
     Shape: `record` is the address of a FHIR server; without one gateways have a store: on PostgreSQL, or with `apart`,
     a server behind HTTP, so that they share it. Their folders are below `folder`.
     """
-    ports = tuple(free_port() for _ in range(gateways))
+    ports = tuple(_lasting_port() for _ in range(gateways))
     chosen = {"public_url": f"http://localhost:{ports[0]}", **(settings or {})}
     with ExitStack() as stack:
         server, address, store = None, "", None
@@ -87,7 +90,7 @@ def site(  # noqa: PLR0913 - each is one thing that a run does to a site
             # what gateways share is none's own, whatever targets of FHIR the rules declare
             chosen["targets"] = json.dumps(dict.fromkeys(_fhir_targets(), record))
         made = Site(
-            folder, backend, chosen, ports, program, environment or {}, before, server, address, store,
+            folder, backend, chosen, ports, program, environment or {}, launch, server, address, store,
         )  # fmt: skip
         try:
             for number in range(gateways):
@@ -97,6 +100,22 @@ def site(  # noqa: PLR0913 - each is one thing that a run does to a site
             for running in made.gateways.values():
                 if running.process.poll() is None:
                     running.kill()
+
+
+def _lasting_port() -> int:
+    """A port that nobody listens on, and that no connection gets while its gateway is down.
+
+    Source: ip(7), `ip_local_port_range`: connections get their ports from there.
+    """
+    first = int(_RANGE.read_text("ascii").split()[0])
+    for port in random.SystemRandom().sample(range(first - _PORTS, first), _PORTS):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise RuntimeError(f"no port below {first} is free")
 
 
 def _fhir_targets() -> list[str]:

@@ -8,11 +8,14 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 
 from tests.fault.engines import Engines, verified
+from tests.fault.forks import forks
 from tests.fault.scenario import Counts
 from tests.fault.sites import Backend, Site, site
+from tests.traffic import process
 
 LONGEST = 0.5
 
@@ -32,8 +35,11 @@ async def _restarts(place: Site, times: int, chance: random.Random) -> Counts:
     return {**ended, **counts}
 
 
-def run(folder: Path, times: int, seed: int, *, backend: Backend = "postgresql") -> Counts:
-    """Stop and start gateways so often, and count."""
+def run(folder: Path, times: int, seed: int, *, backend: Backend = "postgresql", forked: bool = False) -> Counts:
+    """Stop and start gateways so often, and count. Shape: `forked` as in `scenario.py`."""
     chance = random.Random(seed)  # noqa: S311 - a moment to stop at
-    with site(folder, backend, 1 if backend == "sqlite" else 2) as place:
+    with (
+        forks() if forked else nullcontext(process) as launch,
+        site(folder, backend, 1 if backend == "sqlite" else 2, launch=launch) as place,
+    ):
         return asyncio.run(_restarts(place, times, chance))

@@ -15,12 +15,13 @@ import signal
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.fault.scenario import Counts
 from tests.fault.sites import PROGRAM, Backend, Site, site
 from tests.peers import NotHere
-from tests.traffic import DOMAIN, ENGINE, ORGANISATION, admissions
+from tests.traffic import DOMAIN, ENGINE, ORGANISATION, READY_WITHIN, admissions, process
 
 CALLS = "read,recvfrom,recvmsg,write,writev,sendto,sendmsg,pwrite64,pwritev,pwritev2,fsync,fdatasync"
 TWICE = 2
@@ -103,10 +104,11 @@ def run(folder: Path, times: int, seed: int, *, backend: Backend = "sqlite", pro
     traces.chmod(0o777)  # PostgreSQL's account writes here too
     folder.chmod(0o755)
     database = tracer(traces / "database") if backend == "postgresql" else ()
-    with site(folder, backend, program=program, before=tracer(traces / "gateway"), database_before=database) as place:
+    traced = partial(process, before=tracer(traces / "gateway"))
+    with site(folder, backend, program=program, launch=traced, database_before=database) as place:
         asyncio.run(_sent(place, times))
         place.gateways[0].process.send_signal(signal.SIGTERM)
-        place.gateways[0].process.wait(60)
+        place.gateways[0].process.wait(READY_WITHIN)
     found: list[Event] = []
     for trace in traces.iterdir():
         with trace.open("r", encoding="utf-8", errors="replace") as lines:

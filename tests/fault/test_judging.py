@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.fault.__main__ import shares
+from tests.fault.engines import Tally
 from tests.fault.results import section, sections, written
 from tests.fault.scenario import Scenario
 from tests.fault.synced import LOGS, events, judged
@@ -63,3 +65,14 @@ def test_a_run_writes_its_section_and_leaves_the_others() -> None:
     assert "| **lost** | 1 |" in again
     assert "seen" not in again
     assert again.count("# Fault runs") == 1
+
+
+def test_an_acknowledgement_counts_as_false_where_its_message_was_sent_while_nothing_could_be_kept() -> None:
+    tally = Tally(times=[(1.0, 2.5), (2.1, 2.5), (2.1, 3.5), (4.0, 4.1)])
+    assert tally.within(2.0, 3.0) == 1
+    assert tally.within(2.0, 4.0) == 2
+
+
+@pytest.mark.parametrize(("times", "parts", "each"), [(20, 1, [20]), (10, 3, [4, 3, 3]), (2, 5, [1, 1])])
+def test_the_parts_of_a_run_come_to_all_of_it(times: int, parts: int, each: list[int]) -> None:
+    assert shares(times, parts) == each

@@ -23,6 +23,17 @@ def ran(name: str, folder: Path, times: int) -> None:
     assert scenario.wrong(counts) == (), counts
 
 
+@pytest.mark.interop
+@pytest.mark.timeout(LONG)
+@pytest.mark.xdist_group("process")
+def test_long_forms_find_the_same_in_forks(tmp_path: Path) -> None:
+    for name in ("kill-starts-sqlite", "mutant-early"):
+        scenario = SCENARIOS[name]
+        (folder := tmp_path / name).mkdir()
+        counts = scenario.run(folder, 6, 7, forked=True)
+        assert scenario.wrong(counts) == (), (name, counts)
+
+
 @pytest.mark.timeout(LONG)
 @pytest.mark.xdist_group("process")
 def test_what_was_acknowledged_survives_kill_9_exactly_once(tmp_path: Path) -> None:
@@ -36,6 +47,7 @@ def test_what_was_acknowledged_survives_kill_9_exactly_once(tmp_path: Path) -> N
     ("name", "times"),
     [
         ("kill-postgresql", 3),
+        ("kill-starts-postgresql", 2),
         ("mutant-early", 3),
         ("late-answers", 3),
         ("mutant-post", 3),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fault.token_timing import Compared, _area, measured, shown
+from tests.fault.token_timing import AFTER, Compared, _area, measured, measured_away, shown
 
 
 def test_each_way_to_fail_is_compared_with_an_unknown_client(tmp_path: Path) -> None:
@@ -16,6 +16,15 @@ def test_each_way_to_fail_is_compared_with_an_unknown_client(tmp_path: Path) -> 
     ]  # fmt: skip
     assert all(0 <= one.area <= 1 and one.median > 0 for one in found)
     assert shown(found, 3).count("\n|") == 5
+
+
+def test_so_is_each_of_a_client_whose_keys_are_at_an_address(tmp_path: Path) -> None:
+    found = measured_away(tmp_path, 3, 1)
+    assert [(one.way, one.base, one.of) for one in found] == [
+        ("wrong key, keys at an address", "unknown client", "time"),
+        ("unknown kid, keys at an address", "unknown client", "time"),
+    ]
+    assert all(0 <= one.area <= 1 and one.median >= AFTER * 1e6 for one in found)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,19 @@ from tests.peers import REQUIRED, missing
 from tests.records import Pool
 from tests.traffic import Server, start_gateway
 
+HERE = Path(__file__).parent
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave these modules unread where none of their tests is asked for: reading them makes hundreds of requests."""
+    return True if collection_path.name.startswith("test_") and config.getoption("markexpr") == "not interop" else None
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Hold what is left unread to its marker. Errors: UsageError for a test that neither run would have."""
+    if item.path.parent == HERE and item.get_closest_marker("interop") is None:
+        raise pytest.UsageError(f"{item.nodeid} is not marked `interop`: no run would have it")
+
 
 def needs(*names: str) -> str:
     """Path of the first of these programs that is installed."""

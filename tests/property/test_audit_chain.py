@@ -17,11 +17,12 @@ from gateway.journal.audit_anchors import Anchor, BadLine, anchor, line, read
 from gateway.journal.audit_chain import Chaining, Link, keys_of
 from gateway.journal.audit_rows import Kept
 from gateway.journal.audit_verifying import Verified, Verifier
+from tests.bounded import examples
 
 OLD, NEW = b"k" * 32, b"n" * 32
 KEYS = keys_of([NEW, OLD])
 AT = "2026-11-22T12:00:00+00:00"
-SAMPLES = settings(max_examples=40, deadline=None)
+SAMPLES = settings(max_examples=examples(40), deadline=None)
 
 words = st.text(st.characters(codec="utf-8"), max_size=12)
 audit_rows = st.builds(

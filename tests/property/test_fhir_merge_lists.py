@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway import fhir, specs
+from tests.bounded import examples
 
 ELEMENTS = fhir.Elements(specs.fhir())
 MERGING = fhir.Merging(ELEMENTS)
@@ -97,7 +98,7 @@ def merged(name: str, standing: list[Entry], told: list[Entry], *clears: str) ->
 
 
 @pytest.mark.parametrize("name", RULES)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(data=st.data())
 def test_lists_are_merged_as_the_rule_says(name: str, data: st.DataObject) -> None:
     entries, same, replaced = RULES[name]

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway import fhir, specs
+from tests.bounded import examples
 
 ELEMENTS = fhir.Elements(specs.fhir())
 MERGING = fhir.Merging(ELEMENTS)
@@ -84,7 +85,7 @@ valid_contents = st.builds(
     lambda a, b: a | b, st.fixed_dictionaries({}, optional=LISTS | SCALARS | KEEPS_INVARIANTS), CHOICE
 )
 valid_drafts = st.builds(draft, valid_contents, senders, clears)
-BOUNDED = settings(max_examples=60, deadline=None)
+BOUNDED = settings(max_examples=examples(60), deadline=None)
 
 
 @BOUNDED

@@ -17,6 +17,7 @@ from gateway.finding import refuses
 from gateway.interactions.fhir_conversion import converted
 from gateway.interactions.refused import Refused
 from gateway.mapping import Context
+from tests.bounded import examples
 
 P = "urn:uuid:0c4b3d0e-9a51-4a2f-8f57-0a4f8d3b7c01"
 DIV = '<div xmlns="http://www.w3.org/1999/xhtml">'
@@ -100,7 +101,7 @@ def changed(draw: st.DrawFn) -> dict[str, Any]:
     return bundle
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(changed())
 def test_what_is_valid_is_identified_or_refused_with_a_reason(bundle: dict[str, Any]) -> None:
     try:

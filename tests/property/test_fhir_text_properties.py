@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from gateway import fhir, specs
 from gateway.fhir.invariants import KEYS
 from gateway.finding import Finding
+from tests.bounded import examples
 
 ELEMENTS = fhir.Elements(specs.fhir())
-BOUNDED = settings(max_examples=100, deadline=None)
+BOUNDED = settings(max_examples=examples(100), deadline=None)
 
 text = st.text(st.characters(codec="utf-8"), max_size=12)
 leaves = st.one_of(

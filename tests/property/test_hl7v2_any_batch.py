@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.hl7v2 import batch, read
+from tests.bounded import examples
 
 _PIECES = st.sampled_from(
     [
@@ -26,7 +27,7 @@ def _chunks(raw: bytes, sizes: list[int]) -> list[bytes]:
 
 
 @given(_BODIES, _SIZES)
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 def test_the_parts_are_the_file_however_it_comes(raw: bytes, sizes: list[int]) -> None:
     parts = list(batch.parts(_chunks(raw, sizes)))
     assert b"".join(raw[part.start : part.end] for part in parts) == raw
@@ -40,7 +41,7 @@ def test_the_parts_are_the_file_however_it_comes(raw: bytes, sizes: list[int]) -
 
 
 @given(st.lists(_PIECES, max_size=30).map(b"".join), st.sampled_from([b"\r", b"\n", b"\r\n"]))
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_whatever_stands_before_it_a_message_on_a_line_of_its_own_is_a_part(before: bytes, end: bytes) -> None:
     raw = b"BHS|^~\\&" + end + before + end + b"MSH|^~\\&|the last" + end
     last = list(batch.parts([raw]))[-1]

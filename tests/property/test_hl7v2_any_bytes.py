@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.hl7v2 import STANDARD, Delimiters, Message, escape, read, unescape
+from tests.bounded import examples
 
 _PIECES = st.sampled_from(
     [
@@ -47,7 +48,7 @@ def _ask_everything(message: Message) -> None:
 
 
 @given(_BODIES, _CHARSETS)
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_any_bytes_come_back_and_nothing_raises(raw: bytes, charset: str | None) -> None:
     message = read(raw, charset)
     assert bytes(message) == raw
@@ -56,7 +57,7 @@ def test_any_bytes_come_back_and_nothing_raises(raw: bytes, charset: str | None)
 
 
 @given(_BODIES)
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_every_character_of_a_readable_message_stands_in_some_segment(raw: bytes) -> None:
     message = read(raw)
     if not message.readable:
@@ -68,7 +69,7 @@ def test_every_character_of_a_readable_message_stands_in_some_segment(raw: bytes
 
 
 @given(_TEXTS, _DELIMITERS)
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_escaped_text_is_one_leaf_and_comes_back(text: str, delimiters: Delimiters) -> None:
     written = escape(text, delimiters)
     assert unescape(written, delimiters) == text
@@ -78,7 +79,7 @@ def test_escaped_text_is_one_leaf_and_comes_back(text: str, delimiters: Delimite
 
 
 @given(_TEXTS)
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_a_text_that_was_escaped_is_read_as_it_was(text: str) -> None:
     message = read(f"MSH|^~\\&|\rNTE|1|{escape(text, STANDARD)}|end\r".encode())
     assert message.readable
@@ -87,7 +88,7 @@ def test_a_text_that_was_escaped_is_read_as_it_was(text: str) -> None:
 
 
 @given(_DELIMITERS, st.lists(_TEXTS, min_size=1, max_size=4))
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_any_punctuation_can_delimit(delimiters: Delimiters, texts: list[str]) -> None:
     field = delimiters.component.join(escape(text, delimiters) for text in texts)
     separator = delimiters.field

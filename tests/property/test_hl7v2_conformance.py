@@ -19,6 +19,7 @@ from gateway.hl7v2.conformance.kinds import Nonconformity
 from gateway.hl7v2.conformance.rules import FieldRule, VersionRules
 from gateway.hl7v2.dictionary import Dictionaries
 from gateway.hl7v2.place import Place, parse
+from tests.bounded import examples
 
 ROOT = Path(__file__).resolve().parents[2]
 CASES = sorted((ROOT / "tests" / "conformance" / "conforming").glob("*.cases"))
@@ -58,7 +59,7 @@ def changed(draw: st.DrawFn) -> bytes:
 
 
 @given(changed(), st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_any_message_is_judged_and_what_is_told_of_is_there(raw: bytes, suggested: bool) -> None:  # noqa: FBT001 - drawn
     message = read(raw)
     judged = load().judge(message, suggested=suggested)
@@ -93,7 +94,7 @@ def there(message: Message, one: Nonconformity) -> bool:
 
 
 @given(changed(), st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_what_patterns_let_pass_departs_in_nothing(raw: bytes, suggested: bool) -> None:  # noqa: FBT001 - drawn
     message = read(raw)
     version = message.version or ""

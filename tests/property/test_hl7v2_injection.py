@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.finding import Finding, Severity
 from gateway.hl7v2 import acknowledge, read, read_acknowledgement
+from tests.bounded import examples
 
 NOW = datetime(2024, 2, 13, tzinfo=UTC)
 _NASTY = st.lists(
@@ -38,7 +39,7 @@ _FINDINGS = st.lists(
 
 
 @given(_HEADS, st.lists(_TEXTS, max_size=11), _TEXTS, _TEXTS, _FINDINGS, st.dictionaries(_TEXTS, _TEXTS, max_size=3))
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_one_msa_and_one_line_a_segment(
     head: str,
     fields: list[str],

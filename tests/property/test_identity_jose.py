@@ -16,6 +16,7 @@ from gateway.identity.form import BadForm
 from gateway.identity.form import read as read_form
 from gateway.identity.scopes import BadScope
 from gateway.identity.scopes import read as read_scope
+from tests.bounded import examples
 
 KEY = ECKey.generate_key("P-256")
 TOKEN = jose.sign(KEY, {"alg": "ES256", "typ": "at+jwt", "kid": "k"}, {"sub": "demo-partner", "exp": 1_800_000_000})
@@ -40,34 +41,34 @@ def test_the_token_as_signed_is_accepted() -> None:
     assert accepted(TOKEN)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.integers(0, len(TOKEN) - 1), st.sampled_from(ANYTHING))
 def test_no_change_of_one_character_is_accepted(place: int, character: str) -> None:
     changed = TOKEN[:place] + character + TOKEN[place + 1 :]
     assert accepted(changed) == (changed == TOKEN)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.integers(0, len(TOKEN)), st.sampled_from(ANYTHING), st.booleans())
 def test_no_insertion_or_cut_is_accepted(place: int, character: str, insert: bool) -> None:  # noqa: FBT001 - given by hypothesis
     changed = TOKEN[:place] + (character if insert else "") + TOKEN[place + (not insert) :]
     assert not accepted(changed) or changed == TOKEN
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.dictionaries(st.sampled_from(["alg", "typ", "kid", "crit", "b64", "x"]), json_values), json_values)
 def test_any_header_and_payload_are_read_or_refused(header: dict[str, Any], payload: object) -> None:
     parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in (header, payload)]
     assert not accepted(".".join([*parts, "AAAA"]))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.text(max_size=60) | st.text("ab.e30", max_size=30))
 def test_any_text_is_refused_without_another_error(text: str) -> None:
     assert not accepted(text)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.dictionaries(st.sampled_from(["exp", "name"]), json_values))
 def test_claims_are_read_or_refused(claims: dict[str, Any]) -> None:
     try:
@@ -79,7 +80,7 @@ def test_claims_are_read_or_refused(claims: dict[str, Any]) -> None:
     assert text is None or (0 < len(text) <= 10 and text.isprintable())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.binary(max_size=80), st.lists(st.text(max_size=30), max_size=2))
 def test_any_form_is_read_or_refused(body: bytes, authorization: list[str]) -> None:
     content_type = ["application/x-www-form-urlencoded"]
@@ -91,7 +92,7 @@ def test_any_form_is_read_or_refused(body: bytes, authorization: list[str]) -> N
     assert len(authorization) <= 1
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.text("systemingest/*.cruds PatientReadwrite?=&", max_size=30))
 def test_a_scope_that_is_read_is_given_as_asked(scope: str) -> None:
     try:

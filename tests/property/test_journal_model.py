@@ -27,6 +27,7 @@ from gateway.journal import (
     TargetState,
 )
 from gateway.journal.model import State
+from tests.bounded import examples
 from tests.journals import OnPostgres, OnSqlite, Storage
 from tests.postgres import Postgres
 
@@ -266,7 +267,9 @@ async def play(storage: Storage, steps: list[tuple[str, tuple[Any, ...]]]) -> No
         await history.journal.close()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 @given(steps=lists(STEP, min_size=40, max_size=50))
 def test_the_journal_does_what_its_model_does(steps: list[tuple[str, tuple[Any, ...]]]) -> None:
     with TemporaryDirectory() as folder:
@@ -274,7 +277,9 @@ def test_the_journal_does_what_its_model_does(steps: list[tuple[str, tuple[Any, 
 
 
 @pytest.mark.interop
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 @given(steps=lists(STEP, min_size=40, max_size=50))
 def test_so_does_the_one_on_postgresql(postgres_server: Postgres, steps: list[tuple[str, tuple[Any, ...]]]) -> None:
     with TemporaryDirectory() as folder:

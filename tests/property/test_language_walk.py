@@ -26,6 +26,7 @@ from gateway.language.nodes import Field, Item, Leaf, Literal, Operand, Part, Te
 from gateway.language.types import Scope
 from gateway.rules.facts import readable
 from gateway.rules.reading import READER
+from tests.bounded import examples
 from tests.conformance.rules.support import NOW, TODAY, message, vocabulary
 from tests.unit.test_language_compile import tree
 
@@ -357,7 +358,7 @@ def test_each_comparison_says_what_a_walk_says(condition: str, sent: Message) ->
     assert outcome(lambda: compile_test(test, READER)(told)) == outcome(lambda: walk(test, told, {}))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(CONDITIONS, MESSAGES)
 def test_compiled_conditions_say_what_a_walk_says(condition: str, sent: Message) -> None:
     test, told = asked(condition), Context(sent)
@@ -368,7 +369,7 @@ def test_compiled_conditions_say_what_a_walk_says(condition: str, sent: Message)
     assert turned == (None if compiled is None else not compiled)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(GUARDED, MESSAGES)
 def test_behind_its_guards_a_condition_says_the_same_whatever_absence_stands_for(condition: str, sent: Message) -> None:
     spelled = check(tree(condition), replace(SCOPE, absence="spelled"))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from gateway import fhir, hl7v2, mapping, specs
 from gateway.hl7v2 import dictionary
+from tests.bounded import examples
 
 SAMPLES = Path(__file__).parent.parent / "conformance" / "maps" / "messages"
 CONTEXT = mapping.Context("R0D", "emergency-care", datetime(2026, 5, 1, 12, tzinfo=UTC), "receipt-1", "ab" * 32)
@@ -88,7 +89,7 @@ mutants = st.builds(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 @given(st.one_of(made_up, mutants))
 def test_any_message_is_converted_or_refused_with_reason(text: str) -> None:
     conversion = maps().convert(hl7v2.read(text.encode("utf-8", "replace")), CONTEXT)
@@ -100,7 +101,7 @@ def test_any_message_is_converted_or_refused_with_reason(text: str) -> None:
         merging().merge(draft.resource, draft, told=conversion.told)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(st.one_of(made_up, mutants))
 def test_every_populated_field_is_accounted_for_once(text: str) -> None:
     message = hl7v2.read(text.encode("utf-8", "replace"))
@@ -114,7 +115,7 @@ def test_every_populated_field_is_accounted_for_once(text: str) -> None:
     assert loss.mapped + loss.ignored + len(whole) >= populated
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.one_of(made_up, mutants))
 def test_the_same_message_becomes_the_same(text: str) -> None:
     message = hl7v2.read(text.encode("utf-8", "replace"))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gateway import query, specs
 from gateway.specs import SearchParameter
+from tests.bounded import examples
 
 TABLES = specs.fhir()
 TYPES = ("Patient", "Encounter", "Observation", "RiskAssessment", "ValueSet")
@@ -82,7 +83,7 @@ def searches(draw: st.DrawFn) -> tuple[str, list[tuple[str, str]]]:
     return resource_type, pairs
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(searches())
 def test_a_right_search_is_taken_and_rendering_it_gives_it_back(search: tuple[str, list[tuple[str, str]]]) -> None:
     resource_type, pairs = search
@@ -92,7 +93,7 @@ def test_a_right_search_is_taken_and_rendering_it_gives_it_back(search: tuple[st
     assert query.parse(resource_type, query.render(found), TABLES) == found
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     st.sampled_from((*TYPES, "Nothing")),
     st.lists(
@@ -116,7 +117,7 @@ def test_any_text_is_taken_whole_or_refused_and_nothing_is_dropped(
         assert all(finding.severity == "error" and finding.rule for finding in found)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(plain)
 def test_escaping_comes_back(text: str) -> None:
     assert query.unescape(query.escape(text)) == text
@@ -124,7 +125,7 @@ def test_escaping_comes_back(text: str) -> None:
     assert found.clauses[0].values == (query.StringValue(query.escape(text), text),)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(moments, st.sampled_from(("%Y", "%Y-%m", "%Y-%m-%d")))
 def test_a_day_lies_in_every_date_that_it_begins_with(moment: datetime, form: str) -> None:
     text = f"{moment.year:04}" + moment.strftime(form[2:])
@@ -213,7 +214,7 @@ def whole(draw: st.DrawFn) -> tuple[str, list[tuple[str, str]]]:
     return kind, draw(st.permutations(pairs))
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(whole())
 def test_any_search_of_the_standard_is_the_same_after_it_is_rendered(search: tuple[str, list[tuple[str, str]]]) -> None:
     kind, pairs = search

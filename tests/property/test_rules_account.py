@@ -21,10 +21,11 @@ from gateway.rules.account.release import release
 from gateway.rules.account.sight import Sight
 from gateway.rules.around import Around, Reading, Referring
 from gateway.rules.reading import PATIENT, READER, RESOURCE
+from tests.bounded import examples
 from tests.conformance.rules.support import message, question, ruled, submission
 from tests.property.test_rules_decisions import CONDITIONS
 
-BOUNDED = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+BOUNDED = settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 ABSENT: tuple[Absent, ...] = ("false", "passes", "fails")
 
 

@@ -12,9 +12,10 @@ from gateway.hl7v2 import Message
 from gateway.language.functions import nhs_number
 from gateway.rules import RuleSet, load_sources
 from gateway.source import Source, render
+from tests.bounded import examples
 from tests.conformance.rules.support import DOMAIN, REGISTRY, message, question, ruled, submission, vocabulary
 
-BOUNDED = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+BOUNDED = settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 CONDITIONS = st.recursive(
     st.sampled_from(
@@ -135,7 +136,7 @@ def _checked(number: int) -> str:
     return f"{digits}{(11 - total % 11) % 11 % 10}"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     st.one_of(
         st.from_regex(r"[0-9]{10}", fullmatch=True),

@@ -14,6 +14,7 @@ from gateway.rules import parse
 from gateway.rules.layout import lay, meaning
 from gateway.rules.lines import WIDTH
 from gateway.source import Source
+from tests.bounded import examples
 from tests.conformance.rules.test_cases import CASES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -185,7 +186,7 @@ def loosened(text: str, chance: random.Random, *, comments: bool) -> str:
     st.integers(0, 2**32),
     st.booleans(),
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_blanks_and_comments_never_change_what_is_said(text: str, seed: int, comments: bool) -> None:  # noqa: FBT001 - hypothesis fills it
     loose = loosened(text, random.Random(seed), comments=comments)  # noqa: S311 - no secret is made of it
     if parse.read(Source("x.rules", loose)).diagnostics:

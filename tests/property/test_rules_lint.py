@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from gateway.rules import RuleSet
 from gateway.rules.lint import lint
 from gateway.source import Diagnostic
+from tests.bounded import examples
 from tests.conformance.rules.support import REGISTRY, ruled, submission
 
 ENVIRONMENTS = ("a", "b", "c")
@@ -83,7 +84,7 @@ def named(diagnostic: Diagnostic) -> list[str]:
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_what_is_told_of_permits_is_so(seed: int) -> None:
     text = texts(seed)
     rules = ruled(text, registry=VIEWER)

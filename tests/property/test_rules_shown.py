@@ -16,6 +16,7 @@ from gateway import fhir, specs
 from gateway.rules import Facts, Release, RuleSet, load_sources
 from gateway.rules.around import NOTHING, Around, Reading, Referring
 from gateway.source import Source, render
+from tests.bounded import examples
 from tests.conformance.rules.support import DOMAIN, NOW, REGISTRY, TODAY, vocabulary
 
 MARKS = fhir.Marks(specs.fhir().systems.marks)
@@ -146,7 +147,7 @@ def _paths(node: Any, at: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
 RULES = st.tuples(some("permit"), some("forbid"), some("mask")).map(lambda parts: tuple(x for p in parts for x in p))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(RULES, some("forbid", 1), asked(), resources())
 def test_adding_a_forbid_never_shows_more(
     chosen: Chosen, more: list[tuple[str, int]], facts: Facts, resource: dict[str, Any]
@@ -154,7 +155,7 @@ def test_adding_a_forbid_never_shows_more(
     no_more(seen(_with(chosen, more), facts, resource), seen(chosen, facts, resource), resource)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(RULES, some("mask", 1), asked(), resources())
 def test_adding_a_mask_never_shows_more(
     chosen: Chosen, more: list[tuple[str, int]], facts: Facts, resource: dict[str, Any]
@@ -162,7 +163,7 @@ def test_adding_a_mask_never_shows_more(
     no_more(seen(_with(chosen, more), facts, resource), seen(chosen, facts, resource), resource)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(RULES, some("permit", 1), asked(), resources())
 def test_adding_a_permit_never_hides(
     chosen: Chosen, more: list[tuple[str, int]], facts: Facts, resource: dict[str, Any]
@@ -170,7 +171,7 @@ def test_adding_a_permit_never_hides(
     no_more(seen(chosen, facts, resource), seen(_with(chosen, more), facts, resource), resource)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(RULES.flatmap(lambda rules: st.tuples(st.just(rules), st.permutations(rules))), asked(), resources())
 def test_order_never_matters(
     both: tuple[Chosen, list[tuple[str, int]]], facts: Facts, resource: dict[str, Any]
@@ -179,7 +180,7 @@ def test_order_never_matters(
     assert (one.released, one.hide, set(one.by)) == (other.released, other.hide, set(other.by))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(RULES, asked(), resources(), st.sets(st.sampled_from(sorted(AROUND))), st.booleans())
 def test_what_can_not_be_found_never_shows_more(
     chosen: Chosen,
@@ -194,7 +195,7 @@ def test_what_can_not_be_found_never_shows_more(
     no_more(seen(chosen, facts, resource, NOTHING, files=files), whole, resource)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(RULES, asked(), resources())
 def test_a_forbid_that_errs_releases_nothing(chosen: Chosen, facts: Facts, resource: dict[str, Any]) -> None:
     one = seen(chosen, facts, resource, NOTHING, files=False)

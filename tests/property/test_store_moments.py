@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from gateway.upstream import store
 from gateway.upstream.embedded import Embedded
+from tests.bounded import examples
 
 JSON = {"content-type": "application/fhir+json"}
 FAMILIES = ["Adams", "Baker", "Clark"]
@@ -33,7 +34,7 @@ def fitting(state: dict[str, tuple[str, str | None]], family: str) -> list[str]:
     return sorted(id_ for id_, (name, _) in state.items() if name == family)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(writes=WRITES, looked_for=st.sampled_from(FAMILIES))
 def test_pages_show_the_moment_of_the_first(writes: list[tuple[str, str | None, str | None]], looked_for: str) -> None:
     """A write without a family deletes."""

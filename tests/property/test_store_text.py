@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.upstream.store import splice
+from tests.bounded import examples
 
 NAMES = st.text(min_size=1, max_size=6) | st.sampled_from(["id", "meta", "resourceType", "versionId", "entry"])
 LEAVES = (
@@ -33,7 +34,7 @@ def resources(draw: st.DrawFn) -> dict[str, Any]:
     return {name: body[name] for name in names}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(resource=resources(), indent=st.sampled_from([None, 1]), ascii_only=st.booleans())
 def test_a_resource_comes_back_whole(resource: dict[str, Any], indent: int | None, *, ascii_only: bool) -> None:
     raw = simplejson.dumps(resource, use_decimal=True, indent=indent, ensure_ascii=ascii_only).encode()
@@ -48,7 +49,7 @@ def test_a_resource_comes_back_whole(resource: dict[str, Any], indent: int | Non
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(found=st.lists(resources() | st.none(), max_size=4), indent=st.sampled_from([None, 1]))
 def test_every_entry_of_a_bundle_is_found(found: list[dict[str, Any] | None], indent: int | None) -> None:
     entries = [{"request": {"url": "]}"}, **({} if item is None else {"resource": item})} for item in found]

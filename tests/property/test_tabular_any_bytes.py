@@ -16,6 +16,7 @@ from gateway.mapping import Context
 from gateway.mapping.rows import told
 from gateway.tabular import Dialect, Reading, begin, records
 from gateway.tabular.records import ENCODINGS
+from tests.bounded import examples
 
 DIALECTS = st.builds(
     Dialect, st.sampled_from(",;|\t"), st.sampled_from(['"', "'", None]), st.sampled_from(sorted(ENCODINGS))
@@ -28,7 +29,7 @@ LINES = st.lists(st.text(st.sampled_from("ab1,;\"'\r\n\t \x00é"), max_size=30),
 @given(PIECES, DIALECTS, st.sampled_from([5, 40, 1000]))
 @example([b'a,"b', b"\r", b"\nc"], Dialect(), 1000)
 @example([b"abcde\r", b"\nf"], Dialect(), 5)  # as long as may be, and its line end is cut
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_any_bytes_are_records_or_faults_and_lines_grow(pieces: list[bytes], dialect: Dialect, longest: int) -> None:
     found = list(records(pieces, dialect, longest))
     assert all((record.fault is None) == bool(record.cells) for record in found)
@@ -39,7 +40,7 @@ def test_any_bytes_are_records_or_faults_and_lines_grow(pieces: list[bytes], dia
 @given(st.lists(st.lists(st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=12),
                          min_size=2, max_size=5), max_size=6),
        st.sampled_from(["\r\n", "\n"]), st.integers(1, 20))  # fmt: skip
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_what_a_writer_wrote_is_read_back(rows: list[list[str]], ends: str, piece: int) -> None:
     written = io.StringIO(newline="")
     csv.writer(written, lineterminator=ends, quoting=csv.QUOTE_ALL).writerows(rows)
@@ -50,7 +51,7 @@ def test_what_a_writer_wrote_is_read_back(rows: list[list[str]], ends: str, piec
 
 
 @given(LINES, st.sampled_from(["ed-attendances", "ods-organisations"]), st.sampled_from(["", HEADER]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_any_file_becomes_rows_or_findings(
     decisions: loading.Decisions, lines: list[str], name: str, header: str
 ) -> None:

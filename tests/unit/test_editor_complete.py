@@ -129,11 +129,13 @@ CHECK = 'check C "x"\n  on Hl7v2\n'
         ("accept Fhir ", {"Patient", "Encounter"}, {"ADT^A01"}),
         ("accept Csv ", {"ed-attendances"}, {"Patient"}),
         ("accept Hl7v2 ADT^A01\n  versions ", {"2.3", "2.8.2"}, {"Hl7v2"}),
+        ("accept Hl7v2 ADT^A01\n  convert with ", {"uk-core"}, {"2.3", "ADT^A01"}),
         ('check C "x"\n  on ', {"Hl7v2", "result"}, {"ADT^A01"}),
         ('check C "x"\n  on Hl7v2 ', {"ADT^A01", "ADT^A03", "training", "when"}, {"ADT^A02", "Patient"}),
         (CHECK + "  require PID-3 is present\n  otherwise ", {"error", "warning"}, {"required"}),
         (CHECK + "  require PID-3 is present\n  otherwise error ", {"required", "code-invalid"}, {"error"}),
         (CHECK + "  require message conforms\n  except ", {"length", "user-table"}, {"code-invalid", "PID-3"}),
+        ('check C "x"\n  on result Patient\n  require resource conforms to ', {"model", "uk-core"}, {"length"}),
         ('target t "x" takes ', {"Fhir", "Hl7v2"}, {"record"}),
         # paths
         (CHECK + "  require PI", {"PID-", "PV1-"}, {"ABS-"}),

@@ -62,6 +62,12 @@ CODES = (
 )
 
 
+INVARIANTS = """key,first_path,severity,meaning,fhirpath
+thg-1,Thing,error,not restated,kind.exists()
+thg-2,Thing,warning,not restated,"mild = 'a, b'"
+"""
+
+
 @pytest.fixture
 def reference(tmp_path: Path) -> Path:
     folder = tmp_path / "reference"
@@ -72,6 +78,7 @@ def reference(tmp_path: Path) -> Path:
         ("formats", FORMATS),
         ("search-parameters", PARAMETERS),
         ("required-codes", CODES),
+        ("invariants", INVARIANTS),
     ):
         (folder / f"{name}.csv").write_text(text, encoding="utf-8")
     return folder
@@ -101,7 +108,11 @@ def test_what_is_written_is_read_back(reference: Path, tmp_path: Path) -> None:
     build.write(reference, out)
     for name in ("search-types.csv", "compartment-patient.csv", "systems.csv", "identities.csv", "filled.csv"):
         (out / name).write_bytes((specs.ROOT / "fhir" / name).read_bytes())
-    for name in ("merge-types.csv", "merge-lists.csv"):  # they speak of types that these tables don't have
+    for name in (
+        "merge-types.csv",
+        "merge-lists.csv",
+        "invariants-not-judged.csv",
+    ):  # they speak of types that these tables don't have
         lines = (specs.ROOT / "fhir" / name).read_text("utf-8").splitlines(keepends=True)
         (out / name).write_text(next(line for line in lines if not line.startswith("#")), "utf-8")
     tables = specs.fhir(tmp_path)
@@ -113,6 +124,11 @@ def test_what_is_written_is_read_back(reference: Path, tmp_path: Path) -> None:
     assert tables.types["Resource"].abstract
     assert tables.codes["http://else.example/kinds"] == {"x" * 100, "y" * 30, "z"}
     assert tables.search_parameters["Thing", "kind"].modifiers
+    assert tables.invariants["thg-2", ""].fhirpath == "mild = 'a, b'"
+    assert tables.invariants["thg-1", "Thing"].severity == "error"
+    (out / "invariants-not-judged.csv").write_text("key,reason\nthg-3,x\n", "utf-8")
+    with pytest.raises(specs.SpecsError, match="`thg-3` is no invariant of R4"):
+        specs.fhir(out / "..")
 
 
 def test_no_drift_after_writing_and_each_difference_by_its_first_line(reference: Path, tmp_path: Path) -> None:
@@ -122,6 +138,7 @@ def test_no_drift_after_writing_and_each_difference_by_its_first_line(reference:
         "elements.txt: missing",
         "search-parameters.csv: missing",
         "codes.txt: missing",
+        "invariants.csv: missing",
     )
     build.write(reference, out)
     assert build.drift(reference, out) == ()

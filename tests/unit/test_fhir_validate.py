@@ -156,7 +156,8 @@ def test_a_reference_by_identifier_or_of_another_shape_has_no_known_target() -> 
 
 
 def test_contained_resources_are_known_only_within_their_container() -> None:
-    inner = patient(contained=[{"resourceType": "Location", "id": "o"}])
+    told = {"url": "http://x.example", "valueReference": {"reference": "#o"}}
+    inner = patient(contained=[{"resourceType": "Location", "id": "o"}], extension=[told])
     outer = patient(managingOrganization={"reference": "#o"})
     bundle = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": inner}, {"resource": outer}, 1]}
     assert found(bundle) == [

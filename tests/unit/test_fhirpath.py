@@ -85,6 +85,41 @@ CASES: list[tuple[str, list[Any]]] = [
     ("(Patient.id | Patient.telecom.value)[1]", ["a@example.org"]),
     ("Patient.deceased.first()", [True]),
     ("(Patient.id | Patient.name.family).count()", [2]),
+    ("Patient.name.select(use)", ["official", "nickname"]),
+    ("Patient.name.select(given.count() + 1)", [3, 2]),
+    ("Patient.name.all(use.exists())", [True]),
+    ("Patient.name.all(family.exists())", [False]),
+    ("Patient.contact.all(name.exists())", [True]),
+    ("'official' in Patient.name.use", [True]),
+    ("Patient.name.use contains 'old'", [False]),
+    ("Patient.birthDate in Patient.name.use", []),
+    ("Patient.id in ('b' | 'a')", [True]),
+    ("Patient.birthDate.exists() implies Patient.gender.exists()", [True]),
+    ("Patient.id.exists() implies Patient.gender.exists()", [False]),
+    ("Patient.birthDate = 'x' implies true", [True]),
+    ("Patient.id & '-' & Patient.gender", ["a-"]),
+    ("Patient.multipleBirth + 1.5", [Decimal("3.5")]),
+    ("Patient.id + 'b'", ["ab"]),
+    ("Patient.id + 1", []),
+    ("Patient.id.matches('[a-z]')", [True]),
+    ("Patient.id.matches('')", [False]),
+    ("Patient.name.family.startsWith('Fic')", [True]),
+    ("Patient.name.family.contains('tit')", [True]),
+    ("Patient.birthDate.startsWith('1')", []),
+    ("Patient.telecom.value.isDistinct()", [True]),
+    ("Patient.name.use.combine(Patient.name.use).isDistinct()", [False]),
+    ("'12'.toInteger()", [12]),
+    ("'x'.toInteger()", []),
+    ("Patient.multipleBirth.toString()", ["2"]),
+    ("Patient.deceased.toString()", ["true"]),
+    ("Patient.name.first().children().count()", [4]),
+    ("Patient.descendants().where(use = 'nickname').given", ["Annie"]),
+    ("iif(Patient.id = 'a', 'yes', 'no')", ["yes"]),
+    ("Patient.name.iif(empty(), 'none', use.first())", ["official"]),
+    ("iif(Patient.birthDate.exists(), 'yes')", []),
+    ("Patient.name.trace('names').count()", [2]),
+    ("%ucum", ["http://unitsofmeasure.org"]),
+    ("Patient.deceased is Boolean", [True]),
 ]  # fmt: skip
 
 
@@ -106,6 +141,28 @@ def test_a_member_of_what_is_no_object_is_nothing() -> None:
     assert fhirpath.compile("Patient.name.family", tables=TABLES)({"resourceType": "Patient", "name": ["x"]}) == []
 
 
+JUDGED: list[tuple[str, str, Any, list[Any]]] = [
+    ("start.exists()", "Period", {"_start": {"extension": []}}, [True]),
+    ("start.hasValue()", "Period", {"_start": {"extension": []}}, [False]),
+    ("start.hasValue()", "Period", {"start": "2026"}, [True]),
+    ("start <= end", "Period", {"start": "2026-01-02", "end": "2026-01-01"}, [False]),
+    ("start <= end", "Period", {"start": "2026-01-02", "end": "2026-01-02"}, [True]),
+    ("start < end", "Period", {"start": "2026-01-01T10:00:00+01:00", "end": "2026-01-01T09:30:00Z"}, [True]),
+    ("start <= end", "Period", {"start": "2026-01-02", "end": "2026-01"}, [True]),  # an order that can't be told holds
+    ("start <= end", "Period", {"start": "2026-01-02"}, []),
+    ("low <= high", "Range", {"low": {"value": 2}, "high": {"value": 1}}, [False]),
+    ("low <= high", "Range", {"low": {"value": 2, "unit": "g"}, "high": {"value": 1, "unit": "kg"}}, [True]),
+    ("low <= high", "Range", {"low": {"value": 2, "code": "g"}, "high": {"value": 1, "code": "g"}}, [False]),
+    ("given.count()", "HumanName", {"given": ["A", None], "_given": [None, {"id": "x"}]}, [2]),
+    ("value > 0", "Quantity", {"value": Decimal("0.0")}, [False]),
+]
+
+
+@pytest.mark.parametrize(("expression", "context", "element", "expected"), JUDGED)
+def test_an_invariant_is_judged_of_an_element(expression: str, context: str, element: Any, expected: list[Any]) -> None:
+    assert fhirpath.invariant(expression, context, TABLES)(element) == expected
+
+
 @pytest.mark.parametrize(
     ("expression", "words"),
     [
@@ -114,7 +171,8 @@ def test_a_member_of_what_is_no_object_is_nothing() -> None:
         ("Patient..name", "at column 9"),
         ("Pateint.name", "`Pateint` is no type of FHIR"),
         ("Patient.nome", "`nome` is no element of `Patient`"),
-        ("Patient.name.matches('x')", "function `matches` with 1 arguments is not in the subset"),
+        ("Patient.name.repeat('x')", "function `repeat` with 1 arguments is not in the subset"),
+        ("Patient.name.exists() and %resource.id = 'a'", "`%resource` is not in the subset"),
         ("Patient.name.where()", "function `where` with 0 arguments"),
     ],
 )

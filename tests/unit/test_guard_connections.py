@@ -14,8 +14,9 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from gateway.guard import Limits, guarded, sweep
+from gateway.guard import Guarded, Limits, guarded, sweep
 from gateway.guard.protocol import TURNS
+from gateway.guard.room import whose
 
 WITHIN = 20.0
 REQUEST = b"GET /quick HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -23,7 +24,10 @@ BIG = 32 * 1024 * 1024
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers `/quick` at once, `/wait` later, `/body` after the body, `/big` with more than any buffer holds."""
+    """Answers `/quick` at once, `/wait` later, `/body` after the body, `/big` with more than any buffer holds.
+
+    `/pieces` is as big, and comes in pieces.
+    """
     if scope["type"] != "http":
         await receive()
         await send({"type": "lifespan.startup.complete"})
@@ -38,10 +42,12 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
             return
     if scope["path"] == "/wait":
         await asyncio.sleep(2)
-    body = b"x" * BIG if scope["path"] == "/big" else b"ok"
+    body = b"x" * BIG if scope["path"] in {"/big", "/pieces"} else b"ok"
     length = str(len(body)).encode()
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": body, "more_body": scope["path"] == "/pieces"})
+    if scope["path"] == "/pieces":
+        await send({"type": "http.response.body", "body": b""})
 
 
 class _Server(uvicorn.Server):
@@ -75,8 +81,9 @@ def until(held: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def connected(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), timeout=WITHIN)
+def connected(port: int, address: str = "127.0.0.1") -> socket.socket:
+    """A connection from an address of this machine."""
+    return socket.create_connection(("127.0.0.1", port), timeout=WITHIN, source_address=(address, 0))
 
 
 def everything(client: socket.socket) -> bytes:
@@ -191,6 +198,76 @@ def test_past_a_quarter_more_connections_they_are_dropped_unheard() -> None:
         until(lambda: len(server.server_state.connections) <= 5)
         for client in (*busy, *more):
             client.close()
+
+
+def test_one_address_that_opens_connections_faster_than_they_end_shuts_nobody_out() -> None:
+    with served(Limits(connections=40, head_within=60, linger=60)) as (port, server):
+        silent, idle = [], connected(port, "127.0.0.3")
+        idle.sendall(REQUEST)
+        assert answer(idle)
+        for number in range(240):
+            silent.append(connected(port, "127.0.0.2"))
+            if number % 20 == 19:
+                with connected(port, "127.0.0.3") as other:
+                    other.sendall(REQUEST)
+                    assert answer(other)
+        idle.sendall(REQUEST)
+        assert answer(idle), "who held most gave way, not who had waited longest"
+        until(lambda: len(server.server_state.connections) <= 50)
+        for client in (idle, *silent):
+            client.close()
+
+
+def test_an_address_whose_connections_are_all_at_work_takes_no_room_from_others() -> None:
+    with served(Limits(connections=5)) as (port, _):
+        idle = connected(port, "127.0.0.3")
+        idle.sendall(REQUEST)
+        assert answer(idle)
+        busy = [connected(port, "127.0.0.2") for _ in range(4)]
+        for client in busy:
+            client.sendall(b"GET /wait HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        time.sleep(0.2)
+        with connected(port, "127.0.0.2") as other:
+            assert b"HTTP/1.1 503" in everything(other)
+        idle.sendall(REQUEST)
+        assert answer(idle)
+        for client in (idle, *busy):
+            client.close()
+
+
+def test_those_go_that_take_no_answer_where_nobody_else_waits() -> None:
+    with served(Limits(connections=4, write_window=60)) as (port, server):
+        stuck = [connected(port) for _ in range(4)]
+        for client in stuck:
+            client.sendall(b"GET /pieces HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        until(lambda: [(one.standing or (0,))[0] for one in guards(server)] == [3] * 4)
+        with connected(port, "127.0.0.3") as other:
+            other.sendall(REQUEST)
+            assert answer(other)
+        for client in stuck:
+            client.close()
+        until(lambda: not server.server_state.connections)
+        until(lambda: not server.server_state.tasks)
+
+
+def guards(server: uvicorn.Server) -> list[Guarded]:
+    return [one for one in server.server_state.connections if isinstance(one, Guarded)]
+
+
+WHOSE = {
+    "192.0.2.7": "192.0.2.7",
+    "::ffff:192.0.2.7": "192.0.2.7",
+    "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64",
+    "2001:db8:1:2:ffff::1": "2001:db8:1:2::/64",
+    "fe80::1%eth0": "fe80::/64",
+    "a:b": "a:b",
+    "": "",
+}
+
+
+@pytest.mark.parametrize("address", WHOSE)
+def test_connections_are_counted_by_what_one_site_has(address: str) -> None:
+    assert whose(address) == WHOSE[address]
 
 
 def test_what_is_sent_ahead_is_bounded() -> None:

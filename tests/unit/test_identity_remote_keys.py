@@ -122,7 +122,7 @@ def test_a_slow_answer_holds_nobody_up_whose_key_is_known(remote: RemoteKeys, pl
         place.slow = asyncio.Event()
         stuck = asyncio.create_task(remote.client_keys(ADDRESS, "made-up"))
         await asyncio.sleep(0)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             found = await remote.client_keys(ADDRESS, FIRST["kid"])
         waiting = not stuck.done()
         place.slow.set()
@@ -186,3 +186,20 @@ def test_of_a_clients_set_the_keys_count_that_could_be_enrolled(remote: RemoteKe
         {"keys": [{**EC, "kid": "p256"}, {**RSA, "kid": "enc", "use": "enc"}, *public_set(FIRST)["keys"]]}
     ).encode()
     assert kids(remote, FIRST["kid"]) == [FIRST["kid"]]
+
+
+def test_who_can_not_wait_goes_on_with_what_was_told_and_the_question_is_not_lost(
+    remote: RemoteKeys, place: Place
+) -> None:
+    async def two() -> list[list[str]]:
+        known = [key.kid for key in await remote.client_keys(ADDRESS, FIRST["kid"], within=10)]
+        place.now += AGAIN + 1
+        place.slow, place.body = asyncio.Event(), keys(FIRST, SECOND)
+        early = [key.kid for key in await remote.client_keys(ADDRESS, SECOND["kid"], within=0.01)]
+        place.slow.set()
+        async with asyncio.timeout(60):
+            late = [key.kid for key in await remote.client_keys(ADDRESS, SECOND["kid"], within=10)]
+        return [known, early, late]
+
+    assert asyncio.run(two()) == [[FIRST["kid"]], [FIRST["kid"]], [FIRST["kid"], SECOND["kid"]]]
+    assert place.asked == 2

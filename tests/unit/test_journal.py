@@ -137,7 +137,29 @@ class TestKeys:
             assert await journal.claim(submission("r3")) == Repeat(answer("r2"), "r2")
             assert await journal.unfinished() == ()
             hand = journal._hand  # type: ignore[attr-defined]  # nothing of it stays in memory
-            assert (hand.futures, hand.given_up) == ({}, set())
+            assert (hand.futures, hand.given_up) == ({}, {})
+
+        played(storage, play)
+
+    def test_what_was_given_up_is_taken_up_a_while_later_unless_another_has_its_key(self, storage: Storage) -> None:
+        while_ = timedelta(milliseconds=1)
+
+        async def play(journal: Journal) -> None:
+            await journal.claim(submission("r1"))
+            await journal.claim(submission("r2", key="other"))
+            await journal.claim(submission("r3", key="third"))
+            for receipt in ("r1", "r2"):
+                journal.abandon(receipt)
+            assert await journal.unfinished(timedelta(seconds=60)) == ()
+            assert await journal.claim(submission("r4", key="other")) == Fresh()
+            await asyncio.sleep(0.1)
+            assert await journal.unfinished(while_) == (submission("r1"),)
+            assert await journal.unfinished(while_) == (), "it is in hand now"
+            assert await journal.claim(submission("r5"), patience=0) == Busy("r1", same=True)
+            for receipt in ("r1", "r3", "r4"):
+                await journal.settle(receipt, accepted(receipt))
+            hand = journal._hand  # type: ignore[attr-defined]  # nothing of it stays in memory
+            assert (hand.futures, hand.given_up) == ({}, {})
 
         played(storage, play)
 

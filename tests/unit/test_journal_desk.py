@@ -124,7 +124,7 @@ def test_a_gateway_waits_while_the_tools_write(tmp_path: Path) -> None:
     def slow() -> Steps[None]:
         yield Statement("UPDATE submission SET purged = NULL")
         written.set()
-        assert done.wait(20)
+        assert done.wait(60)
 
     def hold() -> None:
         with desks.writing(Settings(data=tmp_path / "data")) as desk:
@@ -133,7 +133,7 @@ def test_a_gateway_waits_while_the_tools_write(tmp_path: Path) -> None:
     async def play(journal: Any) -> None:
         await one(journal)
         holding = asyncio.create_task(asyncio.to_thread(hold))
-        assert await asyncio.to_thread(written.wait, 20)
+        assert await asyncio.to_thread(written.wait, 60)
         recording = asyncio.create_task(journal.record(submission("r2"), refused()))
         await asyncio.sleep(0.05)
         assert not recording.done()

@@ -56,7 +56,7 @@ def test_another_process_is_refused_and_a_kill_frees_the_file(path: Path) -> Non
                 asyncio.run(SqliteJournal(path).open())
         finally:
             other.kill()
-        assert other.wait(20) == -signal.SIGKILL
+        assert other.wait(60) == -signal.SIGKILL
 
     async def run() -> bool:
         async with SqliteJournal(path) as journal:

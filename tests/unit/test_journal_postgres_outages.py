@@ -200,7 +200,7 @@ class TestTurns:
                 await asyncio.sleep(0.3)
                 assert not waits.done()
                 one.give_turn_back(PLACE)
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(60):
                     await waits
 
         asyncio.run(play())
@@ -220,7 +220,7 @@ class TestTurns:
                 await asyncio.sleep(0.3)
                 assert not waits.done()
                 one.give_turn_back(PLACE)
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(60):
                     await waits
 
         asyncio.run(play())
@@ -250,7 +250,7 @@ class TestTurns:
                 await asyncio.sleep(0.3)
                 assert not again.done()
                 other.give_turn_back(PLACE)
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(60):
                     await again
 
         asyncio.run(play())

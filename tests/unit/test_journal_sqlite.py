@@ -118,7 +118,7 @@ class TestCrash:
         def answered_late(connection: sqlite3.Connection) -> tuple[Submission, ...]:
             left = look(connection)
             read.set()
-            answer_it.wait(10)
+            answer_it.wait(60)
             return left
 
         monkeypatch.setattr(sqlite_statements, "unfinished", answered_late)
@@ -126,7 +126,7 @@ class TestCrash:
         async def play(journal: Journal) -> None:
             await journal.claim(submission("r1"))
             looking = asyncio.create_task(journal.unfinished())
-            assert await asyncio.to_thread(read.wait, 10)
+            assert await asyncio.to_thread(read.wait, 60)
             await journal.settle("r1", accepted("r1"))
             answer_it.set()
             assert await looking == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,32 @@ def test_a_file_that_others_can_write_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "cache" / "rules").chmod(0o620)
     assert made(keep)
     assert not made(keep)
+
+
+@pytest.mark.parametrize("mode", [0o720, 0o702])
+def test_nothing_is_read_from_a_folder_where_others_can_put_it(tmp_path: Path, mode: int) -> None:
+    keep = Kept(tmp_path / "cache")
+    assert made(keep)
+    (tmp_path / "cache").chmod(mode)
+    assert made(keep)
+    (tmp_path / "cache").chmod(0o755)
+    assert not made(keep)
+
+
+def test_nothing_is_read_that_a_link_leads_to(tmp_path: Path) -> None:
+    keep = Kept(tmp_path / "cache")
+    assert made(keep)
+    file, other = tmp_path / "cache" / "rules", tmp_path / "what-somebody-sent.csv"
+    file.rename(other)
+    file.symlink_to(other)
+    assert made(keep)
+    assert not made(keep)
+
+
+def test_a_pipe_in_its_place_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir(mode=0o700)
+    os.mkfifo(tmp_path / "cache" / "rules", 0o600)
+    assert made(Kept(tmp_path / "cache"))
 
 
 def test_a_folder_that_can_not_be_written_only_keeps_nothing(tmp_path: Path) -> None:

@@ -87,6 +87,34 @@ def test_a_port_that_is_taken_is_told_and_nothing_stays_open(authority: Authorit
     assert not (authority.folder / "proxy.sock").exists()
 
 
+def resolved(monkeypatch: pytest.MonkeyPatch, *hosts: str) -> None:
+    """Have names stand for these addresses."""
+    found = [info for host in hosts for info in socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)]
+
+    def addresses(_host: str, port: int, **_named: Any) -> list[Any]:
+        return [(*kind, (address[0], port, *address[2:])) for *kind, address in found]
+
+    monkeypatch.setattr(socket, "getaddrinfo", addresses)
+
+
+@pytest.mark.parametrize("hosts", [("2001:db8::1", "127.0.0.1"), ("127.0.0.1", "203.0.113.1")])
+def test_an_address_of_a_name_that_this_machine_has_not_is_left_out(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch, hosts: tuple[str, ...]
+) -> None:
+    resolved(monkeypatch, *hosts)
+    (one,) = listeners(settings(authority.folder))
+    assert one.bound.getsockname()[0] == "127.0.0.1"
+    one.close()
+
+
+def test_a_name_of_which_this_machine_has_no_address_is_told(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolved(monkeypatch, "2001:db8::1", "203.0.113.1")
+    with pytest.raises(ListenerError, match=r"mtls\.port: can't listen on"):
+        listeners(settings(authority.folder))
+
+
 FILES = {
     "no certificate": ({"certificate": "nowhere.pem"}, r"mtls\.certificate and mtls\.key"),
     "a key of another": ({"key": "authority.pem"}, r"mtls\.certificate and mtls\.key"),

@@ -128,6 +128,17 @@ def shown(conversion: mapping.Conversion) -> list[bytes]:
     return [fhir.dump(draft.resource) for draft in conversion.drafts]
 
 
+def test_a_visit_that_is_told_of_two_patients_is_said_to_be(real: mapping.Maps) -> None:
+    visit = "PV1|1|I|||||||||||||||||V1"
+    header = HEADER.replace("ADT^A01", "ORU^R01")
+    sent = [part for mrn in "12" for part in (f"PID|1||{mrn}^^^R0D^MR", visit, f"OBR|1|P{mrn}|F{mrn}|C^T")]
+    found = convert(real, *sent, header=header).findings
+    assert [(f.severity, f.code, f.rule, f.expression) for f in found] == [
+        ("warning", "conflict", "MAP-IDENTITY", "PV1[2]")
+    ]
+    assert convert(real, *[part.replace("2^^^", "1^^^") for part in sent], header=header).findings == ()
+
+
 def test_a_person_without_identifier_is_shown_not_referred_to(real: mapping.Maps) -> None:
     conversion = convert(real, "PID|1||X1", "PV1|1|I|||||^Smith^Ann^^^Dr||||||||||||V1")
     assert one(conversion, "Encounter")["participant"][0]["individual"] == {"display": "Dr Ann Smith"}
@@ -491,12 +502,12 @@ def test_codes_of_rows_and_assignments(load: Callable[[str], mapping.Maps]) -> N
   set active = PID-24 coded YesNoIndicator
 """
     )
-    sent = {8: "S^Single^HL70002^X^Other^L", 16: "S^Single^99LOCAL", 10: "Y", 22: "M", 24: "Q"}
+    sent = {8: "S^Single^HL70002^X^Other^L", 16: "S^Single^L", 10: "Y", 22: "M", 24: "Q"}
     conversion = convert(maps, "|".join(["PID", "", "", "X1", *(sent.get(n, "") for n in range(4, 25))]))
     patient = one(conversion, "Patient")
     assert patient["maritalStatus"]["coding"] == [
         {"system": "http://terminology.hl7.org/CodeSystem/v3-MaritalStatus", "code": "S", "display": "Never Married"},
-        {"code": "X", "display": "Other"},
+        {"code": "X", "display": "Other", "_system": named("L")},
     ]
     assert patient["communication"] == [
         {"language": {"coding": [{"code": "S", "system": "http://terminology.hl7.org/CodeSystem/v3-MaritalStatus",
@@ -514,6 +525,47 @@ def test_a_code_of_another_system_is_left_as_it_was_sent(load: Callable[[str], m
         {"code": "S", "display": "Single", "system": "http://snomed.info/sct"}
     ]
     assert one(convert(maps, "PID|||X1|||||^Single"), "Patient")["maritalStatus"]["coding"] == [{"display": "Single"}]
+    own = convert(maps, "PID|||X1|||||S^Single^99OWN")
+    assert one(own, "Patient")["maritalStatus"]["coding"] == [
+        {"code": "S", "display": "Single", "_system": named("99OWN")}
+    ]
+    assert "PID-8.3" in own.loss.unmapped
+
+
+def test_a_code_that_its_map_lacks_is_kept_and_one_of_a_closed_list_is_reported(
+    load: Callable[[str], mapping.Maps],
+) -> None:
+    maps = load(
+        OWN
+        + """
+  PID-8 -> maritalStatus using CWE to CodeableConcept coded MaritalStatus
+  PID-16 -> gender using CWE to code coded AdministrativeSex
+"""
+    )
+    sent = convert(maps, "PID|||X1|||||ZZ^Something^HL70002||||||||ZZ^Something^HL70001")
+    assert one(sent, "Patient")["maritalStatus"]["coding"] == [
+        {"code": "ZZ", "display": "Something", "system": "http://terminology.hl7.org/CodeSystem/v2-0002"}
+    ]
+    assert "gender" not in one(sent, "Patient")
+    assert [(f.rule, f.expression) for f in sent.findings] == [("MAP-CODE", "PID-16")]
+    assert [path for path in sent.loss.unmapped if path.startswith(("PID-8", "PID-16"))] == ["PID-16"]
+
+
+@pytest.mark.parametrize(("sent", "lost"), [("ZZ^Something", ("PID-8.1",)), ("ZZ^Something^L", ("PID-8.3", "PID-8.1"))])
+def test_a_code_that_neither_a_map_nor_a_system_tells_of_is_kept_and_reported(
+    load: Callable[[str], mapping.Maps], sent: str, lost: tuple[str, ...]
+) -> None:
+    maps = load(OWN + "  PID-8 -> maritalStatus using CWE to CodeableConcept coded MaritalStatus\n")
+    conversion = convert(maps, f"PID|||X1|||||{sent}")
+    (coding,) = one(conversion, "Patient")["maritalStatus"]["coding"]
+    assert (coding["code"], coding["display"]) == ("ZZ", "Something")
+    assert tuple(path for path in conversion.loss.unmapped if path.startswith("PID-8")) == lost
+    assert conversion.findings == ()
+
+
+def named(system: str) -> dict[str, Any]:
+    """How the sender's name of a coding system that has no URI is kept."""
+    return {"extension": [{"url": "http://hl7.org/fhir/StructureDefinition/originalText", "valueString": system}]}
 
 
 def test_a_resource_with_a_rows_own_assignments(load: Callable[[str], mapping.Maps]) -> None:

@@ -36,6 +36,17 @@ def test_its_first_segments_follow_each_other_within_one_instance() -> None:
     )
 
 
+def test_others_may_stand_between_its_first_segments_but_no_group_of_its_own() -> None:
+    assert grouped("PID", "ORC", "OBX", "OBR", "OBX", "OBR") == (
+        {"MSH": 1},
+        [({"PID": 1}, [({"ORC": 1, "OBR": 1, "OBX": 2}, []), ({"OBR": 1}, [])])],
+    )
+    assert grouped("PID", "ORC", "SPM", "OBR") == (
+        {"MSH": 1},
+        [({"PID": 1}, [({"ORC": 1}, [({"SPM": 1}, [])]), ({"OBR": 1}, [])])],
+    )
+
+
 def test_a_deeper_group_ends_where_an_outer_segment_comes() -> None:
     assert grouped("PID", "OBR", "SPM", "NTE", "OBX", "SPM", "PID", "PV1", "DSC") == (
         {"MSH": 1, "DSC": 1},

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from gateway.mapping.primitives import PRIMITIVES, VARIANTS
+from gateway.mapping.primitives import PRIMITIVES, VARIANTS, counted
 
 LONDON = ZoneInfo("Europe/London")
 
@@ -96,3 +96,20 @@ def test_an_nhs_number_is_ten_digits_however_spaced() -> None:
     assert digits("999 000 0018", LONDON) == "9990000018"
     assert digits("9990000019", LONDON) is None
     assert digits("1111111111", LONDON) is None
+
+
+@pytest.mark.parametrize(
+    ("length", "unit", "wanted", "value"),
+    [
+        ("2", "h", "min", "120"),
+        ("90", "s", "min", "1.5"),
+        ("0", "d", "h", "0"),
+        ("100", "wk", "s", "60480000"),
+        ("1", "mo", "d", None),
+        ("1", "h", "fortnight", None),
+        ("soon", "h", "min", None),
+        ("99999999999", "h", "min", None),
+    ],
+)
+def test_a_length_of_time_in_another_unit(length: str, unit: str, wanted: str, value: str | None) -> None:
+    assert counted(length, unit, wanted, LONDON) == value

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gateway import query, specs
 from gateway.query import Chain, Clause, CompositeValue, Include, OfTypeValue, QuantityValue, Reverse, TokenValue
+from tests.bounded import examples
 
 TABLES = specs.fhir()
 
@@ -93,7 +94,7 @@ INCLUDES = st.sampled_from(
 WORDS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8).map(query.escape)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(st.tuples(NAMES, WORDS), max_size=4), st.lists(INCLUDES, max_size=3))
 def test_rendering_a_search_gives_it_back(links: list[tuple[str, str]], includes: list[tuple[str, str]]) -> None:
     found = parsed("Encounter", *links, *includes, ("_contained", "false"))
@@ -101,7 +102,7 @@ def test_rendering_a_search_gives_it_back(links: list[tuple[str, str]], includes
     assert parsed("Encounter", *query.render(found)) == found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     st.lists(st.sampled_from(["_has", "Patient", "subject", "name", ".", ":", "Encounter", "target", "x"]), max_size=9),
     st.text(max_size=6),

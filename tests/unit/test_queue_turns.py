@@ -18,7 +18,7 @@ from gateway.journal.model import FURTHEST
 from tests.journal_rows import DAY, NOON, accepted, queued, submission
 from tests.journals import Storage, played
 
-HANGS = 10.0
+HANGS = 60.0
 
 
 @dataclass

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.interactions.rates import MOST_ADDRESSES, Failures, Rates
+from gateway.interactions.rates import MOST_ADDRESSES, AtOnce, Failures, Rates
 from gateway.interactions.refused import Refused
 
 
@@ -35,6 +35,15 @@ def test_past_its_failures_an_address_waits_and_others_do_not() -> None:
         failures.count("192.0.2.1", 10)
     assert refused(failures, "192.0.2.1", 10)
     assert not refused(failures, "192.0.2.2", 10)
+
+
+def test_a_site_that_has_a_whole_network_counts_as_one() -> None:
+    failures = Failures(Clock())
+    for number in range(10):
+        assert not refused(failures, f"2001:db8:1:2::{number}", 10)
+        failures.count(f"2001:db8:1:2::{number}", 10)
+    assert refused(failures, "2001:db8:1:2::ffff", 10)
+    assert not refused(failures, "2001:db8:1:3::1", 10)
 
 
 def test_what_was_used_comes_back_evenly() -> None:
@@ -83,3 +92,16 @@ def test_requests_are_counted_by_principal_and_second() -> None:
     rates.check("one", 3, now + timedelta(seconds=1))
     for _ in range(100):
         rates.check("free", None, now)
+
+
+def test_an_address_has_so_many_in_hand_and_no_more() -> None:
+    unproved = AtOnce()
+    with unproved.one("192.0.2.1", 2), unproved.one("192.0.2.1", 2):
+        with pytest.raises(Refused) as caught, unproved.one("192.0.2.1", 2):
+            pytest.fail("it was taken")
+        assert (caught.value.reason, caught.value.headers) == ("too-many", {"Retry-After": "1"})
+        with unproved.one("192.0.2.2", 2):
+            assert len(unproved._held) == 2
+    with unproved.one("192.0.2.1", 1):
+        pass
+    assert unproved._held == {}

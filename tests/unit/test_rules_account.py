@@ -127,7 +127,7 @@ def test_a_named_condition_is_told_with_its_meaning_and_its_place() -> None:
     facts = submission(shipped(), message(kind="ADT^A03"), "demo-engine", domain="emergency-care")
     text = told.text(told.told(Explainer(shipped()).explain(facts)))
     assert "discharged\n" in text
-    assert ' = message.type is ADT^A03 (rules/emergency-care.rules:21:9) true: message.type is "ADT^A03"' in text
+    assert ' = message.type is ADT^A03 (rules/emergency-care.rules:22:9) true: message.type is "ADT^A03"' in text
 
 
 def test_the_account_as_json_holds_every_rule_and_condition() -> None:

@@ -203,7 +203,7 @@ def test_fmt_leaves_it_as_it_is_written() -> None:
 def test_a_version_whose_dictionary_is_withheld_is_a_diagnostic() -> None:
     whole = vocabulary()
     withheld = {version: one for version, one in whole.dictionaries.items() if version != "2.5.1"}
-    names = Vocabulary(withheld, whole.elements, whole.tables, whole.layouts, whole.maps, whole.conformance)
+    names = Vocabulary(withheld, whole.elements, whole.tables, whole.layouts, whole.overlays, whole.conformance)
     sources = [Source("0.rules", REGISTRY), Source("1.rules", DOMAIN + INGEST + CHECK.format("error"))]
     said = [one for one in load_sources(sources, names).diagnostics if one.severity == "error"]
     assert ("R048", "2.5.1") in [(one.code, one.span.text) for one in said]

@@ -73,9 +73,9 @@ HOSTILE = {
 def judged(text: str) -> tuple[float, int, list[tuple[str, int, str]]]:
     """Seconds, kilobytes of the process so far, and what was said, by code and line."""
     vocabulary()
-    start = time.perf_counter()
+    start = time.process_time()
     found = load_sources([Source("registry.rules", REGISTRY), Source("here.rules", text)], vocabulary())
-    taken = time.perf_counter() - start
+    taken = time.process_time() - start
     assert found.rules is None
     return taken, _largest(), [(d.code, d.span.line, d.severity) for d in found.diagnostics]
 
@@ -106,9 +106,9 @@ def test_a_hostile_file_is_refused_on_its_line(name: str, child: ProcessPoolExec
 
 
 def test_a_regular_expression_takes_no_time() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     assert not patterns.matches("x" * 100_000, patterns.compiled("(x+x+)+y"))
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_a_file_of_many_bytes_is_not_read(tmp_path: Path) -> None:

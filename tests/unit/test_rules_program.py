@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gateway import hl7v2
 from gateway.rules.reading import repetitions
+from tests.bounded import examples
 from tests.conformance.rules.support import INGEST, message, question, ruled, rules_of, submission
 
 LOOP = """
@@ -194,7 +195,7 @@ def test_a_message_without_a_route_is_refused() -> None:
 PARTS = st.lists(st.sampled_from(["", "A", '""', "B&C", r"D\S\E", "NH"]), max_size=6).map("^".join)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(PARTS, max_size=4).map("~".join), st.integers(0, 6))
 def test_cutting_a_field_at_once_is_reading_its_leaves(field: str, least: int) -> None:
     sent = hl7v2.read(rf"MSH|^~\&|A|B|C|D|20260515||ADT^A01|1|P|2.4{chr(13)}PID|1||{field}|x".encode())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 from gateway.upstream import TargetDown, connect
 from gateway.upstream.embedded_server import EmbeddedServer
 from gateway.upstream.store import __main__ as other_end
-from gateway.upstream.store.own_process import OPENED, UNDER_WAY, Answer, WriterProcess, framed
+from gateway.upstream.store.own_process import MODULE, OPENED, UNDER_WAY, Answer, WriterProcess, framed
 from gateway.upstream.store.refusal import Refusal
 from gateway.upstream.store.room import Room
 from gateway.upstream.store.writer import Unwritable
@@ -236,5 +238,32 @@ def test_the_other_end_says_that_it_can_not_open_the_file(tmp_path: Path) -> Non
         (answer,) = await served(tmp_path / "store.db")
         assert answer["number"] == OPENED
         assert "can't be used" in answer["unwritable"]
+
+    asyncio.run(run())
+
+
+def test_what_was_handed_over_is_written_although_its_gateway_is_gone(tmp_path: Path) -> None:
+    asked = b"".join(framed({"number": n, "put": [(patient(n), None)]}) for n in range(1, 41))
+    with subprocess.Popen(
+        [sys.executable, "-m", MODULE, str(tmp_path / "store.db")],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.read(8)  # it has opened the file
+        process.stdout.close()
+        process.stdin.write(asked)
+        process.stdin.close()
+        printed = process.stderr.read().decode()
+        assert process.wait(WITHIN) == 0, printed
+    assert printed == ""
+
+    async def run() -> None:
+        server = connect("record", "embedded", data=tmp_path)
+        assert isinstance(server, EmbeddedServer)
+        found = await server.read_many([("Patient", f"p{n}") for n in range(60)])
+        assert set(found) == {("Patient", f"p{n}") for n in range(1, 41)}
+        await server.aclose()
 
     asyncio.run(run())

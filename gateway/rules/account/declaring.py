@@ -63,11 +63,11 @@ def _domain(old: Domain, new: Domain) -> Said:
             yield "change", f"now {what} {now} (before: {was})"
 
 
-_Accepted = Mapping[tuple[str, str], tuple[tuple[str, str] | None, frozenset[str]]]
+_Accepted = Mapping[tuple[str, str], tuple[tuple[str, str] | None, frozenset[str], tuple[str, ...]]]
 
 
 def _accepted(domain: Domain) -> _Accepted:
-    return {(a.data_type, t): (a.versions, frozenset(a.holds)) for a in domain.accepts for t in a.types}
+    return {(a.data_type, t): (a.versions, frozenset(a.holds), a.overlays) for a in domain.accepts for t in a.types}
 
 
 def _left(these: _Accepted, those: _Accepted, data_type: str) -> list[str]:
@@ -78,12 +78,15 @@ def _versions(data_type: str, kept: Sequence[str], before: _Accepted, after: _Ac
     """What is otherwise of types that both accept, those that are alike at once."""
     alike: dict[str, list[str]] = {}
     for kind in kept:
-        (was, held), (now, holds) = before[data_type, kind], after[data_type, kind]
+        (was, held, over), (now, holds, laid) = before[data_type, kind], after[data_type, kind]
         if was != now:
             alike.setdefault(f"of the versions {_range(now)} (before: {_range(was)})", []).append(kind)
         if held != holds:
             words = [listed(sorted(one)) or "nothing more" for one in (holds, held)]
             alike.setdefault(f"holding {words[0]} (before: {words[1]})", []).append(kind)
+        if over != laid:
+            words = [listed(one) or "no overlay" for one in (laid, over)]
+            alike.setdefault(f"converted with {words[0]} (before: {words[1]})", []).append(kind)
     for same, kinds in alike.items():
         yield "change", f"accepts {data_type} {listed(kinds)} {same}"
 

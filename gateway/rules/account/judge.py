@@ -131,7 +131,7 @@ def check(rule: Check, sight: Sight, tell: Teller, arguments: tuple[object, ...]
         return _loop(rule, sight, tell, clauses)
     require = walk(rule.require, sight, "passes")
     if tell.departures is not None:
-        told = list(tell.departures(sight.facts))
+        told = list(tell.departures(*arguments))
         clauses.append(Clause("require", replace(require, outcome=not told)))
         return _checked(rule, bool(told), clauses, told, tell)
     clauses.append(Clause("require", require))

@@ -89,7 +89,7 @@ def _holds(test: nodes.Test | None, given: Mapping[Key, bool], renamed: Renamed 
 # --- keys ----------------------------------------------------------------------------------------------------------
 
 # what says where or how a thing is written, not what it is
-_UNSAID = frozenset({"span", "shown", "label", "listing", "judge"})
+_UNSAID = frozenset({"span", "shown", "label", "listing", "judge", "departures"})
 _VARIABLES = frozenset({"variable", "of"})
 
 

@@ -90,6 +90,13 @@ def excepted(how: Judging | None) -> str:
     return "; ".join(f"departures in {listed(kinds)} {_BECOMES[severity]}" for severity, kinds in by.items())
 
 
+_WHOLE = {"resource": "the resource"}
+
+
+def _standard(to: nodes.Word | None) -> str:
+    return "the standard" if to is None else to.text
+
+
 # --- what is read --------------------------------------------------------------------------------------------------
 
 FACTS: Mapping[str, str] = {
@@ -308,7 +315,9 @@ SAID: Mapping[type, Callable[[Any, Titles], str]] = {
     nodes.HasAge: _aged,
     nodes.Listed: _listed,
     nodes.BreaksGlass: lambda _, __: "the caller breaks the glass",
-    nodes.Conforms: lambda test, titles: f"{operand(test.operand, titles)} keeps to the standard",
+    nodes.Conforms: lambda test, titles: (
+        f"{_WHOLE.get(found := operand(test.operand, titles), found)} keeps to {_standard(test.to)}"
+    ),
     nodes.Quantified: _quantified,
 }
 """How each kind of condition is said."""

@@ -33,6 +33,8 @@ def tells_of(check: Check, said: str) -> bool:
     """Whether a check may tell of a place that a test names."""
     if check.judging is not None:
         return parse(said) is not None  # it tells of any place of a message
+    if check.holding is not None:
+        return said.partition(".")[0].partition("[")[0] in {"Bundle", *check.on.types}  # and so of a resource
     own = place(check)
     if own is None:
         return False

@@ -77,7 +77,8 @@ async def _main(path: Path) -> None:
     transport, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, out)
 
     def answer(outcome: Answer) -> None:
-        transport.write(framed(outcome))
+        if not transport.is_closing():  # of a gateway that is gone, all that it handed over is written
+            transport.write(framed(outcome))
 
     await serve(path, reader, answer)
     transport.close()

@@ -10,9 +10,10 @@ from typing import Any
 
 from gateway import hl7v2, loading, query, specs
 from gateway.fhir.elements import Elements
+from gateway.fhir.standards import standards
 from gateway.finding import Finding
 from gateway.hl7v2 import conformance, dictionary
-from gateway.mapping import codes
+from gateway.mapping import codes, overlays
 from gateway.rules import Facts, Loaded, RuleSet, Vocabulary, load, load_sources
 from gateway.source import Source, render
 
@@ -65,7 +66,9 @@ def vocabulary() -> Vocabulary:
     tables = specs.fhir()
     layouts = loading.layouts(specs.ROOT, codes.load(specs.ROOT / codes.FOLDER))
     versions = {v: dictionary.load(v) for v in dictionary.versions()}
-    return Vocabulary(versions, Elements(tables), tables, layouts, conformance=conformance.load())
+    laid = frozenset(overlays(specs.ROOT))
+    elements = Elements(tables)
+    return Vocabulary(versions, elements, tables, layouts, laid, conformance.load(), standards(elements))
 
 
 @functools.cache

@@ -12,6 +12,7 @@ import pytest
 
 from gateway import specs, tabular
 from gateway.fhir.elements import Elements
+from gateway.fhir.standards import standards
 from gateway.hl7v2 import conformance, dictionary
 from gateway.language import messages
 from gateway.rules import Vocabulary, load_sources
@@ -81,7 +82,8 @@ def vocabulary() -> Vocabulary:
     layouts = tabular.load_sources(sources, {"Sex": tabular.Known({"1": 1, "2": 2}.get, frozenset({"1", "2"}))})
     assert not layouts.diagnostics
     versions = {v: dictionary.load(v) for v in dictionary.versions()}
-    return Vocabulary(versions, Elements(tables), tables, layouts.layouts, conformance=conformance.load())
+    elements, laid = Elements(tables), frozenset({"uk-core"})
+    return Vocabulary(versions, elements, tables, layouts.layouts, laid, conformance.load(), standards(elements))
 
 
 LAYOUTS = {

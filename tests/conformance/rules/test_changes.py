@@ -177,7 +177,7 @@ def test_a_rule_of_which_a_condition_changed_is_shown_with_both_sources() -> Non
 
 
 def test_what_domains_accept_is_said() -> None:
-    text = DOMAIN.replace("ADT^A01, ADT^A03", "ADT^A01, ADT^A08").replace("2.5.1", "2.5")
+    text = DOMAIN.replace("ADT^A01, ADT^A03", "ADT^A01, ADT^A08").replace("2.5.1", "2.5\n  convert with uk-core")
     other = read("", text.replace("domain here", "domain there"))
     assert other.rules is not None
     nothing: dict[str, Any] = dict.fromkeys(("permits", "forbids", "checks", "routes"), ())
@@ -190,6 +190,7 @@ def test_what_domains_accept_is_said() -> None:
         "change here: now accepts Hl7v2 ADT^A08",
         "change here: no longer accepts Hl7v2 ADT^A03",
         "change here: accepts Hl7v2 ADT^A01 of the versions 2.3 to 2.5 (before: 2.3 to 2.5.1)",
+        "change here: accepts Hl7v2 ADT^A01 converted with uk-core (before: no overlay)",
     ]
 
 

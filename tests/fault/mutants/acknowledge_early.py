@@ -1,28 +1,46 @@
-"""The gateway broken on purpose: it answers before its journal has committed what it answers."""
+"""The gateway broken on purpose: its journal answers before it has committed, what was claimed and what was settled."""
 
 from __future__ import annotations
 
-import asyncio
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
 
 from gateway.__main__ import main
-from gateway.journal import Outcome, SqliteJournal
+from gateway.journal import sqlite_schema
 
-LATE = 0.2
-"""So much later it is committed. Units: seconds."""
-_settle = SqliteJournal.settle
-_behind: set[asyncio.Task[None]] = set()
+LATE = 0.5
+"""A transaction goes on for so long, whoever is answered meanwhile. Units: seconds."""
+_connect = sqlite_schema.connect
 
 
-async def _early(self: SqliteJournal, receipt: str, outcome: Outcome) -> None:
-    async def later() -> None:
-        await asyncio.sleep(LATE)
-        await _settle(self, receipt, outcome)
+class _Late:
+    """A connection that commits when it is time, and not when it is asked to."""
 
-    task = asyncio.create_task(later())
-    _behind.add(task)
-    task.add_done_callback(_behind.discard)
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._began = 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        if sql.startswith("BEGIN"):
+            if self._connection.in_transaction:
+                return self._connection.cursor()
+            self._began = time.monotonic()
+        return self._connection.execute(sql, *values)
+
+    def commit(self) -> None:
+        if time.monotonic() - self._began >= LATE:
+            self._connection.commit()
+
+
+def _late(path: Path) -> _Late:
+    return _Late(_connect(path))
 
 
 if __name__ == "__main__":
-    SqliteJournal.settle = _early  # type: ignore[method-assign]  # this is the mutant
+    sqlite_schema.connect = _late  # type: ignore[assignment]  # this is the mutant
     main()

@@ -1,0 +1,103 @@
+"""What other readers and converters of HL7 v2 do with messages: run by an interpreter that has them installed.
+
+`python other_converters.py < request.json`, which is a list of messages in Base64 with the seconds that each may be
+measured; prints what each did as JSON. It stands alone: nothing of the gateway is imported.
+"""
+
+from __future__ import annotations
+
+import base64
+import importlib
+import io
+import json
+import logging
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout, suppress
+from importlib import metadata
+from typing import Any
+
+Work = Callable[[bytes], Any]
+_HELD = 0.05
+"""Units: seconds of CPU after which one message is not measured again."""
+
+
+def _python_hl7() -> Work:
+    hl7 = importlib.import_module("hl7")
+    return lambda raw: hl7.parse(raw.decode("utf-8", "replace").replace("\r\n", "\r").replace("\n", "\r"))
+
+
+def _hl7apy(*, validated: bool) -> Work:
+    parser = importlib.import_module("hl7apy.parser")
+    consts = importlib.import_module("hl7apy.consts")
+    unsound = importlib.import_module("hl7apy.exceptions").HL7apyException
+
+    def work(raw: bytes) -> Any:
+        text = raw.decode("utf-8", "replace").replace("\r\n", "\r").replace("\n", "\r")
+        message = parser.parse_message(text, validation_level=consts.VALIDATION_LEVEL.TOLERANT, find_groups=validated)
+        if validated:
+            with suppress(unsound):  # how it says that a message departs
+                message.validate()
+        return message
+
+    return work
+
+
+def _brightohir() -> Work:
+    brightohir = importlib.import_module("brightohir")
+    return lambda raw: json.dumps(brightohir.v2_to_r5(raw.decode("utf-8", "replace").replace("\n", "\r")), default=str)
+
+
+def _bridge() -> Work:
+    convert = importlib.import_module("v2fhir.convert")
+    config = importlib.import_module("v2fhir.config").load_config()
+    parse = importlib.import_module("v2fhir.hl7.parser").parse_bytes
+    known = (config.default_charset, config.fallback_charsets)
+    return lambda raw: json.dumps(convert.convert(parse(raw, *known), config).bundle, default=str)
+
+
+PEERS: Sequence[tuple[str, str, str, Callable[[], Work]]] = (
+    ("python-hl7", "hl7", "read", _python_hl7),
+    ("hl7apy", "hl7apy", "read", lambda: _hl7apy(validated=False)),
+    ("hl7apy", "hl7apy", "read and validate", lambda: _hl7apy(validated=True)),
+    ("brightohir", "brightohir", "read, convert to R5, serialise", _brightohir),
+    ("hl7v2-fhir-bridge", "hl7v2-fhir-bridge", "read, convert, serialise", _bridge),
+)
+"""Name, package, what is measured, and how it is begun."""
+
+
+def _seconds(work: Work, raw: bytes, rounds: int) -> float | None:
+    """The least CPU time that a message took; None where it raised."""
+    best = float("inf")
+    for _ in range(rounds):
+        began = time.process_time()
+        try:
+            work(raw)
+        except Exception:  # noqa: BLE001 - what it can't do is what is counted
+            return None
+        best = min(best, time.process_time() - began)
+        if best > _HELD:
+            break
+    return best
+
+
+def main() -> None:
+    """Measure what is installed."""
+    request = json.load(sys.stdin)
+    messages = [base64.b64decode(each) for each in request["messages"]]
+    logging.disable(logging.CRITICAL)
+    told = []
+    for name, package, what, begin in PEERS:
+        with suppress(ImportError, metadata.PackageNotFoundError), redirect_stdout(io.StringIO()):
+            version = metadata.version(package)
+            work = begin()
+            times = [t for raw in messages if (t := _seconds(work, raw, request["rounds"])) is not None]
+            median = statistics.median(times) if times else None
+            told.append({"name": name, "version": version, "what": what, "done": len(times), "median": median})
+    json.dump(told, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
