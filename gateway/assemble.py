@@ -38,6 +38,7 @@ from gateway.journal.sealed_journal import SealedJournal
 from gateway.loading import Decisions, NotLoaded, decisions, files
 from gateway.rules import RuleSet
 from gateway.source import Keep, made_anew, render
+from gateway.specs import FhirTables
 from gateway.telemetry.chosen import watching
 from gateway.trust import trusted
 from gateway.upstream.embedded_server import EmbeddedServer
@@ -224,12 +225,14 @@ async def opened(
             anchoring=Anchoring(
                 journal, chaining, settings.anchors_file, settings.data / CHAINS,
                 Often(settings.audit_anchor_rows, settings.audit_anchor_seconds), now, lambda: chain_keys(settings),
-                telling(settings, loaded.rules, journal),
+                telling(settings, loaded.rules, loaded.tables, journal),
             ),
         )  # fmt: skip
 
 
-def telling(settings: Settings, ruleset: RuleSet, journal: Journal) -> Callable[[Anchor], Awaitable[int]]:
+def telling(
+    settings: Settings, ruleset: RuleSet, tables: FhirTables, journal: Journal
+) -> Callable[[Anchor], Awaitable[int]]:
     """What hands the audit's anchors to the target that is configured; nothing where none is.
 
     Errors: ConfigError for a target that no rule file declares, or that takes no Fhir.
@@ -242,7 +245,7 @@ def telling(settings: Settings, ruleset: RuleSet, journal: Journal) -> Callable[
         raise ConfigError(words + (", ".join(known) or "none"))
 
     async def tell(one: Anchor) -> int:
-        return 0 if name is None else await anchor_told.tell(journal, name, settings.public_url, one)
+        return 0 if name is None else await anchor_told.tell(journal, name, settings.public_url, one, tables)
 
     return tell
 

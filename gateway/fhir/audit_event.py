@@ -1,69 +1,22 @@
 """An access as a FHIR AuditEvent, after IHE's Basic Audit Log Patterns: who, through what, did what to whose record.
 
+Codes, and which action is told how, stand in `specs/fhir/audit-*.csv`, addresses in `specs/fhir/systems.csv`.
 Source: https://hl7.org/fhir/R4/auditevent.html; https://profiles.ihe.net/ITI/BALP/ (types of agents and entities, the
-profile that each event fits); DICOM PS3.16, CID 400 and 403 (codes of the system DCM).
+profile that each event fits).
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from gateway.fhir.jsonformat import Resource
+from gateway.specs import AuditAction, Coding, FhirTables, Systems
 
-BALP = "https://profiles.ihe.net/ITI/BALP"
-HASHED = "urn:ietf:rfc:2104"
-"""The system of identifiers that are keyed hashes of what they name: RFC 2104 is HMAC."""
-
-_HL7 = "http://terminology.hl7.org/CodeSystem"
-_DCM = "http://dicom.nema.org/resources/ontology/DCM"
-_INTERACTION = "http://hl7.org/fhir/restful-interaction"
-_SOURCE = (_DCM, "110153", "Source Role ID")
-_DESTINATION = (_DCM, "110152", "Destination Role ID")
-_APPLICATION = (_DCM, "110150", "Application")
-_CUSTODIAN = (f"{_HL7}/provenance-participant-type", "custodian", "Custodian")
-_USER = (f"{_HL7}/v3-ParticipationType", "IRCP", "information recipient")
-_REST = (f"{_HL7}/audit-event-type", "rest", "RESTful Operation")
-_OVERRIDE = (_DCM, "110127", "Emergency Override Started")
-_LOGIN = ((_DCM, "110114", "User Authentication"), (_DCM, "110122", "Login"))
-_BROKEN = (f"{_HL7}/v3-ActReason", "BTG", "break the glass")
-_OPERATION = "operation"
-_QUERIES = frozenset({"search", "count"})
-_SIGNING_IN = frozenset({"token", "authenticate"})
-
-_SUCCESS, _MINOR, _SERIOUS = "0", "4", "8"
-_OUTCOMES: Mapping[str, str] = {
-    **dict.fromkeys(("permit", "stored", "queued", "issued", "batch", "dry-run", "repeat"), _SUCCESS),
-    **dict.fromkeys(("down", "fault", "unknown"), _SERIOUS),
-}
-"""Source: https://hl7.org/fhir/R4/valueset-audit-event-outcome.html; whatever is refused is a minor failure."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """How one action is told. Shape: `profile` is BALP's, None where it has none; the agents are client and server."""
-
-    code: str
-    action: str
-    profile: str | None
-    client: tuple[str, str, str]
-    server: tuple[str, str, str]
-
-
-_KINDS: Mapping[str, _Kind] = {
-    "read": _Kind("read", "R", "Read", _DESTINATION, _SOURCE),
-    "history": _Kind("history-instance", "R", None, _DESTINATION, _SOURCE),
-    "search": _Kind("search", "E", "Query", _SOURCE, _DESTINATION),
-    "count": _Kind("search", "E", "Query", _SOURCE, _DESTINATION),
-    "create": _Kind("create", "C", "Create", _SOURCE, _DESTINATION),
-    "update": _Kind("update", "U", "Update", _SOURCE, _DESTINATION),
-    "patch": _Kind("patch", "U", None, _SOURCE, _DESTINATION),
-    "delete": _Kind("delete", "D", "Delete", _APPLICATION, _CUSTODIAN),
-    "ingest": _Kind(_OPERATION, "C", None, _SOURCE, _DESTINATION),
-}
-_OTHER = _Kind(_OPERATION, "E", None, _SOURCE, _DESTINATION)
+_RESOURCES, _QUERY = "resources", "query"
+"""What an event is about, as `audit-actions.csv` says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,26 +59,25 @@ class Access:
     reason: str | None = None
 
 
-def audit_event(access: Access) -> Resource:
+def audit_event(access: Access, tables: FhirTables) -> Resource:
     """The event. Shape: it names a profile of BALP where it fits one: that takes a success, and one patient at most."""
-    kind = _KINDS.get(access.action, _OTHER)
-    type_, subtype = _LOGIN if access.action in _SIGNING_IN else (_REST, (_INTERACTION, kind.code, kind.code))
-    outcome = _OUTCOMES.get(access.outcome, _MINOR)
-    profile = _profile(access, kind, outcome)
+    auditing = tables.auditing
+    kind, outcome = auditing.action(access.action), auditing.outcome(access.outcome)
+    profile = _profile(access, kind) if outcome == auditing.codes.success else ""
     return {
         "resourceType": "AuditEvent",
         "id": access.id,
-        **({} if profile is None else {"meta": {"profile": [profile]}}),
-        "type": _coding(type_),
-        "subtype": [_coding(subtype), *([] if access.reason is None else [_coding(_OVERRIDE)])],
+        **({"meta": {"profile": [f"{tables.systems.balp}/{profile}"]}} if profile else {}),
+        "type": _coding(kind.type),
+        "subtype": [_coding(kind.subtype), *([] if access.reason is None else [_coding(auditing.codes.override)])],
         "action": kind.action,
         "recorded": access.recorded,
-        "outcome": outcome,
+        "outcome": outcome.code,
         "outcomeDesc": access.outcome,
-        **_purposes(access),
-        "agent": list(_agents(access, kind)),
-        "source": {"observer": _by_address(access.observer)},
-        "entity": list(_entities(access)),
+        **_purposes(access, tables),
+        "agent": list(_agents(access, kind, tables)),
+        "source": {"observer": _by_address(access.observer, tables.systems)},
+        "entity": list(_entities(access, kind, tables)),
     }
 
 
@@ -140,27 +92,23 @@ class Sealed:
     line: bytes
 
 
-def anchor_event(sealed: Sealed, observer: str) -> Resource:
-    """The event by which somebody elsewhere keeps an anchor: its line of the log, whole.
-
-    Source: DICOM PS3.16, CID 400: 110101 is the use of an audit log.
-    """
-    used = _coding((_DCM, "110101", "Audit Log Used"))
-    role = _role("13", "Security Resource")
+def anchor_event(sealed: Sealed, observer: str, tables: FhirTables) -> Resource:
+    """The event by which somebody elsewhere keeps an anchor: its line of the log, whole."""
+    codes, by_address = tables.auditing.codes, _by_address(observer, tables.systems)
     return {
         "resourceType": "AuditEvent",
         "id": sealed.id,
-        "type": used,
-        "action": "R",
+        "type": _coding(codes.audit_log),
+        "action": codes.reading.code,
         "recorded": sealed.at,
-        "outcome": _SUCCESS,
-        "agent": [{"type": _concept(_SOURCE), "who": _by_address(observer), "requestor": True}],
-        "source": {"observer": _by_address(observer)},
+        "outcome": codes.success.code,
+        "agent": [{"type": _concept(codes.source), "who": by_address, "requestor": True}],
+        "source": {"observer": by_address},
         "entity": [
             {
-                "what": {"identifier": {"system": "urn:ietf:rfc:4122", "value": f"urn:uuid:{sealed.chain}"}},
-                "type": _entity_type("2", "System Object"),
-                "role": role,
+                "what": {"identifier": {"system": tables.systems.uuids, "value": f"urn:uuid:{sealed.chain}"}},
+                "type": _coding(codes.system_object),
+                "role": _coding(codes.security_resource),
                 "name": f"row {sealed.seq} of the audit",
                 "detail": [{"type": "anchor", "valueBase64Binary": base64.b64encode(sealed.line).decode()}],
             }
@@ -168,36 +116,44 @@ def anchor_event(sealed: Sealed, observer: str) -> Resource:
     }
 
 
-def _profile(access: Access, kind: _Kind, outcome: str) -> str | None:
-    whole = kind.profile is not None and outcome == _SUCCESS and access.address is not None
-    data = access.action in _QUERIES or len(access.seen) == 1
-    if not whole or not data or len(access.patients) > 1:
-        return None
-    return f"{BALP}/StructureDefinition/IHE.BasicAudit.{'Patient' if access.patients else ''}{kind.profile}"
+def _profile(access: Access, kind: AuditAction) -> str:
+    """The profile that a success fits; empty for none."""
+    data = kind.about == _QUERY or len(access.seen) == 1
+    if access.address is None or not data or len(access.patients) > 1:
+        return ""
+    return kind.patient_profile if access.patients else kind.profile
 
 
-def _purposes(access: Access) -> dict[str, Any]:
-    found = [_coding(_BROKEN)] if access.reason is not None else []
-    if access.purpose is not None:
-        found.append({"system": f"{_HL7}/v3-ActReason", "code": access.purpose})
+def _purposes(access: Access, tables: FhirTables) -> dict[str, Any]:
+    found = [_coding(tables.auditing.codes.broken_glass)] if access.reason is not None else []
+    found += _purpose(access, tables.systems)
     return {"purposeOfEvent": [{"coding": [one]} for one in found]} if found else {}
 
 
-def _agents(access: Access, kind: _Kind) -> Iterator[Resource]:
+def _purpose(access: Access, systems: Systems) -> list[dict[str, str]]:
+    """The purpose of use that the client told, if any."""
+    return [] if access.purpose is None else [{"system": systems.purposes, "code": access.purpose}]
+
+
+def _agents(access: Access, kind: AuditAction, tables: FhirTables) -> Iterator[Resource]:
     """The client, the gateway, and the user where one is told."""
-    network = {} if access.address is None else {"network": {"address": access.address, "type": "2"}}
+    codes, systems = tables.auditing.codes, tables.systems
+    network = {"network": {"address": access.address, "type": codes.network_ip.code}}
     who = {"identifier": {"value": access.principal}, "display": access.principal}
-    yield {"type": _concept(kind.client), "who": who, "requestor": access.user is None, **network}
+    yield {
+        "type": _concept(kind.client), "who": who, "requestor": access.user is None,
+        **({} if access.address is None else network),
+    }  # fmt: skip
     yield {
         "type": _concept(kind.server),
-        "who": _by_address(access.observer),
+        "who": _by_address(access.observer, systems),
         "requestor": False,
-        "network": {"address": access.observer, "type": "5"},
+        "network": {"address": access.observer, "type": codes.network_uri.code},
     }
     if access.user is not None:
-        purpose = [] if access.purpose is None else [{"system": f"{_HL7}/v3-ActReason", "code": access.purpose}]
+        purpose = _purpose(access, systems)
         yield {
-            "type": _concept(_USER),
+            "type": _concept(codes.user),
             "who": {"identifier": {"value": access.user}},
             "name": access.user,
             "requestor": True,
@@ -205,61 +161,50 @@ def _agents(access: Access, kind: _Kind) -> Iterator[Resource]:
         }
 
 
-def _entities(access: Access) -> Iterator[Resource]:
+def _entities(access: Access, kind: AuditAction, tables: FhirTables) -> Iterator[Resource]:
     """The patients, what was asked or touched, the request in the log, and the rules that decided."""
+    codes, systems = tables.auditing.codes, tables.systems
     for one in access.patients:
-        yield {"what": _reference(one), "type": _entity_type("1", "Person"), "role": _role("1", "Patient")}
-    if access.action in _QUERIES:
+        yield {"what": _reference(one, systems), "type": _coding(codes.person), "role": _coding(codes.patient)}
+    touched = _coding(codes.system_object)
+    if kind.about == _QUERY:
         raw = base64.b64encode(access.what.encode()).decode()
-        yield {
-            "type": _entity_type("2", "System Object"), "role": _role("24", "Query"), "description": access.what,
-            "query": raw,
-        }  # fmt: skip
-    elif access.action not in _SIGNING_IN:
+        yield {"type": touched, "role": _coding(codes.query), "description": access.what, "query": raw}
+    elif kind.about == _RESOURCES:
         for one in access.seen:
-            role = _role("4", "Domain Resource")
-            yield {"what": _reference(one), "type": _entity_type("2", "System Object"), "role": role}
+            yield {"what": _reference(one, systems), "type": touched, "role": _coding(codes.domain_resource)}
     if access.request is not None:
-        kind = {"system": f"{BALP}/CodeSystem/BasicAuditEntityType", "code": "XrequestId"}
-        yield {"what": {"identifier": {"value": access.request}}, "type": kind}
-    details = list(_details(access))
+        yield {"what": {"identifier": {"value": access.request}}, "type": _coding(codes.request)}
     yield {
-        "type": _entity_type("4", "Other"), "role": _role("13", "Security Resource"), "name": "decision",
-        "detail": details,
+        "type": _coding(codes.other), "role": _coding(codes.security_resource), "name": "decision",
+        "detail": list(_details(access, kind)),
     }  # fmt: skip
 
 
-def _details(access: Access) -> Iterator[dict[str, str]]:
+def _details(access: Access, kind: AuditAction) -> Iterator[dict[str, str]]:
     told = [("action", access.action), ("what", access.what), ("outcome", access.outcome)]
     told += [("rule", rule) for rule in access.rules] + [("agreement", one) for one in access.agreements]
     told += [("rule set", access.digest), ("break-glass-reason", access.reason or "")]
-    if access.action in _QUERIES:
+    if kind.about == _QUERY:
         told += [("shown", one.name) for one in access.seen]
     return ({"type": name, "valueString": value} for name, value in told if value)
 
 
-def _reference(one: Named) -> dict[str, Any]:
+def _reference(one: Named, systems: Systems) -> dict[str, Any]:
     if one.hashed:
-        return {**({} if one.type is None else {"type": one.type}), "identifier": {"system": HASHED, "value": one.name}}
+        type_ = {} if one.type is None else {"type": one.type}
+        return {**type_, "identifier": {"system": systems.hashes, "value": one.name}}
     return {"reference": one.name}
 
 
-def _by_address(address: str) -> dict[str, Any]:
-    return {"identifier": {"system": "urn:ietf:rfc:3986", "value": address}, "display": address}
+def _by_address(address: str, systems: Systems) -> dict[str, Any]:
+    return {"identifier": {"system": systems.uris, "value": address}, "display": address}
 
 
-def _coding(told: tuple[str, str, str]) -> dict[str, str]:
-    system, code, display = told
-    return {"system": system, "code": code, "display": display}
+def _coding(told: Coding) -> dict[str, str]:
+    display = {"display": told.display} if told.display else {}
+    return {"system": told.system, "code": told.code, **display}
 
 
-def _concept(told: tuple[str, str, str]) -> dict[str, Any]:
+def _concept(told: Coding) -> dict[str, Any]:
     return {"coding": [_coding(told)]}
-
-
-def _entity_type(code: str, display: str) -> dict[str, str]:
-    return _coding((f"{_HL7}/audit-entity-type", code, display))
-
-
-def _role(code: str, display: str) -> dict[str, str]:
-    return _coding((f"{_HL7}/object-role", code, display))

@@ -11,6 +11,7 @@ from gateway.fhir.audit_event import Sealed, anchor_event
 from gateway.interactions.broken_glass import ACCEPTED, EVENT, packed
 from gateway.journal import Answer, AuditRow, Journal, Outcome, Submission, TargetState
 from gateway.journal.audit_anchors import Anchor, line
+from gateway.specs import FhirTables
 
 ANCHOR = "anchor"
 ITSELF = "gateway"
@@ -18,7 +19,7 @@ ITSELF = "gateway"
 HOLD = timedelta(days=30)
 
 
-async def tell(journal: Journal, target: str, observer: str, one: Anchor) -> int:
+async def tell(journal: Journal, target: str, observer: str, one: Anchor, tables: FhirTables) -> int:
     """Queue an anchor for a target, with a row of the audit: how many rows that were.
 
     Shape: `observer` is the gateway's public address.
@@ -26,7 +27,7 @@ async def tell(journal: Journal, target: str, observer: str, one: Anchor) -> int
     Errors: JournalUnavailable.
     """
     id_ = str(uuid.uuid4())
-    event = fhir.dump(anchor_event(Sealed(id_, one.at, one.chain, one.seq, line(one)), observer))
+    event = fhir.dump(anchor_event(Sealed(id_, one.at, one.chain, one.seq, line(one)), observer, tables))
     row = AuditRow(one.at, ITSELF, None, None, ANCHOR, f"{target} row {one.seq}", (), "queued", "")
     until = (datetime.fromisoformat(one.at) + HOLD).isoformat()
     outcome = Outcome(

@@ -16,6 +16,7 @@ from gateway.fhir import Resource
 from gateway.fhir.audit_event import Access, Named, audit_event
 from gateway.interactions.broken_glass import BREAK_GLASS
 from gateway.journal.audit_rows import Kept
+from gateway.specs import FhirTables
 
 PATIENT = "Patient"
 _TYPE = re.compile(r"[A-Z][A-Za-z]+")
@@ -23,7 +24,7 @@ _SPACE = uuid.UUID("6b0f6c0e-6f0b-5a55-9d0c-9a3c3f1a7b52")
 """The name space of the events' ids: the same row gives the same ids whenever it is told."""
 
 
-def events_of(kept: Kept, observer: str) -> Iterator[Resource]:
+def events_of(kept: Kept, observer: str, tables: FhirTables) -> Iterator[Resource]:
     """The events of a row. Shape: `observer` is the gateway's public address.
 
     Errors: ValueError, TypeError for what no gateway wrote.
@@ -33,7 +34,7 @@ def events_of(kept: Kept, observer: str) -> Iterator[Resource]:
     for number, patient in enumerate(patients):
         place = f"{kept.link.chain if kept.link else ''} {kept.link.seq if kept.link else kept.id} {number}"
         own = () if patient is None else (patient,)
-        yield audit_event(replace(access, id=str(uuid.uuid5(_SPACE, place)), patients=own))
+        yield audit_event(replace(access, id=str(uuid.uuid5(_SPACE, place)), patients=own), tables)
 
 
 def _access(kept: Kept, observer: str) -> Access:

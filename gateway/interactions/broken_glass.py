@@ -51,7 +51,7 @@ async def broken(call: Call, row: AuditRow, shown: Shown) -> None:
     if not routings:
         await gateway.journal.audit(own)
         return
-    event = fhir.dump(audit_event(_access(gateway, row, reason, shown)))
+    event = fhir.dump(audit_event(_access(gateway, row, reason, shown), gateway.tables))
     outcome = Outcome(
         "accepted", accepted=True, answer=Answer(ACCEPTED, "application/fhir+json", b"", None),
         targets=tuple(_queued(gateway, routing, event) for routing in routings), audit=own,

@@ -16,6 +16,7 @@ import structlog
 
 from gateway import fhir, tabular
 from gateway.fhir import Draft
+from gateway.fhir.provenance import Submitted, by_digest, provenance, submitted_as
 from gateway.finding import Finding
 from gateway.interactions.csv_submission import File, Judged, judged, some
 from gateway.interactions.csv_tally import Tally
@@ -25,6 +26,7 @@ from gateway.interactions.refused import Reason, Refused, error
 from gateway.interactions.submission import audit_row
 from gateway.journal import AuditRow, TargetState
 from gateway.rules import Routing
+from gateway.specs import Systems
 from gateway.upstream import TargetDown
 
 ROWS = 50
@@ -32,8 +34,6 @@ ROWS = 50
 
 WITHIN = 15.0
 LONGEST_PAUSE = 60.0
-_PARTICIPANT = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
-_URI = "urn:ietf:rfc:3986"
 log = structlog.get_logger()
 
 
@@ -255,33 +255,22 @@ def _parcel(gateway: Gateway, file: File, batch: Batch) -> Parcel:
         own = {"resourceType": "Organization", "id": organisation, "meta": file.told.meta, "identifier": [identifier]}
         drafts.insert(0, Draft(own, only_new=True))
     received = datetime.fromisoformat(submission.received).astimezone(UTC).isoformat(timespec="milliseconds")
-    drafts.append(Draft(_provenance(file, batch, received)))
+    drafts.append(Draft(_provenance(file, batch, received, gateway.tables.systems)))
     return Parcel(submission.receipt, b"", tuple(drafts), received, organisation, submission.domain)
 
 
-def _provenance(file: File, batch: Batch, received: str) -> fhir.Resource:
+def _provenance(file: File, batch: Batch, received: str, systems: Systems) -> fhir.Resource:
     """Who told what these rows tell, in which file: one for each batch, since a file may have any number of rows."""
     submission = file.submission
-    organisation, first, last = submission.organisation.upper(), batch.rows[0].line, batch.rows[-1].line
-    author, assembler = ({"coding": [{"system": _PARTICIPANT, "code": code}]} for code in ("author", "assembler"))
-    name = submission.control_id
-    identifier = {"value": name} if name else {"system": _URI, "value": f"urn:sha256:{submission.body_hash}"}
-    derived = {"system": _URI, "value": f"urn:sha256:{file.rows.digest}"}
-    layout = file.begun.layout.name
-    return {
-        "resourceType": "Provenance",
-        "id": fhir.derived_id("Provenance", organisation, f"{submission.receipt} {first}"),
-        "meta": file.told.meta,
-        "target": [{"reference": f"{type_}/{id_}"} for type_, id_ in batch.drafts],
-        "occurredDateTime": received,
-        "recorded": received,
-        "policy": [f"urn:sha256:{submission.rules}"],
-        "agent": [
-            {"type": author, "who": {"reference": f"Organization/{organisation}"}},
-            {"type": assembler, "who": {"display": "healthcare exchange gateway"}},
-        ],
-        "entity": [
-            {"role": "source", "what": {"identifier": identifier, "display": f"CSV file, lines {first} to {last}"}},
-            {"role": "derivation", "what": {"identifier": derived, "display": f"layout {layout}"}},
-        ],
-    }
+    first, last = batch.rows[0].line, batch.rows[-1].line
+    identifier = submitted_as(submission.control_id, submission.body_hash, systems)
+    derived = {"system": systems.uris, "value": by_digest(file.rows.digest)}
+    entities = (
+        {"role": "source", "what": {"identifier": identifier, "display": f"CSV file, lines {first} to {last}"}},
+        {"role": "derivation", "what": {"identifier": derived, "display": f"layout {file.begun.layout.name}"}},
+    )
+    submitted = Submitted(
+        submission.organisation.upper(), f"{submission.receipt} {first}", received, received, submission.rules,
+        meta=file.told.meta,
+    )  # fmt: skip
+    return provenance(submitted, batch.drafts, entities, systems)

@@ -5,12 +5,12 @@ Source: `conversion.md` of the design, "Identity" and "Update".
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gateway import fhir
 from gateway.fhir import Draft, Elements, Marks, Resource
+from gateway.fhir.provenance import Submitted, provenance, submitted_as
 from gateway.finding import Finding, refuses
 from gateway.interactions.content import Made
 from gateway.interactions.refused import Refused
@@ -20,8 +20,6 @@ AHEAD = timedelta(days=1)
 """So far ahead of its receipt a submission may tell of, as a message may."""
 
 SHOWN_LOSS = 40
-_PARTICIPANT = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
-_URI = "urn:ietf:rfc:3986"
 
 
 def converted(
@@ -48,8 +46,13 @@ def converted(
     drafts = found.drafts
     if ("Organization", context.organisation) not in found.names:
         drafts = (_organisation(context.organisation, tables.systems.ods), *drafts)
-    source = _source(taken, submission, name, body_hash)
-    drafts = (*drafts, Draft(_provenance(context, told, source, _activity(taken), drafts)))
+    source = _source(taken, submission, submitted_as(name, body_hash, tables.systems))
+    recorded = context.received.astimezone(UTC).isoformat(timespec="milliseconds")
+    submitted = Submitted(
+        context.organisation, context.receipt, told, recorded, context.rules_digest, _activity(taken)
+    )  # fmt: skip
+    about = [(draft.resource["resourceType"], draft.resource["id"]) for draft in drafts]
+    drafts = (*drafts, Draft(provenance(submitted, about, (source,), tables.systems)))
     marked = tuple(_marked(draft, context, marks) for draft in drafts)
     return Made(marked, (*early, *findings), told, _loss(taken), versions=True, names=found.names)
 
@@ -96,16 +99,14 @@ def _marked(draft: Draft, context: Context, marks: Marks) -> Draft:
     return Draft(resource, draft.clears, draft.only_new)
 
 
-def _source(taken: fhir.Taken, submission: Resource, name: str, body_hash: str) -> Resource:
-    """The submission as a Provenance names it: by its own identifier, its key, or its bytes."""
+def _source(taken: fhir.Taken, submission: Resource, instead: Resource) -> Resource:
+    """The submission as a Provenance names it: by its own identifier, else by the one that we have for it."""
     identifier = submission.get("identifier") if taken.bundle is not None else None
-    if identifier is None:
-        identifier = {"value": name} if name else {"system": _URI, "value": f"urn:sha256:{body_hash}"}
     kind = submission["resourceType"] if taken.bundle is None else f"Bundle {taken.bundle}"
     source = (taken.header or {}).get("source", {})
     by = source.get("name") or source.get("endpoint")
     display = f"FHIR R4 {kind}" + (f" from {by}" if by else "")
-    return {"role": "source", "what": {"identifier": identifier, "display": display}}
+    return {"role": "source", "what": {"identifier": instead if identifier is None else identifier, "display": display}}
 
 
 def _activity(taken: fhir.Taken) -> Resource | None:
@@ -114,28 +115,6 @@ def _activity(taken: fhir.Taken) -> Resource | None:
     if "eventCoding" in header:
         return {"coding": [header["eventCoding"]]}
     return {"text": header["eventUri"]} if "eventUri" in header else None
-
-
-def _provenance(
-    context: Context, told: str, source: Resource, activity: Resource | None, drafts: Iterable[Draft]
-) -> Resource:
-    """Who told all this, when, and in what: as the maps write it for a message."""
-    author = {"coding": [{"system": _PARTICIPANT, "code": "author"}]}
-    assembler = {"coding": [{"system": _PARTICIPANT, "code": "assembler"}]}
-    return {
-        "resourceType": "Provenance",
-        "id": fhir.derived_id("Provenance", context.organisation, context.receipt),
-        "target": [{"reference": f"{d.resource['resourceType']}/{d.resource['id']}"} for d in drafts],
-        "occurredDateTime": told,
-        "recorded": context.received.astimezone(UTC).isoformat(timespec="milliseconds"),
-        "policy": [f"urn:sha256:{context.rules_digest}"],
-        **({"activity": activity} if activity is not None else {}),
-        "agent": [
-            {"type": author, "who": {"reference": f"Organization/{context.organisation}"}},
-            {"type": assembler, "who": {"display": "healthcare exchange gateway"}},
-        ],
-        "entity": [source],
-    }
 
 
 def _loss(taken: fhir.Taken) -> tuple[Finding, ...]:

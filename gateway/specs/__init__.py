@@ -1,11 +1,12 @@
 """Loads `specs/` into frozen dataclasses that remember the file and line they came from.
 
 `rows` reads lines and CSV tables, `r4` puts the tables of `specs/fhir/` together: `elements`, `search` and `codes` are
-FHIR's, `merging` and `settled` our own; `profiles` reads sets of profiles such as UK Core; `addresses` has the URLs
-that short names stand for. Other tables are read with `table` by who needs them.
+FHIR's, `merging`, `settled` and `auditing` our own; `profiles` reads sets of profiles such as UK Core; `addresses` has
+the URLs that short names stand for. Other tables are read with `table` by who needs them.
 """
 
 from gateway.specs.addresses import FHIR, SEARCH_PARAMETERS, VALUE_SETS, absolute
+from gateway.specs.auditing import AuditAction, Auditing, Coding
 from gateway.specs.elements import ElementDefinition, ElementTable, TypeDefinition, TypeRef
 from gateway.specs.invariants import Invariant
 from gateway.specs.merging import ListMerge, MergeTable
@@ -30,6 +31,9 @@ __all__ = [
     "VALUE_SETS",
     "Asked",
     "Asks",
+    "AuditAction",
+    "Auditing",
+    "Coding",
     "Component",
     "ElementDefinition",
     "ElementTable",

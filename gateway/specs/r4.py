@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.specs.auditing import Auditing, read_auditing
 from gateway.specs.codes import read_codings
 from gateway.specs.elements import ElementTable, TypeDefinition, read_types
 from gateway.specs.invariants import Invariant, read_invariants
@@ -25,7 +26,7 @@ class FhirTables:
     resource type; `codes` by value set URL; `codings` the same as (system, code); `formats` regular expression by
     primitive; `invariants` by key and element (an empty one: wherever the key stands); `compartment` the search
     parameters by which a type is in the Patient compartment; `merging`, `systems`, `identities` (by type, those of `*`
-    last) and `filled` (facts by path) are our own.
+    last), `filled` (facts by path) and `auditing` (how the audit is told as AuditEvents) are our own.
     """
 
     elements: ElementTable
@@ -40,6 +41,7 @@ class FhirTables:
     systems: Systems
     identities: Mapping[str, tuple[Identity, ...]]
     filled: Mapping[str, str]
+    auditing: Auditing
 
 
 @functools.cache
@@ -56,11 +58,12 @@ def fhir(root: Path = ROOT) -> FhirTables:
         types = read_types(folder / "types.csv")
         codings = read_codings(folder / "codes.txt")
         elements = ElementTable(folder / "elements.txt", types)
+        codes = {url: frozenset(code for _, code in pairs) for url, pairs in codings.items()}
         return FhirTables(
             elements=elements,
             types=types,
             search_parameters=read_search_parameters(folder, types),
-            codes={url: frozenset(code for _, code in pairs) for url, pairs in codings.items()},
+            codes=codes,
             codings=codings,
             formats={t.name: t.format for t in types.values() if t.format},
             invariants=read_invariants(folder),
@@ -72,6 +75,7 @@ def fhir(root: Path = ROOT) -> FhirTables:
             systems=read_systems(folder / "systems.csv"),
             identities=read_identities(folder / "identities.csv", types),
             filled={row.values["path"]: row.values["fact"] for row in table(folder / "filled.csv")},
+            auditing=read_auditing(folder, codes),
         )
     finally:
         if collecting:

@@ -16,11 +16,18 @@ class Systems:
     """Addresses that the gateway itself writes and reads.
 
     Shape: `ods` is the system of ODS codes; `marks` the base of our own tags and extensions, without a slash at its
-    end.
+    end; `uris`, `uuids` and `hashes` (keyed ones) are systems of identifiers; `participants` and `purposes` are code
+    systems, of what an agent of a Provenance did and of purposes of use; `balp` is the base of IHE BALP's profiles.
     """
 
     ods: str
     marks: str
+    uris: str
+    uuids: str
+    hashes: str
+    participants: str
+    purposes: str
+    balp: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,8 @@ def test_what_is_written_is_read_back(reference: Path, tmp_path: Path) -> None:
     build.write(reference, out)
     for name in ("search-types.csv", "compartment-patient.csv", "systems.csv", "identities.csv", "filled.csv"):
         (out / name).write_bytes((specs.ROOT / "fhir" / name).read_bytes())
+    for path in (specs.ROOT / "fhir").glob("audit-*.csv"):
+        (out / path.name).write_bytes(path.read_bytes())
     for name in (
         "merge-types.csv",
         "merge-lists.csv",

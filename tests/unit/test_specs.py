@@ -163,6 +163,16 @@ def test_codes_are_kept_with_their_systems() -> None:
         ("merge-lists.csv", "system value,,,", "system value,,,use=old", "name the place"),
         ("systems.csv", "\nods,", "\nodds,", "nothing asks for `odds`: the names are ods, marks"),
         ("systems.csv", ".example/fhir,", ".example/fhir/,", "without a slash at its end"),
+        ("audit-codes.csv", "\nlogin,http://dicom", "\nlogin,dicom", "is no code system: it is a URL or URN"),
+        ("audit-codes.csv", ",110122,Login", ",,Login", "`login` has no code: add it"),
+        ("audit-actions.csv", "\ntoken,authentication,login", "\ntoken,authentication,in", "unknown subtype `in`"),
+        ("audit-codes.csv", "\nlogin,", "\nlogon,http://logon,on,,\nlogin,", "nothing asks for `logon`"),
+        ("audit-actions.csv", "\ncount,", "\nsearch,", "`search` stands twice: keep one"),
+        ("audit-actions.csv", ",patch,U,", ",patch,P,", "unknown action `P`: it is one of C, D, E, R, U"),
+        ("audit-actions.csv", ",custodian,resources,", ",custodian,all,", "it is one of resources, query, nothing"),
+        ("audit-actions.csv", ",IHE.BasicAudit.PatientRead", ",", "name BALP's without and with a patient, or neither"),
+        ("audit-outcomes.csv", "\ndown,serious", "\ndown,bad", "unknown outcome `bad`"),
+        ("audit-outcomes.csv", "\ndown,serious", "\ndown,login", "`login` is no outcome: its code is one of 0, 4, 8"),
     ],
 )
 def test_a_broken_table_names_file_line_and_remedy(copy: Path, name: str, old: str, new: str, words: str) -> None:
@@ -176,6 +186,25 @@ def test_a_broken_table_names_file_line_and_remedy(copy: Path, name: str, old: s
 def test_a_system_that_is_asked_for_may_not_be_left_out(copy: Path) -> None:
     with pytest.raises(specs.SpecsError, match=r"systems\.csv:1: there is no marks: add a line"):
         specs.fhir(replaced(copy, "systems.csv", "\nmarks,", "\n# marks,"))
+
+
+@pytest.mark.parametrize(
+    ("name", "left_out", "words"),
+    [
+        ("audit-codes.csv", "network-ip", r"audit-codes\.csv:1: there is no network-ip: add a line"),
+        ("audit-actions.csv", "*", r"audit-actions\.csv:1: there is no `\*`: add the line"),
+        ("audit-outcomes.csv", "*", r"audit-outcomes\.csv:1: there is no `\*`: add the line"),
+    ],
+)
+def test_what_every_audit_event_needs_may_not_be_left_out(copy: Path, name: str, left_out: str, words: str) -> None:
+    with pytest.raises(specs.SpecsError, match=words):
+        specs.fhir(replaced(copy, name, f"\n{left_out},", f"\n# {left_out},"))
+
+
+def test_an_action_or_outcome_that_is_not_named_is_told_as_any_other() -> None:
+    assert TABLES.auditing.action("delete").server.code == "custodian"
+    assert TABLES.auditing.action("new-one") == TABLES.auditing.actions["*"]
+    assert TABLES.auditing.outcome("new-one").code == "4"
 
 
 @pytest.mark.parametrize("new", ["birthDate date", "birthDate x..1 date", "birthDate 0..x date", "birthDate"])
