@@ -197,15 +197,19 @@ def _print_table(rows: Sequence[table.Row]) -> None:
     for row in rows:
         sending = row.may == ("ingest",)
         may = f"send to {row.domain}" if sending else ", ".join(row.may)
+        for_purposes = f" for {row.purposes}" if row.purposes else ""
         conditions = [
             f"as {row.organisations}" if row.organisations else "",
             row.when,
             f"a search gives {row.asking}" if row.asking else "",
             f"unless {row.unless}" if row.unless else "",
-            f"from {row.first} until {row.last} by {row.agreement}" if row.agreement else "",
+            f"a search may give {row.allowing}" if row.allowing else "",
+            f"from {row.first} until {row.last} by {row.agreement}{for_purposes}" if row.agreement else "",
+            f"review by {row.review_by}" if row.review_by else "",
             f"at most {row.limits}" if row.limits else "",
+            f"converted with {row.converted}" if row.converted else "",
             f"kept: {row.kept}" if row.kept else "",
-            "may break the glass" if row.glass else "",
+            f"may break the glass{row.glass.removeprefix('yes')}" if row.glass else "",
         ]
         hidden = "\n".join(filter(None, (row.hidden, row.masked)))
         shown.add_row(

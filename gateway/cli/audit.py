@@ -15,7 +15,7 @@ from typing import IO, Annotated, Literal
 
 import typer
 
-from gateway import fhir
+from gateway import fhir, specs
 from gateway.cli.console import DATA, Data, err, out, stop
 from gateway.cli.journal_options import print_table
 from gateway.cli.moments import moment
@@ -33,6 +33,7 @@ from gateway.journal.audit_rows import FOREVER, Kept, each
 from gateway.journal.audit_seen import Aliases, Saw, Seen
 from gateway.journal.audit_verifying import Verifier
 from gateway.journal.model import instant
+from gateway.specs import FhirTables
 
 app = typer.Typer(no_args_is_help=True, help="The audit: every decision, permitted or not.")
 MOST_SHOWN = 100
@@ -101,7 +102,7 @@ def export(
     Example: `gateway audit export --format fhir --since 2026-11-01 --until 2026-12-01 --out november.ndjson`
     """
     settings = load(data=data)
-    told = _as_row if style == "ndjson" else partial(_as_events, settings.public_url)
+    told = _as_row if style == "ndjson" else partial(_as_events, settings.public_url, specs.fhir())
     with _written(file) as sink, desks.reading(settings) as desk:
 
         def take(kept: Kept) -> None:
@@ -210,8 +211,8 @@ def _as_row(kept: Kept) -> Iterator[str]:
     yield json.dumps({"id": kept.id, **place, **told}, ensure_ascii=False) + "\n"
 
 
-def _as_events(observer: str, kept: Kept) -> Iterator[str]:
-    return (fhir.dump(event).decode() + "\n" for event in events_of(kept, observer))
+def _as_events(observer: str, tables: FhirTables, kept: Kept) -> Iterator[str]:
+    return (fhir.dump(event).decode() + "\n" for event in events_of(kept, observer, tables))
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
 
 from gateway.finding import Finding
 from gateway.source import Diagnostic, render
@@ -24,6 +25,18 @@ def stop(words: str) -> NoReturn:
     """End the command with exit status 1 and words for what went wrong."""
     err.print(f"gateway: {words}")
     sys.exit(1)
+
+
+def progress(*columns: ProgressColumn) -> Progress:
+    """A line of progress, gone when it ends; none where standard error is no terminal.
+
+    Shape: `columns` stand between what is being done and the time that it took: with none given, a bar and a count.
+    """
+    between = columns or (BarColumn(), MofNCompleteColumn())
+    return Progress(
+        TextColumn("{task.description}"), *between, TimeElapsedColumn(), console=err, transient=True,
+        disable=not err.is_terminal,
+    )  # fmt: skip
 
 
 def told(finding: Finding) -> str:

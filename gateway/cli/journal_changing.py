@@ -10,27 +10,20 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gateway import loading, rejudging
 from gateway.cli import journal_shown as shown
-from gateway.cli.console import DATA, Data, err, out, stop
+from gateway.cli.console import DATA, Data, err, out, progress, stop
 from gateway.cli.journal_options import (
-    ControlId,
-    Domain,
-    Organisation,
-    Outcome,
-    Rule,
     Rules,
-    Since,
-    Type,
-    Until,
+    Style,
+    entries,
+    filtered,
     print_table,
     reading,
-    sought,
     writing,
 )
 from gateway.cli.keeping import keeping
@@ -47,26 +40,17 @@ from gateway.rejudging import Changed, Rejudged
 from gateway.rules import RuleSet
 from gateway.rules import load as load_rules
 
-AT_ONCE = 10
-"""Submissions that are read together: each may be as large as a body may be."""
 MOST_SHOWN = 200
 """Changed answers that are told one by one; more are counted."""
-COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
 
 
-def replay(  # noqa: PLR0913, PLR0917 - one parameter for each filter
+@filtered()
+def replay(  # noqa: PLR0913 - beside the filters, one parameter for each option
+    wanted: Sought,
     receipt: Annotated[str | None, typer.Argument(help="Of this submission alone.")] = None,
-    since: Since = None,
-    until: Until = None,
-    organisation: Organisation = None,
-    domain: Domain = None,
-    kind: Type = None,
-    control_id: ControlId = None,
-    outcome: Outcome = None,
-    rule: Rule = None,
     target: Annotated[str | None, typer.Option(help="What is dead at this target alone.")] = None,
     rules: Rules = None,
-    style: Annotated[Literal["text", "json"], typer.Option("--format")] = "text",
+    style: Style = "text",
     data: Data = DATA,
     *,
     every: Annotated[bool, typer.Option("--all", help="Without any filter: all dead letters.")] = False,
@@ -85,7 +69,6 @@ def replay(  # noqa: PLR0913, PLR0917 - one parameter for each filter
 
     Example: `gateway journal replay --dry-run --rules ../new-rules --domain emergency-care --since 7d`
     """
-    wanted = sought(since, until, organisation, domain, kind, control_id, outcome, rule)
     wanted = replace(wanted, receipt=receipt)
     if rehearse:
         _rehearse(data, wanted, rules, style)
@@ -116,7 +99,7 @@ def _letters(desk: Desk, wanted: Sought, target: str | None) -> Iterator[DeadLet
 def _queued(desk: Desk, letters: Sequence[DeadLetter]) -> Counter[str]:
     """How many were queued again, by target; some at a time, for a gateway waits meanwhile."""
     queued: Counter[str] = Counter()
-    with Progress(*COLUMNS, console=err, transient=True, disable=not err.is_terminal) as bar:
+    with progress() as bar:
         for one in bar.track(letters, description="queueing"):
             done = desk.change(partial(replaying.again, one, datetime.now(UTC), in_front=desk.alone))
             queued[one.target] += done
@@ -185,25 +168,21 @@ async def _judged(
 ) -> list[Changed]:
     """The first changes, and all of them counted."""
     changes: list[Changed] = []
-    with reading(data) as (desk, keys), Progress(
-        *COLUMNS, console=err, transient=True, disable=not err.is_terminal
-    ) as bar:  # fmt: skip
+    with reading(data) as (desk, keys), progress() as bar:
         task = bar.add_task("judging", total=desk.read(partial(browsing.count, wanted)))
         async with rejudging.bench(settings, loaded) as gateway:
-            last = 0
-            while found := desk.read(partial(browsing.entries, wanted, AT_ONCE, last, keys)):
+            for found in entries(desk, wanted, keys):
                 async for one in rejudging.rejudged(gateway, found):
                     counts.count(one)
                     bar.advance(task)
                     if isinstance(one, Changed) and len(changes) < MOST_SHOWN:
                         changes.append(one)
-                last = found[-1].id
     return changes
 
 
 def purge(
     rules: Rules = None,
-    style: Annotated[Literal["text", "json"], typer.Option("--format")] = "text",
+    style: Style = "text",
     data: Data = DATA,
     *,
     rehearse: Annotated[bool, typer.Option("--dry-run", help="Take nothing out: tell what would be.")] = False,
@@ -248,7 +227,7 @@ def _rules(folder: Path, settings: Settings) -> RuleSet:
 
 
 def _take_out(desk: Desk, counts: Sequence[purging.Count], data: Path, now: datetime) -> None:
-    with Progress(*COLUMNS, console=err, transient=True, disable=not err.is_terminal) as bar:
+    with progress() as bar:
         task = bar.add_task("purging", total=sum(one.number for one in counts))
         for one in counts:
             while receipts := desk.change(partial(purging.purge, one.over, now)):
@@ -276,7 +255,7 @@ def rekey(data: Data = DATA) -> None:
             stop("a gateway uses this journal: stop it (and all others on the same database), then seal it anew")
         desk.change(partial(rekeying.begun, keys))
         changed = 0
-        with Progress(*COLUMNS, console=err, transient=True, disable=not err.is_terminal) as bar:
+        with progress() as bar:
             task = bar.add_task("sealing", total=None)
             for column in rekeying.COLUMNS:
                 last: int | None = 0

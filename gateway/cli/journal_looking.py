@@ -7,28 +7,20 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from gateway.cli import journal_shown as shown
-from gateway.cli.console import DATA, Data, err, out, stop
+from gateway.cli.console import DATA, Data, err, out, progress, stop
 from gateway.cli.journal_options import (
-    ControlId,
-    Domain,
-    Organisation,
-    Outcome,
-    Rule,
-    Since,
-    Type,
-    Until,
+    Style,
+    entries,
+    filtered,
     print_table,
     reading,
-    sought,
 )
 from gateway.config import FILES
 from gateway.journal import browsing, kept_files
@@ -37,21 +29,13 @@ from gateway.journal.sealed import Keys
 from gateway.journal.sought import Sought
 
 PAGE = 50
-AT_ONCE = 10
-"""Submissions that are read together: each may be as large as a body may be."""
 LARGEST = 64 * 1024 * 1024
 """Of a larger file its name and size are shown. Units: bytes."""
 
 
-def list_submissions(  # noqa: PLR0913, PLR0917 - one parameter for each filter
-    since: Since = None,
-    until: Until = None,
-    organisation: Organisation = None,
-    domain: Domain = None,
-    kind: Type = None,
-    control_id: ControlId = None,
-    outcome: Outcome = None,
-    rule: Rule = None,
+@filtered()
+def list_submissions(
+    wanted: Sought,
     most: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="Submissions a page.")] = PAGE,
     before: Annotated[str | None, typer.Option(help="The next page: behind this receipt.")] = None,
     style: Annotated[Literal["text", "json", "csv"], typer.Option("--format")] = "text",
@@ -65,7 +49,6 @@ def list_submissions(  # noqa: PLR0913, PLR0917 - one parameter for each filter
 
     Example: `gateway journal list --rule EC-C1 --format csv > refused.csv`
     """
-    wanted = sought(since, until, organisation, domain, kind, control_id, outcome, rule)
     with reading(data) as (desk, _):
         if before is not None and not desk.read(lambda: browsing.count(Sought(receipt=before))):
             stop(f"the journal has no receipt {before}")
@@ -83,7 +66,7 @@ def list_submissions(  # noqa: PLR0913, PLR0917 - one parameter for each filter
 
 def show_submission(
     receipt: str,
-    style: Annotated[Literal["text", "json"], typer.Option("--format")] = "text",
+    style: Style = "text",
     data: Data = DATA,
     *,
     body: Annotated[bool, typer.Option("--body", help="With what was sent and what was answered.")] = False,
@@ -117,22 +100,12 @@ def show_submission(
             out.print(Text(shown.printable(text)))
 
 
-def show_counts(  # noqa: PLR0913, PLR0917 - one parameter for each filter
-    since: Since = None,
-    until: Until = None,
-    organisation: Organisation = None,
-    domain: Domain = None,
-    kind: Type = None,
-    outcome: Outcome = None,
-    rule: Rule = None,
-    style: Annotated[Literal["text", "json"], typer.Option("--format")] = "text",
-    data: Data = DATA,
-) -> None:
+@filtered(without={"control_id"})
+def show_counts(wanted: Sought, style: Style = "text", data: Data = DATA) -> None:
     """Count submissions by domain, type, outcome and rule; and what waits or is dead, with its oldest item.
 
     Example: `gateway journal stats --since 7d`
     """
-    wanted = sought(since, until, organisation, domain, kind, None, outcome, rule)
     with reading(data) as (desk, _):
         counts = desk.read(lambda: browsing.stats(wanted))
     if style == "json":
@@ -150,15 +123,9 @@ def show_counts(  # noqa: PLR0913, PLR0917 - one parameter for each filter
     )  # fmt: skip
 
 
-def export_submissions(  # noqa: PLR0913, PLR0917 - one parameter for each filter
-    since: Since = None,
-    until: Until = None,
-    organisation: Organisation = None,
-    domain: Domain = None,
-    kind: Type = None,
-    control_id: ControlId = None,
-    outcome: Outcome = None,
-    rule: Rule = None,
+@filtered()
+def export_submissions(
+    wanted: Sought,
     file: Annotated[
         Path | None, typer.Option("--out", help="A file that is not there yet. Default: standard output.")
     ] = None,
@@ -173,18 +140,16 @@ def export_submissions(  # noqa: PLR0913, PLR0917 - one parameter for each filte
 
     Example: `gateway journal export --since 2026-11-01 --domain emergency-care --out november.ndjson`
     """
-    wanted = sought(since, until, organisation, domain, kind, control_id, outcome, rule)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with reading(data) as (desk, keys), _sink(file) as write:
         total = desk.read(lambda: browsing.count(wanted))
-        with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        with progress() as bar:
             task = bar.add_task("exporting", total=total)
-            written, last = 0, 0
-            while found := desk.read(partial(browsing.entries, wanted, AT_ONCE, last, keys)):
+            written = 0
+            for found in entries(desk, wanted, keys):
                 for one in found:
                     told = shown.entry(one, body=_sent(data, keys, one) if body else None)
                     write(json.dumps(told, ensure_ascii=False).encode() + b"\n")
-                last, written = found[-1].id, written + len(found)
+                written += len(found)
                 bar.update(task, completed=written)
     if file is not None:
         err.print(f"{file}: {written} submissions")

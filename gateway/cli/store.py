@@ -13,18 +13,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TaskID
 
 from gateway import serve, specs
-from gateway.cli.console import DATA, Data, err, out, stop
+from gateway.cli.console import DATA, Data, err, out, progress, stop
 from gateway.identity.private_file import make_folder
 from gateway.upstream import store
 from gateway.upstream.store import ndjson
@@ -77,10 +69,9 @@ def import_files(
 async def _imported(files: list[tuple[Path, int | None]], path: Path) -> int:
     """How many lines or files were not imported. Errors: StoreError, Unwritable."""
     into = Store(path, specs.fhir(), lambda: datetime.now(UTC))
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
     faulty = 0
     try:
-        with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        with progress(BarColumn(), DownloadColumn()) as bar:
             for file, size in files:
                 task = bar.add_task(f"importing {file.name}", total=size)
                 faulty += await _import_one(into, file, functools.partial(_advance, bar, task))
@@ -121,9 +112,8 @@ def export_files(
 
     Example: `gateway store export --out backup`
     """
-    columns = (TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
     try:
-        with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        with progress(MofNCompleteColumn()) as bar:
             task = bar.add_task("exporting", total=None)
 
             def told(type_: str, count: int) -> None:
@@ -147,9 +137,8 @@ def reindex_store(data: Data = DATA) -> None:
 
     Example: `gateway store reindex`
     """
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     try:
-        with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        with progress() as bar:
             task = bar.add_task("indexing", total=None)
             count = ndjson.reindexed(
                 data / FILE, specs.fhir(), lambda done, of: bar.update(task, completed=done, total=of)

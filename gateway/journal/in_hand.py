@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TypeAlias
 
-from gateway.journal.model import Busy, Claim, Fresh, Held, Submission
+from gateway.journal.model import Busy, Claim, Fresh, Held, JournalUnavailable, Submission
 
 # How often a claim looks again at a key that is not in hand in this process (left by a crash, or another's).
 _LOOK_AGAIN = 0.1
@@ -62,6 +62,21 @@ class InHand:
         """Let go of what was settled."""
         self.given_up.pop(receipt, None)
         self.let_go(receipt)
+
+    async def settling(self, receipt: str, done: asyncio.Future[None], abandon: Callable[[str], None]) -> None:
+        """Wait for a settling, which goes on where the caller is cancelled, and let go of what it settled.
+
+        Shape: `abandon` gives up what was not settled, for the storage failed.
+        Errors: what the settling raises.
+        """
+        done.add_done_callback(partial(self._ended, receipt, abandon))
+        await asyncio.shield(done)
+
+    def _ended(self, receipt: str, abandon: Callable[[str], None], done: asyncio.Future[None]) -> None:
+        if done.cancelled() or isinstance(done.exception(), JournalUnavailable):
+            abandon(receipt)
+        elif done.exception() is None:
+            self.settled(receipt)
 
     async def claimed(self, submission: Submission, patience: float, ask: Ask, unheard: Callable[[str], None]) -> Claim:
         """Claim a submission, waiting while another has its key.

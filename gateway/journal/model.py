@@ -176,6 +176,16 @@ class Outcome:
             raise ValueError(f"an outcome `{self.state}` can't have accepted={self.accepted}")
 
 
+def without_claim(outcome: Outcome) -> Outcome:
+    """The outcome of a submission that took no key.
+
+    Errors: ValueError for an accepted one.
+    """
+    if outcome.accepted:
+        raise ValueError("what is accepted is claimed and settled, not recorded")
+    return outcome
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """One target's line of a receipt.
@@ -228,6 +238,37 @@ class Queued:
     order_key: str | None
     attempts: int
     deadline: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """How an attempt at an item of the queue went.
+
+    Shape: `dead`, or to be tried again at `next_at`, either with `why`; else it was delivered.
+    Units: `next_at` as `instant` has it.
+    """
+
+    dead: bool
+    why: str | None
+    next_at: int | None
+
+    @classmethod
+    def told(cls, *, delivered: bool, failed: str | None, next_at: datetime | None, dead: str | None) -> Attempt:
+        """Make it of what `Journal.attempted` is given.
+
+        Errors: ValueError for another combination than exactly one of `delivered`, `failed` with `next_at`, and `dead`.
+        """
+        given = delivered, failed is not None, dead is not None
+        if sum(given) != 1 or (failed is None) != (next_at is None):
+            raise ValueError("give exactly one of delivered, failed with next_at, and dead")
+        again = None if next_at is None else instant(next_at)
+        return cls(dead is not None, failed if dead is None else dead, again)
+
+    def becomes(self, deadline: int | None) -> Literal["delivered", "queued", "dead"]:
+        """State of the item from then on: it is dead where it would be tried again past its deadline."""
+        if self.next_at is not None and (deadline is None or self.next_at <= deadline):
+            return "queued"
+        return "dead" if self.dead or self.next_at is not None else "delivered"
 
 
 def instant(moment: str | datetime) -> int:

@@ -33,6 +33,7 @@ from gateway.journal.in_hand import InHand
 from gateway.journal.interface import AT_ONCE
 from gateway.journal.lock import only_holder
 from gateway.journal.model import (
+    Attempt,
     Claim,
     Conflict,
     Held,
@@ -44,6 +45,7 @@ from gateway.journal.model import (
     Repeat,
     Submission,
     instant,
+    without_claim,
 )
 from gateway.journal.postgres_batches import FAILURES, Batches, storage_fails, unavailable
 from gateway.journal.postgres_schema import Connection, Database, connect, migrate, options
@@ -229,20 +231,11 @@ class PostgresJournal:
     async def settle(self, receipt: str, outcome: Outcome) -> None:
         """As `Journal.settle`."""
         done = self._writer.submit(self._settling, Settled(self._me, receipt, outcome))
-        done.add_done_callback(partial(self._settled, receipt))
-        await asyncio.shield(done)
-
-    def _settled(self, receipt: str, done: asyncio.Future[None]) -> None:
-        if done.cancelled() or isinstance(done.exception(), JournalUnavailable):
-            self.abandon(receipt)
-        elif done.exception() is None:
-            self._hand.settled(receipt)
+        await self._hand.settling(receipt, done, self.abandon)
 
     async def record(self, submission: Submission, outcome: Outcome) -> None:
         """As `Journal.record`."""
-        if outcome.accepted:
-            raise ValueError("what is accepted is claimed and settled, not recorded")
-        await self.announce(submission, outcome)
+        await self.announce(submission, without_claim(outcome))
 
     async def announce(self, submission: Submission, outcome: Outcome) -> None:
         """As `Journal.announce`."""
@@ -296,13 +289,8 @@ class PostgresJournal:
         dead: str | None = None,
     ) -> None:
         """As `Journal.attempted`."""
-        given = delivered, failed is not None, dead is not None
-        if sum(given) != 1 or (failed is None) != (next_at is None):
-            raise ValueError("give exactly one of delivered, failed with next_at, and dead")
-        again = None if next_at is None else instant(next_at)
-        why = failed if dead is None else dead
-        attempt = queue.Attempt(self._me.id, item.id, dead is not None, why, again)
-        await self._writer.submit(queue.attempted, attempt)
+        went = Attempt.told(delivered=delivered, failed=failed, next_at=next_at, dead=dead)
+        await self._writer.submit(queue.attempted, queue.Attempted(self._me.id, item.id, went))
 
     async def take_turn(self, place: tuple[str, str]) -> None:
         """As `Journal.take_turn`."""

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from gateway.journal.model import FURTHEST, NotInHand, Queued, TargetState, instant, shown
+from gateway.journal.model import FURTHEST, Attempt, NotInHand, Queued, TargetState, instant, shown
 from gateway.journal.postgres_schema import Connection
 from gateway.journal.postgres_texts import key_of, plain
 
@@ -68,14 +68,12 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
-    """How an attempt went. Shape: delivered (nothing given), dead, or again at `next_at` where its deadline allows."""
+class Attempted:
+    """An item of the queue, the gateway that tried it, and how that went."""
 
     holder: UUID
     item: int
-    dead: bool
-    why: str | None
-    next_at: int | None
+    went: Attempt
 
 
 def lock_of(what: str, place: Place) -> int:
@@ -140,12 +138,12 @@ async def due(connection: Connection, asked: Sequence[tuple[UUID, int, list[str]
     return results
 
 
-async def attempted(connection: Connection, attempts: Sequence[Attempt]) -> list[Any]:
+async def attempted(connection: Connection, attempts: Sequence[Attempted]) -> list[Any]:
     """Store how attempts went: NotInHand for an item that was finished before, or is another gateway's to try."""
     return [await _attempted(connection, attempt) for attempt in attempts]
 
 
-async def _attempted(connection: Connection, attempt: Attempt) -> NotInHand | None:
+async def _attempted(connection: Connection, attempt: Attempted) -> NotInHand | None:
     place = await connection.fetchrow(_PLACE, attempt.item)
     ordered = place is not None and place[1] is not None
     if place is not None and ordered:
@@ -153,12 +151,13 @@ async def _attempted(connection: Connection, attempt: Attempt) -> NotInHand | No
     row = await connection.fetchrow(_ATTEMPTED, attempt.item, attempt.holder)
     if place is None or row is None:
         return NotInHand(f"queued item {attempt.item} is not in hand")
-    deadline = row[0]
-    if attempt.next_at is not None and (deadline is None or attempt.next_at <= deadline):
-        await connection.execute(_AGAIN, attempt.item, plain(attempt.why), attempt.next_at)
+    went = attempt.went
+    becomes = went.becomes(row[0])
+    if becomes == "queued":
+        await connection.execute(_AGAIN, attempt.item, plain(went.why), went.next_at)
         return None
-    if attempt.dead or attempt.next_at is not None:
-        await connection.execute(_DEAD, attempt.item, plain(attempt.why))
+    if becomes == "dead":
+        await connection.execute(_DEAD, attempt.item, plain(went.why))
     else:
         await connection.execute(_DELIVERED, attempt.item)
     if ordered:

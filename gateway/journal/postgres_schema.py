@@ -1,7 +1,7 @@
 """The journal's tables on PostgreSQL, and the connections to them.
 
-They are those of `tables.py` with the same names and meanings, so that work written once runs on both. What is more:
-who has a submission or a queued item in hand, since several gateways share them.
+They are those of `sqlite_schema.py` with the same names and meanings, so that work written once runs on both. What is
+more: who has a submission or a queued item in hand, since several gateways share them.
 """
 
 from __future__ import annotations

@@ -123,13 +123,15 @@ class SealedJournal:
 
     async def record(self, submission: Submission, outcome: Outcome) -> None:
         """Store a submission that takes no key, with its outcome."""
-        stored = sealing.sealed_submission(self._keys, submission)
-        await self._journal.record(stored, sealing.sealed_outcome(self._keys, submission.receipt, outcome))
+        await self._journal.record(*self._sealed(submission, outcome))
 
     async def announce(self, submission: Submission, outcome: Outcome) -> None:
         """Store what the gateway itself sends to targets."""
-        stored = sealing.sealed_submission(self._keys, submission)
-        await self._journal.announce(stored, sealing.sealed_outcome(self._keys, submission.receipt, outcome))
+        await self._journal.announce(*self._sealed(submission, outcome))
+
+    def _sealed(self, submission: Submission, outcome: Outcome) -> tuple[Submission, Outcome]:
+        stored = sealing.sealed_outcome(self._keys, submission.receipt, outcome)
+        return sealing.sealed_submission(self._keys, submission), stored
 
     async def unfinished(self, given_up: timedelta = AT_ONCE) -> tuple[Submission, ...]:
         """Submissions claimed and not settled that nobody has in hand; what can't be opened is told and left there."""

@@ -24,6 +24,7 @@ from gateway.journal.in_hand import InHand
 from gateway.journal.interface import AT_ONCE
 from gateway.journal.lock import only_holder
 from gateway.journal.model import (
+    Attempt,
     Claim,
     Conflict,
     Held,
@@ -35,6 +36,7 @@ from gateway.journal.model import (
     Repeat,
     Submission,
     instant,
+    without_claim,
 )
 from gateway.journal.reading import Reading
 from gateway.journal.steps import T, Work, on_sqlite
@@ -117,20 +119,11 @@ class SqliteJournal:
         done = self._writer.submit(
             partial(statements.settle, receipt=receipt, outcome=outcome, chaining=self._chaining)
         )
-        done.add_done_callback(partial(self._settled, receipt))
-        await asyncio.shield(done)
-
-    def _settled(self, receipt: str, done: asyncio.Future[None]) -> None:
-        if done.cancelled() or isinstance(done.exception(), JournalUnavailable):
-            self.abandon(receipt)
-        elif done.exception() is None:
-            self._hand.settled(receipt)
+        await self._hand.settling(receipt, done, self.abandon)
 
     async def record(self, submission: Submission, outcome: Outcome) -> None:
         """As `Journal.record`."""
-        if outcome.accepted:
-            raise ValueError("what is accepted is claimed and settled, not recorded")
-        await self.announce(submission, outcome)
+        await self.announce(submission, without_claim(outcome))
 
     async def announce(self, submission: Submission, outcome: Outcome) -> None:
         """As `Journal.announce`."""
@@ -219,14 +212,8 @@ class SqliteJournal:
         dead: str | None = None,
     ) -> None:
         """As `Journal.attempted`."""
-        given = delivered, failed is not None, dead is not None
-        if sum(given) != 1 or (failed is None) != (next_at is None):
-            raise ValueError("give exactly one of delivered, failed with next_at, and dead")
-        again = None if next_at is None else instant(next_at)
-        why = failed if dead is None else dead
-        await self._writer.submit(
-            partial(statements.attempted, item=item.id, dead=dead is not None, why=why, next_at=again)
-        )
+        went = Attempt.told(delivered=delivered, failed=failed, next_at=next_at, dead=dead)
+        await self._writer.submit(partial(statements.attempted, item=item.id, went=went))
 
     async def claim_token_id(self, issuer: str, jti: str, expires: float) -> bool:
         """As `Journal.claim_token_id`."""

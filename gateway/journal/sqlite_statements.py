@@ -18,6 +18,7 @@ from gateway.journal.audit_chain import Chaining
 from gateway.journal.model import (
     FURTHEST,
     Answer,
+    Attempt,
     Claim,
     Conflict,
     Fresh,
@@ -213,8 +214,8 @@ def due(connection: sqlite3.Connection, now: int, without: Iterable[str] = ()) -
     return Queued(*[*head, None if deadline is None else shown(deadline)])
 
 
-def attempted(connection: sqlite3.Connection, item: int, *, dead: bool, why: str | None, next_at: int | None) -> None:
-    """Store how an attempt went: delivered (nothing given), dead, or again at `next_at` where the deadline allows it.
+def attempted(connection: sqlite3.Connection, item: int, went: Attempt) -> None:
+    """Store how an attempt went.
 
     Errors: NotInHand for an item that was finished before, or is not the first of its key.
     """
@@ -222,11 +223,12 @@ def attempted(connection: sqlite3.Connection, item: int, *, dead: bool, why: str
     if row is None:
         raise NotInHand(f"queued item {item} is not in hand")
     target, order_key, deadline = row
-    if next_at is not None and (deadline is None or next_at <= deadline):
-        connection.execute(_AGAIN, (why, next_at, item))
+    becomes = went.becomes(deadline)
+    if becomes == "queued":
+        connection.execute(_AGAIN, (went.why, went.next_at, item))
         return
-    if dead or next_at is not None:
-        connection.execute(_DEAD, (why, item))
+    if becomes == "dead":
+        connection.execute(_DEAD, (went.why, item))
     else:
         connection.execute(_DELIVERED, (item,))
     if order_key is not None:

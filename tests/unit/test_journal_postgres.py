@@ -195,6 +195,11 @@ class TestLeases:
         async def play(one: PostgresJournal, other: PostgresJournal) -> None:
             await one.claim(submission("r1"))
             one.abandon("r1")
+
+            async def told() -> bool:
+                return not one._hand.given_up
+
+            await eventually(told)
             assert await other.unfinished(timedelta(seconds=60)) == ()
             assert await other.unfinished(timedelta(0)) == (submission("r1"),)
 
