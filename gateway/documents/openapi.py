@@ -15,13 +15,16 @@ from gateway.documents import (
     facade_paths,
     ingest_paths,
     operation_paths,
+    parameters,
     public_paths,
+    schemas,
     token_paths,
     write_paths,
 )
 from gateway.documents.examples import Example, examples
 from gateway.documents.offer import Offer, Published
 from gateway.documents.offering import offered
+from gateway.documents.resource_schema import FHIR_R4
 from gateway.documents.samples import Sample
 from gateway.fhir import Elements
 from gateway.rules import RuleSet
@@ -73,9 +76,9 @@ def document(offer: Offer, published: Published, tables: FhirTables, shown: Iter
         | token_paths.paths(published)
         | public_paths.paths(),
         "components": {
-            "schemas": components.schemas(offer, tables),
+            "schemas": schemas.schemas(offer, tables),
             "responses": components.fault_responses(),
-            "parameters": facade_paths.shared_parameters(offer),
+            "parameters": parameters.shared_parameters(offer),
             "examples": {example.key: example.component() for example in shown},
             "headers": components.headers(),
             "securitySchemes": components.security_schemes(published),
@@ -90,8 +93,7 @@ def _merged(reading: Json, writing: Json) -> Json:
 
 def _tags(offer: Offer) -> list[Json]:
     served = [
-        {"name": kind.name, "externalDocs": {"url": f"{components.FHIR_R4}/{kind.name.lower()}.html"}}
-        for kind in offer.types
+        {"name": kind.name, "externalDocs": {"url": f"{FHIR_R4}/{kind.name.lower()}.html"}} for kind in offer.types
     ]
     return [
         {"name": "Ingest", "description": "Send submissions and follow them."},

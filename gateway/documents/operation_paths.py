@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.documents.components import FHIR_JSON, faults, ref
-from gateway.documents.facade_paths import headers_of, in_path, said_of, views_of
+from gateway.documents.facade_paths import said_of, views_of
 from gateway.documents.offer import EVERYTHING, EXPORT, VALIDATE, Offer, ServedType
+from gateway.documents.parameters import headers_of, in_path
 from gateway.specs import FhirTables
 
 Json = dict[str, Any]

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.documents.components import FHIR_JSON, faults, ref
-from gateway.documents.facade_paths import RESULT_PARAMETERS, headers_of, in_path, said_of, search_parameters, views_of
+from gateway.documents.facade_paths import said_of, views_of
 from gateway.documents.offer import SEARCHING, Offer, ServedType
+from gateway.documents.parameters import RESULT_PARAMETERS, headers_of, in_path, search_parameters
 from gateway.specs import FhirTables
 
 Json = dict[str, Any]

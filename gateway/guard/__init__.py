@@ -2,7 +2,9 @@
 
 `door.py` counts connections before TLS is agreed, `head.py` judges the bytes before a body, `chunked.py` a body that
 comes in chunks, `protocol.py` holds both and the times on a connection of uvicorn's; `room.py` says who gives way where
-there are too many. Source: RFC 9112; `http-interface.md` of the design, "Limits and hostile clients".
+there are too many, `limits.py` has the bounds, `faults.py` the words of each refusal.
+
+Source: RFC 9112; `http-interface.md` of the design, "Limits and hostile clients".
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ Identity yields a `Principal` and nothing more; what a principal may do is decid
 | `credentials.py` | the enrolments of a data folder |
 | `jwks.py`, `secret.py`, `certificates.py` | the kinds of credential, judged at enrolment |
 | `remote_keys.py` | key sets at addresses: of clients, and of issuers elsewhere |
-| `keys.py` | the issuer's signing keys, key pairs for clients |
+| `keys.py`, `audit_keys.py` | the issuer's signing keys, key pairs for clients; the keys of the audit's chain |
 | `authorities.py`, `forwarded.py` | which client certificates are accepted, and whose word for one is |
 | `form.py`, `assertion.py`, `scopes.py` | the parts of a token request |
 | `authorization_server.py`, `issuer.py` | the token endpoint, introspection and revocation |

@@ -1,7 +1,8 @@
 """`POST /$ingest` with `data-type: Csv`: a file from the request to the answer, and behind it where it is long.
 
 The order: spool, layout, permit, judge, claim, deliver, settle. A file of few rows is judged and delivered while its
-sender waits. A longer one is claimed and answered by its receipt's address; then it is judged wholly and delivered.
+sender waits. A longer one is claimed and answered by its receipt's address; then it is judged wholly and delivered
+(`csv_behind_answer.py`).
 Source: `http-interface.md` of the design.
 """
 
@@ -9,47 +10,41 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 from starlette.requests import Request
 
-from gateway import fhir
 from gateway.finding import Finding
-from gateway.interactions.acknowledge import Sender, answer
+from gateway.interactions.acknowledge import answer
+from gateway.interactions.csv_behind_answer import work
 from gateway.interactions.csv_delivery import Late, deliver_rows
-from gateway.interactions.csv_submission import File, judged, opened, permitted, reopened, some, submitted
-from gateway.interactions.csv_tally import Tally, restored
+from gateway.interactions.csv_judging import check_rows, judge_rows
+from gateway.interactions.csv_settling import (
+    answered_to,
+    findings_of,
+    later,
+    location_of,
+    refused,
+    sender_of,
+    settle,
+)
+from gateway.interactions.csv_submission import File, opened, permitted, submitted
+from gateway.interactions.csv_tally import Tally
 from gateway.interactions.faults import trace
 from gateway.interactions.gateway import Gateway
 from gateway.interactions.headers import shown
 from gateway.interactions.identify import Asking
-from gateway.interactions.refused import Reason, Refused, error
-from gateway.interactions.respond import FHIR_JSON, instant
+from gateway.interactions.refused import Refused, error
 from gateway.interactions.submission import Envelope, audit_row, repeated
-from gateway.journal import (
-    Answer,
-    Busy,
-    Conflict,
-    JournalUnavailable,
-    Outcome,
-    Progress,
-    Repeat,
-    Submission,
-    TargetState,
-)
-from gateway.journal.model import State
-from gateway.journal.sealed import Unsealable
+from gateway.journal import Answer, Busy, Conflict, JournalUnavailable, Repeat, Submission
 
-SLICE = 250
 LONGEST_KEY = 200
 PATIENCE = 20.0
 TURN = 1.0
 """So long a file waits for an earlier one of its sender before it is put behind its answer."""
 
-STATES: Mapping[Reason, State] = {"denied": "denied", "down": "failed", "busy": "failed"}
 log = structlog.get_logger()
 
 
@@ -121,7 +116,7 @@ class _Taking:
             return await _carried_out(gateway, file, self.tally, self.seen), {}
         except Refused as refusal:
             self.seen.update(outcome=refusal.reason, rules=refusal.rules)
-            reply = await _refused(
+            reply = await refused(
                 gateway, self.submission, refusal, self.tally, claimed=self.claimed, dry=options.dry_run
             )
             return reply, refusal.headers
@@ -132,7 +127,7 @@ class _Taking:
             self.gateway.journal.abandon(self.submission.receipt)
         else:
             self.gateway.files.drop(self.submission.receipt)
-        return answer(self.gateway, _from(self.submission), "down", (finding,))
+        return answer(self.gateway, answered_to(self.submission), "down", (finding,))
 
 
 def _check_key(key: str) -> None:
@@ -145,40 +140,6 @@ def _check_key(key: str) -> None:
         raise Refused("unreadable", error("value", words, "Idempotency-Key", "HTTP-H05"))
 
 
-# --- judging -------------------------------------------------------------------------------------------------------
-
-
-async def judge_rows(gateway: Gateway, file: File, tally: Tally, most: int | None) -> bool:
-    """Judge rows in slices, each in a thread, so that others are answered meanwhile: whether that was all of them.
-
-    Errors: Refused where the time of a dry run is over; OSError.
-    """
-    rows = judged(gateway, file)
-    while True:
-        found = await asyncio.to_thread(some, rows, SLICE)
-        for row in found:
-            tally.count(row.findings, denied=row.denied)
-        if most is not None and tally.read > most:
-            return False
-        if len(found) < SLICE:
-            return True
-        if file.options.dry_run and asyncio.get_running_loop().time() > file.deadline:
-            words = f"a dry run of so many rows takes too long: the first {tally.read} were judged; send a part of them"
-            raise Refused("busy", error("too-costly", words, None, "CSV-D01"), *tally.findings)
-
-
-def check_rows(file: File, tally: Tally) -> None:
-    """Whether the file goes on with what its rows were found to be.
-
-    Errors: Refused.
-    """
-    if not tally.refused or (not file.whole and tally.refused < tally.read):
-        return
-    reason: Reason = "denied" if tally.denied == tally.read else "failed"
-    rules = tuple(dict.fromkeys(f.rule for f in tally.issues if f.rule and f.severity == "error"))
-    raise Refused(reason, *tally.findings, rules=rules)
-
-
 # --- while the sender waits ----------------------------------------------------------------------------------------
 
 
@@ -187,10 +148,12 @@ async def _carried_out(gateway: Gateway, file: File, tally: Tally, seen: dict[st
     receipt = file.submission.receipt
     await gateway.journal.progress(receipt, tally.progress("delivering", deferred=False))
     try:
-        async with gateway.order.turns([_sender(file)], min(file.deadline, asyncio.get_running_loop().time() + TURN)):
+        async with gateway.order.turns([sender_of(file)], min(file.deadline, asyncio.get_running_loop().time() + TURN)):
             states = await deliver_rows(gateway, file, tally, file.deadline)
-            reply = answer(gateway, file.sender, "stored", _findings(gateway, file, tally), _location(gateway, receipt))
-            await _settle(gateway, file, tally, reply, "accepted", states)
+            reply = answer(
+                gateway, file.sender, "stored", findings_of(gateway, file, tally), location_of(gateway, receipt)
+            )
+            await settle(gateway, file, tally, reply, "accepted", states)
     except (Late, TimeoutError):
         return await _behind(gateway, file, tally, seen)
     except Refused as refusal:
@@ -204,18 +167,18 @@ async def _carried_out(gateway: Gateway, file: File, tally: Tally, seen: dict[st
 async def _behind(gateway: Gateway, file: File, tally: Tally, seen: dict[str, Any]) -> Answer:
     """Go on with a claimed file behind its answer."""
     await gateway.journal.progress(file.submission.receipt, tally.progress("delivering", deferred=True))
-    gateway.files.start(_work(gateway, file, tally, judge=False), file.submission.receipt)
+    gateway.files.start(work(gateway, file, tally, judge=False), file.submission.receipt)
     seen.update(outcome="queued")
-    return _later(gateway, file.submission.receipt)
+    return later(gateway, file.submission.receipt)
 
 
 async def _deferred(gateway: Gateway, file: File, seen: dict[str, Any]) -> Answer:
     """Answer a long file that was claimed with its receipt; it is judged behind the answer."""
     receipt, tally = file.submission.receipt, Tally()
     await gateway.journal.progress(receipt, tally.progress("judging", deferred=True))
-    gateway.files.start(_work(gateway, file, tally, judge=True), receipt)
+    gateway.files.start(work(gateway, file, tally, judge=True), receipt)
     seen.update(outcome="queued")
-    return _later(gateway, file.submission.receipt)
+    return later(gateway, file.submission.receipt)
 
 
 async def _claim(gateway: Gateway, file: File, until: float) -> Repeat | Busy | None:
@@ -250,7 +213,7 @@ async def _standing(gateway: Gateway, file: File, standing: Repeat | Busy, seen:
     seen.update(outcome="repeat", receipt=standing.receipt)
     if isinstance(standing, Repeat):
         return standing.answer
-    return _later(gateway, standing.receipt)
+    return later(gateway, standing.receipt)
 
 
 async def _rehearsed(gateway: Gateway, file: File, tally: Tally, seen: dict[str, Any]) -> Answer:
@@ -264,145 +227,3 @@ async def _rehearsed(gateway: Gateway, file: File, tally: Tally, seen: dict[str,
     gateway.files.drop(file.submission.receipt)
     dry = Finding("information", "informational", "dry run: this would be accepted; nothing was stored")
     return answer(gateway, file.sender, "stored", (dry, *tally.findings))
-
-
-# --- behind the answer ---------------------------------------------------------------------------------------------
-
-
-async def resume_file(gateway: Gateway, submission: Submission) -> None:
-    """Take up a file that a stopped process left in hand, where it stopped.
-
-    One that was done, with no row delivered, may have been refused: it is judged again.
-    """
-    progress = await gateway.journal.find_progress(submission.receipt)
-    judge = progress is None or progress.phase == "judging" or (progress.phase == "done" and not progress.line)
-    tally = Tally() if progress is None or judge else restored(progress)
-    try:
-        file = reopened(gateway, submission, asyncio.get_running_loop().time())
-    except Refused as refusal:
-        await _refused(gateway, submission, refusal, tally, claimed=True)
-        return
-    except (FileNotFoundError, Unsealable) as fault:
-        log.error("resume", receipt=submission.receipt, **trace(fault))
-        words = error("exception", "the file is not on the disk any more; send it again")
-        await _refused(gateway, submission, Refused("down", words), tally, claimed=True)
-        return
-    except OSError as fault:  # which may pass
-        log.error("resume", receipt=submission.receipt, **trace(fault))
-        gateway.journal.abandon(submission.receipt)
-        return
-    if file is None:
-        log.error("resume", why="its principal or domain is no longer declared", receipt=submission.receipt)
-        gateway.journal.abandon(submission.receipt)
-        return
-    gateway.files.start(_work(gateway, file, tally, judge=judge), submission.receipt)
-
-
-async def drop_strangers(gateway: Gateway) -> None:
-    """Drop files that a stopped process had not claimed yet: nobody was told that they were taken."""
-    for receipt in gateway.files.receipts():
-        if await gateway.journal.find(receipt) is None:
-            gateway.files.drop(receipt)
-
-
-async def _work(gateway: Gateway, file: File, tally: Tally, *, judge: bool) -> None:
-    """Judge a file wholly, deliver it, settle it; the receipt tells how it goes."""
-    receipt = file.submission.receipt
-    try:
-        outcome = await _worked(gateway, file, tally, judge=judge)
-        log.info("file", receipt=receipt, outcome=outcome, read=tally.read, stored=tally.stored, refused=tally.refused)
-    except asyncio.CancelledError:
-        gateway.journal.abandon(receipt)
-        raise
-    except Exception as fault:  # noqa: BLE001 - one file must not stop the others; it is taken up again (`resume.py`)
-        log.error("file", receipt=receipt, **trace(fault))
-        gateway.journal.abandon(receipt)
-
-
-async def _worked(gateway: Gateway, file: File, tally: Tally, *, judge: bool) -> str:
-    """The same: what it ended with."""
-    receipt = file.submission.receipt
-    try:
-        async with gateway.order.turns([_sender(file)]):
-            if judge:
-                await judge_rows(gateway, file, tally, None)
-                check_rows(file, tally)
-                await gateway.journal.progress(receipt, tally.progress("delivering", deferred=True))
-            states = await deliver_rows(gateway, file, tally, None)
-            await _settle(gateway, file, tally, _later(gateway, receipt), "accepted", states)
-    except Refused as refusal:
-        await _refused(gateway, file.submission, refusal, tally, claimed=True)
-        return refusal.reason
-    return "stored"
-
-
-# --- answers -------------------------------------------------------------------------------------------------------
-
-
-def _sender(file: File) -> tuple[str, str]:
-    """Files of one sender are taken one after the other, in the order in which they came."""
-    return "files", f"{file.submission.domain} {file.submission.organisation.upper()}"
-
-
-def _location(gateway: Gateway, receipt: str) -> str:
-    return f"{gateway.settings.public_url}/$ingest/receipts/{receipt}"
-
-
-def _findings(gateway: Gateway, file: File, tally: Tally) -> tuple[Finding, ...]:
-    receipt = Finding("information", "informational", f"receipt {_location(gateway, file.submission.receipt)}")
-    return receipt, *tally.findings
-
-
-def _later(gateway: Gateway, receipt: str) -> Answer:
-    """The answer that a file is taken up: always the same for one receipt."""
-    location = _location(gateway, receipt)
-    words = f"the file is in hand; what becomes of its rows is told at {location}"
-    outcome = fhir.operation_outcome(
-        (Finding("information", "informational", words),), id=receipt, last_updated=instant(gateway.clock())
-    )
-    del outcome["meta"]  # so that it is the same whenever it is told
-    return Answer(202, FHIR_JSON, fhir.dump(outcome), location)
-
-
-def _from(submission: Submission) -> Sender:
-    return Sender("Csv", submission.domain, submission.organisation)
-
-
-async def _settle(
-    gateway: Gateway, file: File, tally: Tally, reply: Answer, state: State, states: tuple[TargetState, ...]
-) -> None:
-    progress = await _done(gateway, file.submission.receipt, tally)
-    audit = audit_row(gateway, file.submission, file.submission.type, (), "queued" if progress.deferred else "stored")
-    await gateway.journal.settle(
-        file.submission.receipt, Outcome(state=state, accepted=True, answer=reply, targets=states, audit=audit)
-    )
-
-
-async def _done(gateway: Gateway, receipt: str, tally: Tally) -> Progress:
-    """Store the counts at the end of a file."""
-    before = await gateway.journal.find_progress(receipt)
-    progress = tally.progress("done", deferred=before is not None and before.deferred)
-    await gateway.journal.progress(receipt, progress)
-    return progress
-
-
-async def _refused(
-    gateway: Gateway, submission: Submission, refusal: Refused, tally: Tally, *, claimed: bool, dry: bool = False
-) -> Answer:
-    """Answer a refusal and record it; the file stays on the disk with the record, and a claim is given back."""
-    reply = answer(gateway, _from(submission), refusal.reason, refusal.findings)
-    audit = audit_row(gateway, submission, submission.type or "other", refusal.deciding, refusal.audited, refusal.about)
-    state = STATES.get(refusal.reason, "refused")
-    outcome = Outcome(state=state, accepted=False, answer=reply, targets=refusal.states, audit=audit)
-    if not tally.issues:
-        tally.tell(refusal.findings)
-    if dry:
-        await gateway.journal.audit(audit)
-        gateway.files.drop(submission.receipt)
-        return reply
-    await _done(gateway, submission.receipt, tally)
-    if claimed:
-        await gateway.journal.settle(submission.receipt, outcome)
-    else:
-        await gateway.journal.record(submission, outcome)
-    return reply

@@ -43,7 +43,6 @@ from gateway.rules import Decision
 
 PATIENCE = 20.0
 MARGIN = 1.0  # what is left of the time to answer for writing the answer down
-STATES: dict[Reason, State] = {"denied": "denied", "down": "failed", "busy": "failed"}
 log = structlog.get_logger()
 
 
@@ -247,9 +246,8 @@ async def refused(gateway: Gateway, case: Case, refusal: Refused, seen: dict[str
     """Answer a refusal and record it with its payload; a claim is given back."""
     seen.update(outcome=refusal.reason, rules=refusal.rules)
     reply = answer(gateway, case.sender, refusal.reason, refusal.findings)
-    state = STATES.get(refusal.reason, "refused")
     audit = audit_row(gateway, case.submission, known_type(case), refusal.deciding, refusal.audited, refusal.about)
-    outcome = outcome_of(state, reply, audit, refusal.states)
+    outcome = outcome_of(refusal.state, reply, audit, refusal.states)
     try:
         if case.options.dry_run:
             await gateway.journal.audit(audit)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from gateway.documents.outcomes import BY_NAME
 from gateway.fhir import Resource
 from gateway.finding import Finding
 from gateway.journal import TargetState
+from gateway.journal.model import State
 
 Reason = Literal[
     "stored", "queued", "conflict", "unreadable", "no-domain", "denied", "failed", "down",
     "unauthorised", "too-large", "media-type", "too-many", "busy",
 ]  # fmt: skip
+
+_STATES: Mapping[Reason, State] = {"denied": "denied", "down": "failed", "busy": "failed"}
 
 
 def named(findings: Iterable[Finding]) -> tuple[str, ...]:
@@ -59,6 +62,11 @@ class Refused(Exception):  # noqa: N818 - a refusal is an answer, not an error o
     def audited(self) -> str:
         """What the audit calls it: `unknown` where something was stored all the same, or may have been."""
         return "unknown" if self.unsure or any(one.state == "delivered" for one in self.states) else self.reason
+
+    @property
+    def state(self) -> State:
+        """What becomes of a submission that is refused so."""
+        return _STATES.get(self.reason, "refused")
 
     @property
     def status(self) -> int:

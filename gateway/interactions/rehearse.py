@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from gateway.interactions import csv_submission
-from gateway.interactions.csv_ingest import check_rows, judge_rows
+from gateway.interactions.csv_judging import check_rows, judge_rows
 from gateway.interactions.csv_tally import Tally
 from gateway.interactions.gateway import Gateway
-from gateway.interactions.ingest import STATES, convert, judge
+from gateway.interactions.ingest import convert, judge
 from gateway.interactions.refused import Refused
 from gateway.interactions.submission import reopened
 from gateway.journal import Submission
@@ -49,7 +49,7 @@ async def rehearse(gateway: Gateway, submission: Submission) -> Verdict:
         return _case(gateway, submission)
     except Refused as refusal:
         words = tuple(finding.diagnostics for finding in refusal.findings)
-        return Verdict(STATES.get(refusal.reason, "refused"), refusal.deciding, None, words)
+        return Verdict(refusal.state, refusal.deciding, None, words)
 
 
 def _case(gateway: Gateway, submission: Submission) -> Verdict:

@@ -14,7 +14,7 @@ from datetime import timedelta
 
 import structlog
 
-from gateway.interactions.csv_ingest import drop_strangers, resume_file
+from gateway.interactions.csv_behind_answer import drop_strangers, resume_file
 from gateway.interactions.faults import trace
 from gateway.interactions.gateway import Gateway
 from gateway.interactions.ingest import carry_out, judge, refused

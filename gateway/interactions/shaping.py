@@ -12,7 +12,7 @@ from typing import Literal, cast
 from urllib.parse import urlencode
 
 from gateway import fhir, query
-from gateway.documents.facade_paths import RESULT_PARAMETERS
+from gateway.documents.parameters import RESULT_PARAMETERS
 from gateway.finding import Finding
 from gateway.interactions.call import Call, Resource, check_taken
 from gateway.interactions.gateway import Gateway

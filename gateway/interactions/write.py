@@ -1,9 +1,9 @@
 """`POST /{Type}`; `PUT`, `PATCH` and `DELETE` of `/{Type}/{id}` and of `/{Type}?...`: what a client stores or deletes.
 
 The order, for one resource as for a transaction: who may; what stands there; what would stand, judged whole; the audit;
-then all of it in one transaction of the upstream, which holds only while what was judged against still stands. The
-gateway gives the ids and applies the patches, so that what is sent is an update under a known id whatever the client
-did, or a delete of a version that was looked at.
+then all of it in one transaction of the upstream (`commit.py`), which holds only while what was judged against still
+stands. The gateway gives the ids and applies the patches, so that what is sent is an update under a known id whatever
+the client did, or a delete of a version that was looked at.
 Source: https://hl7.org/fhir/R4/http.html#create, #update, #patch, #delete; `facade.md` of the design
 """
 
@@ -13,18 +13,17 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway import fhir
 from gateway.interactions import conditions, respond
-from gateway.interactions.access import absent, loaded, record, refused
+from gateway.interactions.access import absent, refused
 from gateway.interactions.around import gather
 from gateway.interactions.call import Call, Resource, called
+from gateway.interactions.commit import LOST_RACE, committed, done_of, record_change
 from gateway.interactions.conditional import overlapping, place
-from gateway.interactions.conditions import version_of
 from gateway.interactions.deleted import last_seen
 from gateway.interactions.headers import ORGANISATION, once, shown
 from gateway.interactions.heavy import size_of, worked
@@ -45,13 +44,11 @@ from gateway.interactions.judge_write import (
 from gateway.interactions.limits import limited
 from gateway.interactions.referring import check_named, linked, linked_patch
 from gateway.interactions.refused import Refused, error
-from gateway.interactions.replied import CREATED, NO_CONTENT, OK, Done, preferred, replied
+from gateway.interactions.replied import Done, preferred, replied
 from gateway.interactions.sent import Action, Sent, asks_alone, check_fit, placed, received, received_patch
-from gateway.upstream import Answer, FhirServer, NotAsked, Standing, TargetDown
+from gateway.upstream import FhirServer, Standing
 
 JUDGED_AGAIN = 4
-LOST_RACE = frozenset({409, 412})
-CLIENT_ERROR = 400
 
 
 async def create(request: Request) -> Response:
@@ -202,10 +199,10 @@ async def written(call: Call, sends: Sequence[Sent]) -> tuple[Done, ...]:
             if standing:  # what a client did not write itself is shown to it
                 await limited(call, sends[0].action, sends[0].type, standing, ())
             for change in changes:
-                await _record(call, change, "permit")
-            answer = await _committed(call, server, to_write, deadline)
+                await record_change(call, change, "permit")
+            answer = await committed(call, server, to_write, deadline)
             if answer.status not in LOST_RACE:
-                return await _told(call, server, changes, answer)
+                return await done_of(call, server, changes, answer)
     words = "others changed the same resources again and again; send it again"
     lost = Refused("conflict", error("conflict", words, None, "HTTP-W18"))
     for sent in sends:  # what was recorded as permitted was not done
@@ -342,65 +339,3 @@ def _check_own_id(call: Call, authority: Authority, standing: Standing) -> None:
     raise Refused("conflict", error(
         "conflict", f"no {authority.sent.type} fits the condition, and the id of this one is taken", None, "HTTP-W12"
     ))  # fmt: skip
-
-
-async def _committed(call: Call, server: FhirServer, changes: Sequence[Change], deadline: float) -> Answer:
-    """The upstream's answer to all changes; one that is never asked for twice.
-
-    Errors: Refused (504) where it isn't known whether they were made.
-    """
-    if not changes:
-        return Answer(OK, {}, b"")
-    entries = [
-        fhir.entry_delete(one.name, one.etag)
-        if one.delete
-        else fhir.entry_put(one.resource, one.etag, only_new=one.etag is None)
-        for one in changes
-    ]
-    try:
-        async with asyncio.timeout_at(deadline):
-            return await server.transact(fhir.dump(fhir.transaction(entries)))
-    except NotAsked:
-        raise  # nothing was sent: 503, as where the target is down before anything is written
-    except (TargetDown, TimeoutError) as fault:
-        why = fault.why if isinstance(fault, TargetDown) else "it did not answer in time"
-        for change in changes:
-            await _record(call, change, "unknown")
-        words = f"target {server.name}: {why}; whether this was stored is not known: look before you send it again"
-        raise Refused("down", error("timeout", words, None, "TGT-02"), status=504) from fault
-
-
-async def _told(call: Call, server: FhirServer, changes: Sequence[Change], answer: Answer) -> tuple[Done, ...]:
-    """What became of each change.
-
-    Errors: Refused (422) where the upstream refused them. Its own words may tell of what the caller may not see.
-    """
-    if answer.status >= CLIENT_ERROR:
-        for change in changes:
-            await _record(call, change, "refused")
-        words = f"the FHIR server did not take this: it answered {answer.status}"
-        raise Refused("failed", error("processing", words, None, "TGT-03"))
-    entries = iter(loaded(server, answer).get("entry", ()) if answer.body else ())
-    done = [_done(change, next(entries, {}) if change.write else None) for change in changes]
-    rules = tuple(sorted({rule for change in changes for rule in change.rules}))
-    call.seen.update(rules=rules, outcome="permit", resources=len(done))
-    return tuple(done)
-
-
-def _done(change: Change, entry: Mapping[str, Any] | None) -> Done:
-    if entry is None and change.delete:
-        return Done(change, NO_CONTENT, None, None)
-    if entry is None:
-        meta = change.resource.get("meta", {})
-        return Done(change, OK, meta.get("versionId"), meta.get("lastUpdated"))
-    response, meta = entry.get("response", {}), entry.get("resource", {}).get("meta", {})
-    tag = response.get("etag")
-    version = version_of(str(tag)) if tag else meta.get("versionId")  # a server may tell it by the resource alone
-    status = NO_CONTENT if change.delete else CREATED if change.etag is None else OK
-    return Done(change, status, version, response.get("lastModified", meta.get("lastUpdated")))
-
-
-async def _record(call: Call, change: Change, outcome: str) -> None:
-    sent = change.authority.sent
-    about = (change.resource,)
-    await record(call, sent.action, sent.type, rules=change.rules, outcome=outcome, seen=(change.name,), about=about)

@@ -1,21 +1,22 @@
 """Resolved tree to a Python function, built through `ast` nodes: no text of an author's is ever pasted into source.
 
-Literals become constants; a path that a condition reads more than once is read once, into a local. How a leaf is read
-is the caller's: a `Reader` turns it into an expression over the function's arguments.
+Literals become constants; a path that a condition reads more than once is read once, into a local (`hoist.py`). How a
+leaf is read is the caller's: a `Reader` turns it into an expression over the function's arguments.
 """
 
 from __future__ import annotations
 
 import ast
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from typing import Literal as Choice
 
 from gateway.language import codings, functions, moments, nodes, patterns
 from gateway.language.code import ARGUMENT, Code, LoopReader, Reader, attribute, constant, context, function, local
+from gateway.language.comparing import converter_of, leaf_of, may_be_absent, of_quantities
 from gateway.language.functions import PHRASES, PREDICATES, EvaluationError
+from gateway.language.hoist import hoist, identity_of
 from gateway.language.work import bounded
 
 __all__ = [
@@ -23,7 +24,6 @@ __all__ = [
     "Absent",
     "Body",
     "Code",
-    "Hoisted",
     "LoopReader",
     "Reader",
     "attribute",
@@ -33,7 +33,6 @@ __all__ = [
     "constant",
     "context",
     "function",
-    "hoist",
     "local",
 ]
 
@@ -70,37 +69,6 @@ def compile_value(
     return function(name, [ast.Return(reader.value(leaf, code))], code, variables)
 
 
-@dataclass(frozen=True, slots=True)
-class Hoisted:
-    """Locals for what is read more than once: the statements that fill them, and their names."""
-
-    statements: tuple[ast.stmt, ...]
-    names: Mapping[object, str]
-
-
-def hoist(tests: Iterable[nodes.Test], reader: Reader, code: Code, prefix: str = "h") -> Hoisted:
-    """Read what several tests of one function read more than once into locals.
-
-    HL7 paths alone: reading one can't fail, so it may be read where a condition before it would have stopped. A fact
-    is an attribute, a local would cost as much; reading an element may fail.
-    """
-    counts: Counter[object] = Counter()
-    first: dict[object, nodes.Leaf] = {}
-    for test in tests:
-        for leaf in _values(test, reader, code):
-            if isinstance(leaf, nodes.Field | nodes.Part):
-                counts[_identity(leaf)] += 1
-                first.setdefault(_identity(leaf), leaf)
-    statements: list[ast.stmt] = []
-    names: dict[object, str] = {}
-    for identity, count in counts.items():
-        if count > 1:
-            names[identity] = f"{prefix}{len(names)}"
-            target = ast.Name(names[identity], ast.Store())
-            statements.append(ast.Assign([target], reader.value(first[identity], code)))
-    return Hoisted(tuple(statements), names)
-
-
 def body_of(reader: Reader, code: Code, absent: Absent, hoisted: Mapping[object, str]) -> Body:
     """Expressions of one condition within a function."""
     return Body(reader, code, absent != "false", absent == "passes", hoisted)
@@ -128,8 +96,8 @@ class Body:
             count = -operand.length.count if operand.back else operand.length.count
             amount = (constant(count), constant(operand.length.unit))
             return self.code.call(moments.MOVES[operand.type.kind], self.value(operand.base), *amount)
-        leaf = _leaf(operand)
-        name = self.hoisted.get(_identity(leaf))
+        leaf = leaf_of(operand)
+        name = self.hoisted.get(identity_of(leaf))
         return self.reader.value(leaf, self.code) if name is None else ast.Name(name, ast.Load())
 
     def literal(self, literal: nodes.Literal) -> ast.expr:
@@ -145,46 +113,6 @@ class Body:
         return self.code.call(convert, found)
 
 
-def _leaf(operand: nodes.Operand) -> nodes.Leaf:
-    """What an operand reads, moved or not."""
-    if isinstance(operand, nodes.Moved):
-        operand = operand.base
-    if not isinstance(operand, nodes.Leaf):
-        raise TypeError(operand)  # the checker resolves every operand first
-    return operand
-
-
-def _identity(leaf: nodes.Leaf) -> object:
-    """Two leaves that read the same, wherever they stand."""
-    return (type(leaf), *(getattr(leaf, name) for name in leaf.__slots__ if name != "span"))
-
-
-def _values(test: nodes.Test, reader: Reader, code: Code, bound: frozenset[str] = frozenset()) -> Iterator[nodes.Leaf]:
-    """The leaves whose value is read, without those of loops in the test, and those whose presence alone is asked."""
-    if isinstance(test, nodes.Quantified):
-        bound |= {test.variable.text}
-    else:
-        asked = isinstance(test, nodes.Present)
-        for operand in nodes.operands(test):
-            if not isinstance(operand, nodes.Leaf) or not bound.isdisjoint(_variables(operand)):
-                continue
-            if not asked or reader.present(operand, code) is None:
-                yield operand
-    for part in nodes.parts(test):
-        yield from _values(part, reader, code, bound)
-
-
-def _variables(leaf: nodes.Leaf) -> tuple[str, ...]:
-    """The loop variables that a leaf is read by."""
-    if isinstance(leaf, nodes.Part | nodes.Item):
-        return (leaf.variable,)
-    return (leaf.of,) if isinstance(leaf, nodes.Field) and leaf.of is not None else ()
-
-
-def _optional(operand: nodes.Operand) -> bool:
-    return not isinstance(operand, nodes.Literal) and _leaf(operand).type.optional
-
-
 def _chain(body: Body, test: nodes.Chain) -> ast.expr:
     values = [body.test(part) for part in test.parts]
     return ast.BoolOp(ast.And() if test.word == "and" else ast.Or(), values) if len(values) > 1 else values[0]
@@ -195,30 +123,14 @@ def _negation(body: Body, test: nodes.Not) -> ast.expr:
     return ast.UnaryOp(ast.Not(), inner.test(test.part))
 
 
-def _converter(left: nodes.Operand, right: nodes.Operand) -> Callable[[Any], Any] | None:
-    """As what two sides are compared: as they are, unless both have an order."""
-    kinds = {o.type.kind if isinstance(o, nodes.Literal | nodes.Moved) else _leaf(o).type.kind for o in (left, right)}
-    if kinds == {"number"}:
-        return functions.number
-    if kinds == {"instant"}:
-        return functions.moment
-    if kinds <= {"date", "instant"}:
-        return functions.day
-    return None
-
-
 def _guarded(body: Body, operands: tuple[nodes.Operand, ...], result: ast.expr) -> ast.expr:
     """A comparison, and what it says where a value is absent."""
-    asked = [body.value(_leaf(o)) for o in operands if _optional(o)]
+    asked = [body.value(leaf_of(o)) for o in operands if may_be_absent(o)]
     if not asked:
         return result
     none = ast.Is() if body.absent else ast.IsNot()
     tests: list[ast.expr] = [ast.Compare(value, [none], [ast.Constant(None)]) for value in asked]
     return ast.BoolOp(ast.Or() if body.absent else ast.And(), [*tests, result])
-
-
-def _quantities(test: nodes.Equal | nodes.Ordered) -> bool:
-    return isinstance(test.left, nodes.Leaf) and test.left.type.kind == "quantity"
 
 
 def _differing(body: Body, test: nodes.Equal | nodes.Ordered, sign: ast.cmpop) -> ast.expr:
@@ -228,18 +140,18 @@ def _differing(body: Body, test: nodes.Equal | nodes.Ordered, sign: ast.cmpop) -
 
 
 def _equal(body: Body, test: nodes.Equal) -> ast.expr:
-    if _quantities(test):
+    if of_quantities(test):
         return _differing(body, test, ast.NotEq() if test.negated else ast.Eq())
-    convert = _converter(test.left, test.right)
+    convert = converter_of(test.left, test.right)
     left, right = body.converted(test.left, convert), body.converted(test.right, convert)
     comparison = ast.Compare(left, [ast.NotEq() if test.negated else ast.Eq()], [right])
-    if not (test.negated or body.absent or convert or (_optional(test.left) and _optional(test.right))):
+    if not (test.negated or body.absent or convert or (may_be_absent(test.left) and may_be_absent(test.right))):
         return comparison  # None is equal to no value
     return _guarded(body, (test.left, test.right), comparison)
 
 
 def _present(body: Body, test: nodes.Present) -> ast.expr:
-    leaf = _leaf(test.operand)
+    leaf = leaf_of(test.operand)
     own = body.reader.present(leaf, body.code)
     if own is not None:
         return own if test.positive else ast.UnaryOp(ast.Not(), own)
@@ -255,7 +167,7 @@ def _member(body: Body, test: nodes.Member) -> ast.expr:
     if not isinstance(only, nodes.Literal):
         return _guarded(body, (test.left,), _among(body, test.left, only))
     literals = [o for o in test.options if isinstance(o, nodes.Literal)]
-    convert = _converter(test.left, only)
+    convert = converter_of(test.left, only)
     values = frozenset(o.value for o in literals)
     if only.type.kind == "quantity":
         found = body.code.call(codings.equals_one, body.value(test.left), body.code.hold(values))
@@ -269,9 +181,9 @@ _SIGNS: Mapping[str, type[ast.cmpop]] = {"<": ast.Lt, "<=": ast.LtE, ">": ast.Gt
 
 
 def _ordered(body: Body, test: nodes.Ordered) -> ast.expr:
-    if _quantities(test):
+    if of_quantities(test):
         return _differing(body, test, _SIGNS[test.sign]())
-    convert = _converter(test.left, test.right)
+    convert = converter_of(test.left, test.right)
     left, right = body.converted(test.left, convert), body.converted(test.right, convert)
     return _guarded(body, (test.left, test.right), ast.Compare(left, [_SIGNS[test.sign]()], [right]))
 
@@ -282,7 +194,7 @@ def _lacks(body: Body, test: nodes.Lacks) -> ast.expr:
 
 def _among(body: Body, value: nodes.Operand, values: nodes.Operand) -> ast.expr:
     """Whether a value is one of a list's."""
-    convert = _converter(value, values)
+    convert = converter_of(value, values)
     if convert is None:
         return ast.Compare(body.value(value), [ast.In()], [body.value(values)])
     several = (body.value(values), body.code.hold(convert))
@@ -335,7 +247,7 @@ def _within(body: Body, test: nodes.Within) -> ast.expr:
 
 def _has_age(body: Body, test: nodes.HasAge) -> ast.expr:
     born = body.value(test.operand)
-    if _leaf(test.operand).type.kind == "complex":
+    if leaf_of(test.operand).type.kind == "complex":
         born = body.code.call(codings.birth_date, born)
     length = (constant(test.length.count), constant(test.length.unit))
     under = body.code.call(moments.under_age, born, *length, _fact("today"))
@@ -353,7 +265,7 @@ def _has_listed_code(body: Body, test: nodes.HasListedCode) -> ast.expr:
 
 def _listed(body: Body, test: nodes.Listed) -> ast.expr:
     value, listing = body.value(test.operand), body.code.hold(test.listing)
-    if _leaf(test.operand).type.kind == "complex":
+    if leaf_of(test.operand).type.kind == "complex":
         return body.code.call(codings.patient_listed, value, listing, _fact("today"), constant(test.system))
     return body.code.call(codings.listed, value, listing, _fact("today"))
 
@@ -373,7 +285,7 @@ def _quantified(body: Body, test: nodes.Quantified) -> ast.expr:
     """A generator, which stops where the answer is known."""
     if not isinstance(body.reader, LoopReader):
         raise TypeError(test.span.text)  # the checker refuses loops where none can be read
-    target, each, reader = body.reader.loop(_leaf(test.path), test.variable.text, body.code)
+    target, each, reader = body.reader.loop(leaf_of(test.path), test.variable.text, body.code)
     inner = replace(body, reader=reader)
     chosen = [] if test.where is None else [replace(inner, turns=False, absent=False).test(test.where)]
     looped = ast.comprehension(target, body.code.call(bounded, context(), each), chosen, 0)

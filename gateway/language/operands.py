@@ -231,13 +231,7 @@ class Operands:
         if kind in DECLARED:
             return self._declared(word, kind)
         if kind == "category":
-            if _CATEGORY.fullmatch(text) or text in self.scope.declared.get("category", ()):
-                return Literal(text, Type("category"), text, word.span)
-            hint = meant.hint(
-                nearest(text, [*self.scope.declared.get("category", ())]) or meant.value(text, self.scope)
-            )
-            self.mismatch(other, word.span, text, "no message type such as `ADT^A01`", hint)
-            return None
+            return self._category(word, other)
         if kind == "boolean" and text in {"true", "false"}:
             return Literal(text == "true", Type("boolean"), text, word.span)
         if kind == "number" and _NUMBER.fullmatch(text):
@@ -251,6 +245,21 @@ class Operands:
         else:
             near = meant.value(text, self.scope) or nearest(text, self.scope.facts)
             self.say(messages.UNKNOWN_WORD.at(word.span, meant.hint(near), word=text))
+        return None
+
+    def _category(self, word: Word, other: Leaf | Literal) -> Literal | None:
+        """A message type, which the domain accepts: no message that is judged by its rules has another."""
+        text, accepted = word.text, self.scope.declared.get("category", frozenset())
+        typed = _CATEGORY.fullmatch(text) is not None
+        if text in accepted or (typed and not self.scope.domain):
+            return Literal(text, Type("category"), text, word.span)
+        near = nearest(text, accepted)
+        if typed:
+            hint = meant.hint(near) or f"it accepts {', '.join(sorted(accepted)) or 'nothing'}"
+            self.say(messages.NOT_ACCEPTED.at(word.span, hint, domain=self.scope.domain, word=text))
+            return None
+        wanted = "no message type such as `ADT^A01`"
+        self.mismatch(other, word.span, text, wanted, meant.hint(near or meant.value(text, self.scope)))
         return None
 
     def _day(self, word: Word) -> Literal | None:

@@ -6,6 +6,7 @@ Statements' grammars are added to the expressions' by text; their own builders h
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Collection, Iterable, Iterator
 from copy import copy
@@ -121,6 +122,9 @@ def _explain(grammar: Lark, span: Span, start: str, error: UnexpectedInput) -> D
     at = cast("int", error.token.start_pos)
     expected = _expected(grammar, span, start, at)
     found = Span(source, at, at + len(error.token))
+    misspelt = _phrase_meant(span, at, expected)
+    if misspelt is not None:
+        return misspelt
     meant = _meant(grammar, span, start, at)
     if meant is None:
         near = nearest(found.text, [w for w in expected if w.isalpha()])
@@ -131,6 +135,22 @@ def _explain(grammar: Lark, span: Span, start: str, error: UnexpectedInput) -> D
     if meant.word.end <= at and meant.word.line == found.line:
         return messages.UNEXPECTED.at(found, f"{meant.hint()} where it says `{meant.word.text}`?", word=found.text)
     return messages.UNEXPECTED.at(meant.word, f"{meant.hint()}?", word=meant.word.text)
+
+
+def _phrase_meant(span: Span, at: int, expected: Iterable[str]) -> Diagnostic | None:
+    """The misspelt word of a phrase that could stand at a place, all of whose words are there but for slips."""
+    for phrase in (words.split() for words in expected if " " in words):
+        written = [Span(span.source, m.start(), m.end()) for m in _written(span, at, len(phrase))]
+        slips = [slip(word.text, right) for word, right in zip(written, phrase, strict=False)]
+        if len(slips) == len(phrase) and None not in slips and any(slips):
+            wrong = next(word for word, rank in zip(written, slips, strict=True) if rank)
+            return messages.UNEXPECTED.at(wrong, f"did you mean `{' '.join(phrase)}`?", word=wrong.text)
+    return None
+
+
+def _written(span: Span, at: int, most: int) -> Iterable[re.Match[str]]:
+    """The next words from a place."""
+    return itertools.islice(re.compile(r"\S+").finditer(span.source.text, at, min(span.end, at + _NEAR)), most)
 
 
 _WORDS = re.compile(r'#[^\n]*|"(?:[^"\\\n]|\\["\\])*"|(?P<word>[A-Za-z0-9_][A-Za-z0-9_.^-]*)')

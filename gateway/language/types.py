@@ -85,7 +85,8 @@ class Scope:
     facts that need no guard; `repeats` the segments that may occur more than once; `own` the segments that loops are
     in, each with its variable, so that paths of that segment are read there; `first` reads the first repetition
     where one value is needed, instead of refusing it (maps, `in order of`); `lists` and `codes` are the declared ones;
-    `conformance` judges messages by the standard, `standards` resources, by the names that rules give them.
+    `conformance` judges messages by the standard, `standards` resources, by the names that rules give them; `domain` is
+    the one whose rules are read, which accepts the types in `declared`, and empty where no rules are (maps).
     """
 
     facts: Mapping[str, Type] = field(default_factory=dict)
@@ -108,6 +109,7 @@ class Scope:
     codes: Mapping[str, CodeList] = field(default_factory=dict)
     conformance: Conformance | None = None
     standards: Mapping[str, Standard] = field(default_factory=dict)
+    domain: str = ""
 
 
 def field_of(word: Word, scope: Scope) -> Field | Diagnostic:

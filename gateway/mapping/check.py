@@ -13,8 +13,9 @@ from gateway.language import check as language
 from gateway.language.kinds import Type
 from gateway.language.nodes import Test, Word
 from gateway.language.types import Bound, Scope
-from gateway.mapping import messages
-from gateway.mapping.codes import UNITS, CodeMap
+from gateway.mapping import fitting, messages
+from gateway.mapping.codes import CodeMap
+from gateway.mapping.facts import FACTS, SENDERS
 from gateway.mapping.nodes import (
     Assign,
     Counted,
@@ -26,37 +27,16 @@ from gateway.mapping.nodes import (
     Map,
     Row,
     Set,
-    Target,
     Template,
     Using,
     Value,
 )
-from gateway.mapping.primitives import EACH, PRIMITIVES, UNITS_OF_TIME, VARIANTS
+from gateway.mapping.primitives import PRIMITIVES, VARIANTS
 from gateway.mapping.targets import Place, place
 from gateway.mapping.vocabulary import ANY, Path, Versions, path_of
 from gateway.source import Diagnostic, nearest
 
-FACTS: Mapping[str, Type] = {
-    "context.organisation": Type("text"),
-    "context.domain": Type("text"),
-    "context.received": Type("text"),
-    "context.receipt": Type("text"),
-    "context.rules": Type("text"),
-    "context.maps": Type("text"),
-    "context.map": Type("text"),
-    "context.messaging": Type("text"),
-    "repetitions": Type("number"),
-}
-"""What maps may read besides the message; all are always there."""
-
-SENDERS: Mapping[str, Type] = {"context.organisation": FACTS["context.organisation"]}
-"""What maps of data types may read besides: a text means the same in every message of a sender (`memory.py`)."""
-
 FORMS = ("nhs-number", "ods-code")
-_TEXTS = frozenset({"string", "markdown", "base64Binary"})
-_MOMENTS = frozenset({"dateTime", "instant"})
-_NUMBERS = frozenset({"decimal", "integer", "unsignedInt", "positiveInt"})
-_CODED = frozenset({"code", "string", "uri", "boolean", "decimal", "Coding", "CodeableConcept"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -167,19 +147,12 @@ class Checker:
         path = self._own_path(row.source)
         found = self._place(row, base)
         if row.without is not None:
-            self._without(row.without, base)
+            self.diagnostics.extend(fitting.of_absence(row.without, base, self.library.elements))
         using = None
         if row.using is not None:
             using = self.using(row.using, path, row.source)
         if found is not None:
-            if row.joined and (self.in_datatype or row.using is not None or found.type not in _TEXTS or row.coded):
-                self.say(messages.NOT_JOINED.at(row.target.span, word=found.path, type=found.below))
-            if row.using is None or using is not None:
-                self._fits(row, found)
-            if row.coded is not None:
-                self._coded(row.coded, found)
-            elif found.value_set is not None and not (using is not None and using.rows):
-                self.say(messages.CLOSED.at(row.target.span, word=found.path))
+            self.diagnostics.extend(self._unfit(row, found, using))
         made = row.using.target.text if row.using is not None else base
         return replace(
             row,
@@ -194,6 +167,20 @@ class Checker:
             self.say(found)
             return None
         return found
+
+    def _unfit(self, row: Row, found: Place, using: Map | None) -> Iterator[Diagnostic]:
+        """Why what a row makes, by the map that it uses where that is there, may not stand at its place."""
+        elements = self.library.elements
+        if row.joined and (self.in_datatype or row.using is not None or found.type not in fitting.TEXTS or row.coded):
+            yield messages.NOT_JOINED.at(row.target.span, word=found.path, type=found.below)
+        if row.using is None:
+            yield from fitting.of_text(row.target, found, elements)
+        elif using is not None:
+            yield from fitting.of_map(row.using, found, elements)
+        if row.coded is not None:
+            yield from fitting.of_codes(row.coded, found, self.library.codes, elements)
+        elif found.value_set is not None and not (using is not None and using.rows):
+            yield messages.CLOSED.at(row.target.span, word=found.path)
 
     def using(self, using: Using, path: Path | None, source: Word) -> Map | None:
         """The map that a row uses; its data type has to be one that the source has."""
@@ -219,105 +206,21 @@ class Checker:
                     break
         return found
 
-    def _fits(self, row: Row, found: Place) -> None:
-        """Whether what a row makes may stand where it puts it."""
-        if row.using is None:
-            if found.leaf is None or not self.library.elements.is_primitive(_plain(found.type)):
-                self.say(messages.NOT_WHOLE.at(row.target.span, word=found.path, type=found.below))
-            return
-        made = row.using.target.text
-        if self.library.elements.is_resource(made):
-            fits = found.type == "Reference" and (not found.allowed or made in found.allowed)
-            shown = f"a reference to {' or '.join(found.allowed)}" if found.type == "Reference" else found.type
-        else:
-            fits = made in {found.type, found.below}
-            shown = found.below
-            if row.using.variant is not None and row.using.variant.text == EACH and not found.many:
-                fits, shown, made = False, "one element", "several"
-        if not fits:
-            self.say(messages.WRONG_TYPE.at(row.using.target.span, word=found.path or "this", type=shown, made=made))
-
-    def _coded(self, word: Word, found: Place) -> None:
-        codes = self.library.codes.get(word.text)
-        if codes is None:
-            near = nearest(word.text, self.library.codes)
-            self.say(messages.UNKNOWN_CODES.at(word.span, f"did you mean `{near}`?" if near else None, word=word.text))
-            return
-        if found.type not in _CODED:
-            self.say(messages.NOT_CODED.at(word.span, word=found.path, type=found.type))
-        allowed = self.library.elements.tables.codes.get(found.value_set or "")
-        if allowed is not None:
-            for row in codes.rows.values():
-                if row.to_code not in allowed:
-                    hint = f"the row stands at {row.origin}"
-                    self.say(
-                        messages.CODES_DO_NOT_FIT.at(word.span, hint, map=word.text, code=row.to_code, word=found.path)
-                    )
-
     def assign(self, assign: Assign, base: str, names: Mapping[str, str] | None = None) -> Assign:
         """An assignment below a type; in a message, `names` are its resources' types."""
+        elements = self.library.elements
         if assign.without is not None:
-            self._without(assign.without, base)
-        found = place(assign.target, base, self.library.elements)
+            self.diagnostics.extend(fitting.of_absence(assign.without, base, elements))
+        found = place(assign.target, base, elements)
         if isinstance(found, Diagnostic):
             self.say(found)
         elif names is not None and isinstance(assign.value, Word) and assign.value.text in names:
-            self._refers(assign, found, names[assign.value.text])
+            self.diagnostics.extend(fitting.of_reference(assign, found, names[assign.value.text]))
         elif not isinstance(assign.value, Every):
             if not self._value(assign.value, names):
                 return assign
-            if isinstance(assign.value, Later):
-                self._later(assign.value, found)
-            if isinstance(assign.value, Counted):
-                self._counted(assign.value, found)
-            if found.leaf is None or not self.library.elements.is_primitive(_plain(found.type)):
-                self.say(messages.NOT_WHOLE.at(assign.target.span, word=found.path, type=found.below))
-            else:
-                self._constant(assign.value, found)
-            if assign.coded is not None:
-                self._coded(assign.coded, found)
+            self.diagnostics.extend(fitting.of_value(assign, found, self.library.codes, elements))
         return replace(assign, test=self.test(assign.test))
-
-    def _refers(self, assign: Assign, found: Place, made: str) -> None:
-        if found.type != "Reference" or (
-            found.allowed and made not in found.allowed and "Resource" not in found.allowed
-        ):
-            shown = f"a reference to {' or '.join(found.allowed)}" if found.type == "Reference" else found.type
-            self.say(messages.WRONG_TYPE.at(assign.value.span, word=found.path, type=shown, made=made))
-
-    def _without(self, target: Target, base: str) -> None:
-        found = place(target, base, self.library.elements)
-        if isinstance(found, Diagnostic):
-            self.say(found)
-        elif found.leaf is None or any(box.new or (box.many and box.item is None) for box in found.boxes):
-            self.say(messages.NOT_WITHOUT.at(target.span, word=found.path))
-
-    def _later(self, later: Later, found: Place) -> None:
-        if found.type not in _MOMENTS:
-            self.say(messages.NO_MOMENT.at(later.span, word=found.path, type=found.below))
-        if UNITS not in self.library.codes:
-            self.say(messages.UNKNOWN_CODES.at(later.span, word=UNITS))
-
-    def _counted(self, counted: Counted, found: Place) -> None:
-        if found.type not in _NUMBERS:
-            self.say(messages.NO_NUMBER.at(counted.span, word=found.path, type=found.below))
-        if counted.wanted.value not in UNITS_OF_TIME:
-            near = nearest(counted.wanted.value, UNITS_OF_TIME)
-            hint = f"did you mean `{near}`?" if near else None
-            self.say(messages.NO_UNIT.at(counted.wanted.span, hint, word=counted.wanted.value))
-        if UNITS not in self.library.codes:
-            self.say(messages.UNKNOWN_CODES.at(counted.span, word=UNITS))
-
-    def _constant(self, value: Value, found: Place) -> None:
-        """Whether a constant is a value of its element."""
-        if not isinstance(value, Template) or any(isinstance(p, Hole) for p in value.parts):
-            return
-        text = "".join(str(p) for p in value.parts)
-        allowed = self.library.elements.tables.codes.get(found.value_set or "")
-        if allowed is not None and text not in allowed:
-            near = nearest(text, allowed)
-            hint = f"did you mean `{near}`?" if near else "its codes are " + ", ".join(sorted(allowed))
-            self.say(messages.BAD_CODE.at(value.span, hint, value=text, word=found.path))
 
     # --- what is read ----------------------------------------------------------------------------------------------
 
@@ -417,8 +320,3 @@ def words(value: Value) -> Iterator[Word]:
 
 def _titled(key: Key) -> str:
     return f"{key[0]} to {key[1]}" + (f" as {key[2]}" if key[2] else "")
-
-
-def _plain(code: str) -> str:
-    """Name of a type; ids and URLs carry FHIRPath's in place of their own."""
-    return code.rpartition(".")[2].lower() if code.startswith("http") else code

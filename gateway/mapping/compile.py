@@ -1,4 +1,4 @@
-"""Maps to plain Python functions, one for each data type and segment, written row by row.
+"""Maps to plain Python functions, one for each data type and segment (`segments.py`), written row by row.
 
 A data type's function takes the text of an element and gives the value of its target, or None where nothing of the
 message is in it: what a map sets by itself makes nothing alone. The first row that fills an element wins.
@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC
-from itertools import groupby
 from typing import Any
 
 from gateway.fhir import Elements
@@ -19,10 +18,10 @@ from gateway.mapping import identities, placing, tracing, values
 from gateway.mapping.codes import CodeMap
 from gateway.mapping.coding import adder, counter, recoded, translator
 from gateway.mapping.memory import CODED, remembered
-from gateway.mapping.nodes import Assign, Counted, Key, Later, Map, Row, Set, Target, Template, Using
+from gateway.mapping.nodes import Assign, Counted, Key, Later, Map, Row, Set, Target, Using
 from gateway.mapping.primitives import EACH, PRIMITIVES, VARIANTS
 from gateway.mapping.run import Fields, Json, Making, Run, Slots
-from gateway.mapping.targets import Place, place
+from gateway.mapping.targets import Place, place, plain
 from gateway.mapping.values import Cells, Hand, SegmentInHand
 from gateway.mapping.vocabulary import Path, path_of
 from gateway.mapping.writer import Writer
@@ -36,6 +35,16 @@ Fill = Callable[[Fields, Run, Making, "Laid | None"], bool]
 """A segment's function: lays its fields into a thing; whether any of them reached it."""
 
 DEEPEST = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SegmentConverter:
+    """A segment's map. Shape: `ignored` are the fields that it leaves out by name."""
+
+    title: str
+    fill: Fill
+    identify: identities.Identify
+    ignored: frozenset[int]
 
 
 @dataclass(slots=True, eq=False)
@@ -56,13 +65,6 @@ class Library:
             compiled[key] = _later(compiled, key)
             compiled[key] = _datatype(self.maps[key[0]], key[1], self)
         return compiled[key]
-
-    def segment(self, key: Key) -> SegmentConverter:
-        """The converter of a segment's map: one for all message types, for each takes a tenth of a second's work."""
-        found = self.segments.get(key)
-        if found is None:
-            found = self.segments[key] = segment(self.maps[key], self)
-        return found
 
     def place(self, target: Target, base: str) -> Place:
         """The place of a target, which the checker has found good."""
@@ -184,14 +186,14 @@ def _cell_row(writer: Writer, row: Row | Set, made: Map, hand: Cells, library: L
     found = library.place(row.target, base)
     source = hand.raw(path)
     tests = [
-        None if source == "raw" else source, placing.free(writer, found), _lacking(writer, row, base, library),
+        None if source == "raw" else source, placing.free(writer, found), lacking(writer, row, base, library),
         values.condition(writer, row.test, hand),
     ]  # fmt: skip
     with writer.block(f"if {' and '.join(test for test in tests if test) or 'True'}:"):
         if hand.level == 0 and path.steps and _may_report(row, found):
             writer.line(f"run.component = {path.steps[0]}")
         mark = tracing.begin(writer, traced=library.traced)
-        with _row_value(writer, row, found, hand, library, path, level=hand.level + len(path.steps)):
+        with row_value(writer, row, found, hand, library, path, level=hand.level + len(path.steps)):
             told = tracing.told(writer, mark, row, found)
             placing.put(writer, found, "value", ("got = True", *told), known_free=True)
         tracing.end(writer, mark, row)
@@ -203,7 +205,7 @@ def _may_report(row: Row, found: Place) -> bool:
 
 
 @contextmanager
-def _row_value(
+def row_value(
     writer: Writer, row: Row, found: Place, hand: Hand, library: Library, path: Path, *, level: int
 ) -> Iterator[None]:
     """Give `value` what a row makes of its source; what is written meanwhile is done where there is something."""
@@ -243,11 +245,6 @@ def _text(writer: Writer, found: Place, text: str) -> None:
             writer.line(f"run.reject({writer.hold(kind)})")
 
 
-def plain(code: str) -> str:
-    """Name of a primitive type; ids and URLs of elements carry FHIRPath's in place of their own."""
-    return code.rpartition(".")[2].lower() if code.startswith("http") else code
-
-
 # --- assignments ---------------------------------------------------------------------------------------------------
 
 
@@ -258,7 +255,7 @@ def assignment(
     found = library.place(assign.target, base)
     with (
         writer.when(values.condition(writer, assign.test, hand)),
-        writer.when(_lacking(writer, assign, base, library)),
+        writer.when(lacking(writer, assign, base, library)),
     ):
         kind = plain(found.type)
         read = values.paths(assign.value)
@@ -286,7 +283,7 @@ def assignment(
             placing.put(writer, found, "value", (*((*marks, then) if read else ()), *told))
 
 
-def _lacking(writer: Writer, of: Row | Assign, base: str, library: Library) -> str | None:
+def lacking(writer: Writer, of: Row | Assign, base: str, library: Library) -> str | None:
     """Whether the element that a row or an assignment speaks of was made of nothing; None where it speaks of none."""
     return None if of.without is None else placing.lacks(writer, library.place(of.without, base))
 
@@ -302,146 +299,3 @@ def _nested(writer: Writer, assigns: tuple[Assign, ...], base: str, hand: Hand, 
             assignment(writer, assign, base, hand, library)
         writer.line("return got")
     return name
-
-
-# --- segments ------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SegmentConverter:
-    """A segment's map. Shape: `ignored` are the fields that it leaves out by name."""
-
-    title: str
-    fill: Fill
-    identify: identities.Identify
-    ignored: frozenset[int]
-
-
-def segment(made: Map, library: Library) -> SegmentConverter:
-    """A segment's map as a converter."""
-    writer, base = Writer(), made.target.text
-    writer.line("out = making.resource")
-    writer.line("slots = making.slots")
-    writer.line("got = before is not None and before(out, slots)")
-    writer.line("last, used = len(f) - 1, 0")
-    head, writer.lines = writer.lines, []
-    read: dict[str, str] = {}
-    for number, rows in groupby(made.rows, key=_field_of):
-        if number is None:
-            for row in rows:
-                if isinstance(row, Set):
-                    assignment(writer, row.assign, base, SegmentInHand(made.of.text, read=read), library)
-            continue
-        with writer.block(f"if {number} <= last and f[{number}]:"):
-            field_text = f"f[{number}]"
-            writer.line(
-                f"reps = {field_text}.split(run.repetition) if run.repetition in {field_text} else ({field_text},)"
-            )
-            writer.line("n = len(reps)")
-            for row in rows:
-                if isinstance(row, Row):
-                    hand = SegmentInHand(made.of.text, number, read)
-                    _field_row(writer, row, made, library, hand)
-    writer.lines = [*head, *values.settled(writer.lines, read)]
-    writer.line("position = run.segment.position")
-    writer.line("run.used[position] = run.used.get(position, 0) | used")
-    writer.line("return got or used != 0")
-    paths = [path_of(word.text) for ignore in made.ignores for word in ignore.names]
-    return SegmentConverter(
-        made.title,
-        writer.function(made.title, "f, run, making, before"),
-        identities.identifier(made),
-        frozenset(p.field for p in paths if p is not None and p.field is not None),
-    )
-
-
-def _others(row: Row, made: Map) -> list[int] | None:
-    """The other fields that fill the same element; None where one of them comes before the row's own."""
-    rows = [other for other in made.rows if isinstance(other, Row) and len(other.target.steps) == 1]
-    same = [other for other in rows if other.target.steps[0].name == row.target.steps[0].name]
-    if same and same[0] is not row:
-        return None
-    paths = [path_of(other.source.text) for other in same[1:]]
-    return [path.field for path in paths if path is not None and path.field is not None]
-
-
-def _field_of(row: Row | Set) -> int | None:
-    """The field that a row is about; of an assignment, None."""
-    path = path_of(row.source.text) if isinstance(row, Row) else None
-    return path.field if path is not None else None
-
-
-def _field_row(writer: Writer, row: Row, made: Map, library: Library, hand: SegmentInHand) -> None:
-    """Write a row of the field in hand, whose repetitions are `reps`."""
-    path = path_of(row.source.text) or Path(made.of.text, 0, ())
-    number, base, others = path.field or 0, made.target.text, _others(row, made)
-    found = library.place(row.target, base)
-    test = values.condition(writer, row.test, hand)
-    holds = test is not None and not row.joined and not values.reads(row.test, made.of.text, number)
-    if holds:
-        # what the field in hand has no part in is asked once; a `""` is taken whatever it is
-        writer.line(f"holds = {test}")
-        test = "holds"
-    with writer.when(f"holds or {writer.hold(NULL)} in reps" if holds else None):
-        writer.line(f"run.field, run.component, reached = {number}, 0, False")
-        if row.joined:
-            _joined(writer, row, found, test, number, library)
-            return
-        free = placing.free(writer, found)
-        counted = free is not None or library.traced
-        with writer.block("for i, e in enumerate(reps, 1):" if counted else "for e in reps:"):
-            clears, told = _clears(row, base, found, others) if not path.steps else (None, [])
-            with writer.block(f"if e == {writer.hold(NULL)}:"):
-                if told:
-                    held = " or ".join(f"run.has(f, {other}, 0, 0)" for other in told)
-                    with writer.block(f"if {held}:"):
-                        writer.line("continue")
-                if clears is not None:
-                    writer.line(f"making.clears.append({writer.hold(clears)})")
-                    writer.line("reached = True")
-                writer.line("continue")
-            source = hand.raw(path) if path.steps else "e"
-            tests = [source, *(each for each in (test, _lacking(writer, row, base, library)) if each is not None)]
-            with writer.block(f"if not ({' and '.join(tests)}):"):
-                writer.line("continue")
-            if free is not None:
-                with writer.block(f"if not ({free}):"):
-                    with writer.block("if reached:"):
-                        writer.line("run.lose(i)")
-                    writer.line("continue")
-            mark = tracing.begin(writer, traced=library.traced)
-            with _row_value(writer, row, found, hand, library, path, level=len(path.steps)):
-                step = tracing.told(writer, mark, row, found, "i")
-                placing.put(writer, found, "value", ("reached = True", *step), known_free=True)
-            tracing.end(writer, mark, row)
-        with writer.block("if reached:"):
-            writer.line(f"used |= {1 << number}")
-
-
-def _joined(writer: Writer, row: Row, found: Place, test: str | None, number: int, library: Library) -> None:
-    """All repetitions of the field in hand as lines of one text, behind those of the segments before it."""
-    null = writer.hold(NULL)
-    writer.line(f"value = [t for t in [run.leaf(e).rstrip() for e in reps if e != {null}] if t]")
-    with writer.block(f"if value and {test}:" if test else "if value:"):
-        box = placing.opened(writer, found.boxes)
-        kind = writer.hold(plain(found.type))
-        with writer.block(f'if run.join({box}, "{found.leaf}", value, {kind}):'):
-            writer.line(f"used |= {1 << number}")
-            for line in tracing.told(writer, tracing.begin(writer, traced=library.traced), row, found):
-                writer.line(line)
-
-
-def _clears(row: Row, base: str, found: Place, others: list[int] | None) -> tuple[str | None, list[int]]:
-    """What a field sent as `""` removes: an element, the entries of a list that the row tells apart, or nothing.
-
-    A list that several fields fill is removed by the first of them in the map, and only where the message tells of none
-    by the others, whose numbers stand behind: PID-5 removes the names, PID-9 does not, nor does PID-5 beside a PID-9.
-    """
-    if found.boxes or found.leaf is None:
-        return None, []
-    if not found.many or others == []:
-        return f"{base}.{found.element}", []
-    for assign in row.presets:
-        if isinstance(assign.value, Template) and assign.target.span.text in {"use", "system"}:
-            return f"{base}.{found.element}[{assign.target.span.text}={assign.value.parts[0]}]", []
-    return (None, []) if others is None else (f"{base}.{found.element}", others)

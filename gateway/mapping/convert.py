@@ -13,9 +13,9 @@ from gateway.finding import Finding, refuses
 from gateway.hl7v2 import Message, Segment
 from gateway.language.functions import ERRORS
 from gateway.mapping.groups import Instance
+from gateway.mapping.message_run import MessageConverter
 from gateway.mapping.primitives import timed
 from gateway.mapping.run import Context, Run, place_of
-from gateway.mapping.structure import MessageConverter
 from gateway.mapping.tracing import Step
 
 _PART = re.compile(r"(?:\[\d+\]|\.[\d.]+)$")

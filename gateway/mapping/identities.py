@@ -12,7 +12,7 @@ from typing import Any
 from gateway.fhir import derived_id, nhs_number_digits, organization_id, patient_id
 from gateway.language.nodes import Word
 from gateway.mapping import values
-from gateway.mapping.check import FACTS
+from gateway.mapping.facts import FACTS
 from gateway.mapping.nodes import Identity, Map, Value
 from gateway.mapping.run import Fields, Json, Run, place_of
 from gateway.mapping.values import Hand, SegmentInHand

@@ -1,9 +1,9 @@
-"""A message's map as a function: its rows in order, each once for every segment that it is about."""
+"""A message's map compiled: each of its rows a function of a segment, in the order in which they are done."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -13,80 +13,17 @@ from gateway.hl7v2 import Segment
 from gateway.language.nodes import Word
 from gateway.mapping import placing, tracing, values
 from gateway.mapping.compile import Laid, Library, SegmentConverter, assignment, key_of
-from gateway.mapping.groups import Instance, Shape, placed
+from gateway.mapping.groups import Shape, placed
+from gateway.mapping.message_run import DOUBT, Make, MessageConverter
 from gateway.mapping.nodes import Assign, Every, Group, Key, MessageMap, Row, Step, Target
 from gateway.mapping.run import Fields, Json, Making, Run, Slots
+from gateway.mapping.segments import converter_of
 from gateway.mapping.values import SegmentInHand
 from gateway.mapping.vocabulary import path_of
 from gateway.mapping.writer import Writer
 
 Assigned = Callable[[Run, Fields, Json, Slots], bool]
-Make = Callable[[Run, Segment, Fields], None]
 Do = Callable[[Run, Fields], None]
-Blocks = tuple[tuple[str, tuple[Make, ...]], ...]
-"""Segments' names, each with what is done for it."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class MessageConverter:
-    """A message's map.
-
-    Shape: `grouped` are the segments that stand in groups alone; `rows` by group, and `last` what is done when all
-    groups are; `once` the segments that may stand one time, and `tells` what each of them tells of; `ignored` are the
-    fields that the maps in use leave out by name; `names` those that a group gives; `late` is done when all resources
-    are known.
-    """
-
-    structure: str
-    groups: Shape
-    grouped: frozenset[str]
-    rows: Mapping[str, Blocks]
-    last: Blocks
-    once: frozenset[str]
-    tells: Mapping[str, str]
-    requires: tuple[tuple[str, frozenset[str]], ...]
-    ignored: Mapping[str, frozenset[int]]
-    names: Mapping[str, frozenset[str]]
-    late: tuple[Callable[[Run], None], ...]
-
-    def run(self, run: Run, instance: Instance) -> None:
-        """Convert a message into a run's resources."""
-        run.grouped = self.grouped
-        self._instance(run, instance, ())
-        run.scope = (instance.segments,)
-        self._blocks(run, instance, self.last)
-        for name, found in instance.segments.items():
-            if name in self.once and found[1:]:
-                run.findings.append(_second(found, self.tells.get(name, "thing")))
-        for name, sources in self.requires:
-            if sources and not any(run.message.first(each) for each in sources):
-                run.findings.append(_without(name, sources))
-            elif name not in run.names or name in run.doubts:
-                place = run.doubts.get(name)
-                why = f", as {_DOUBT}" if place else ""
-                words = f"no {name} could be identified{why}, so the message could not be converted"
-                run.findings.append(Finding("error", "required", words, place, "MAP-REQUIRED"))
-        for late in self.late:
-            late(run)
-        run.finish()
-
-    def _instance(self, run: Run, instance: Instance, around: tuple[Mapping[str, list[Segment]], ...]) -> None:
-        run.scope = (instance.segments, *around)
-        for name in self.names[instance.shape.name]:
-            run.names.pop(name, None)
-        self._blocks(run, instance, self.rows[instance.shape.name])
-        for below in instance.below:
-            self._instance(run, below, (instance.segments, *around))
-
-    def _blocks(self, run: Run, instance: Instance, blocks: Blocks) -> None:
-        for name, makes in blocks:
-            found = instance.segments.get(name, ())
-            if name in self.once and not instance.shape.name:
-                found = found[:1]
-            for each in found:
-                fields = run.fields(each)
-                for make in makes:
-                    make(run, each, fields)
 
 
 def compiled(made: MessageMap, once: frozenset[str], library: Library) -> MessageConverter:
@@ -178,7 +115,7 @@ class _Compiler:
         key = key_of(row.using)
         converter = self.converters.get(key)
         if converter is None:
-            converter = self.converters[key] = self.library.segment(key)
+            converter = self.converters[key] = converter_of(key, self.library)
             name = row.source.text
             self.ignored[name] = self.ignored.get(name, frozenset()) | converter.ignored
         name, below = row.target.steps[0].name, row.target.steps[1:]
@@ -358,9 +295,6 @@ def _adder(
     return do
 
 
-_DOUBT = "two different NHS numbers were sent"
-
-
 def _unidentified(run: Run, name: str, type_: str) -> None:
     """Nothing that was made of a segment is kept, so none of its fields was mapped."""
     run.used.pop(run.segment.position, None)
@@ -368,7 +302,7 @@ def _unidentified(run: Run, name: str, type_: str) -> None:
     run.doubts[name] = place
     words = f"{segment} carries nothing that identifies a resource of type {type_}, so none was made of it"
     if place is not None:
-        words = f"{_DOUBT}, so {segment} identifies no resource of type {type_}, and none was made of it"
+        words = f"{DOUBT}, so {segment} identifies no resource of type {type_}, and none was made of it"
     run.findings.append(Finding("warning", "required", words, place or segment, "MAP-IDENTITY"))
 
 
@@ -388,19 +322,3 @@ def _numbered(run: Run, type_: str, found: str) -> str:
     """Id of a segment's resource: the first of an identity has it, the others have their number with it."""
     count = run.counts[found] = run.counts.get(found, 0) + 1
     return found if count == 1 else derived_id(type_, found, str(count))
-
-
-def _without(name: str, sources: frozenset[str]) -> Finding:
-    """A message may lack the segments that tell of something: what it tells is of nobody in particular."""
-    lacking = " or ".join(sorted(sources))
-    words = f"the message has no {lacking} segment, so nothing that was made of it is about a {name}"
-    return Finding("warning", "required", words, None, "MAP-WITHOUT")
-
-
-def _second(found: Sequence[Segment], tells: str) -> Finding:
-    """A message has more segments of a name than its structure lets stand: which of them counts is not known."""
-    name, count = found[0].name, "two" if len(found) == 2 else str(len(found))  # noqa: PLR2004  a word for it
-    words = (
-        f"this message type tells of one {tells} in one {name} segment, and this message has {count} {name} segments"
-    )
-    return Finding("error", "structure", words, f"{name}[{found[1].number}]", "MAP-STRUCTURE")

@@ -112,3 +112,8 @@ def _no_item(step: Step, many: bool, span: Span) -> Diagnostic | None:  # noqa: 
         return None
     shown = f"[{'+' if step.new else ''}{step.item or ''}]"
     return messages.NO_LIST.at(span, word=step.name, item=shown)
+
+
+def plain(code: str) -> str:
+    """Name of a primitive type; ids and URLs of elements carry FHIRPath's in place of their own."""
+    return code.rpartition(".")[2].lower() if code.startswith("http") else code

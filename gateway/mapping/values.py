@@ -28,7 +28,7 @@ from gateway.language.nodes import (
     Word,
     leaves,
 )
-from gateway.mapping.check import FACTS
+from gateway.mapping.facts import FACTS
 from gateway.mapping.nodes import Counted, Every, Hole, Later, Template, Value
 from gateway.mapping.vocabulary import Path, path_of
 from gateway.mapping.writer import Writer

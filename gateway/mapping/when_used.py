@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from threading import Lock
 
+from gateway.mapping.message_run import MessageConverter
 from gateway.mapping.nodes import MessageMap
-from gateway.mapping.structure import MessageConverter
 
 
 class WhenUsed(Mapping[str, MessageConverter]):

@@ -138,7 +138,9 @@ def _reach(statement: Statement, ground: Ground, report: Report, *, wide: bool =
         report.say(messages.NO_TYPES.at(to.types[0].span))
         return None
     any_type = wide and [word.text for word in to.types] == ["any"]
-    types = () if any_type else tuple(w.text for w in to.types if resource_type(w, ground.vocabulary, report))
+    words = () if any_type else to.types
+    others = ("any",) if wide else ()
+    types = tuple(w.text for w in words if resource_type(w, ground.vocabulary, report, others))
     if not ingest and not to.types:
         report.say(messages.NEEDS_TYPES.at(to.span, word=", ".join(actions)))
         return None

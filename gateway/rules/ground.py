@@ -109,6 +109,7 @@ class Ground:
             repeats=self.repeats,
             conformance=self.vocabulary.conformance,
             standards=self.vocabulary.standards,
+            domain=self.name,
         )
 
     def _columns(self, on: Applies) -> dict[str, Mapping[str, Type]]:
@@ -178,11 +179,12 @@ def submitted(on: Applies) -> tuple[str, ...]:
     return on.types if on.data_types == ("Fhir",) else ()
 
 
-def resource_type(word: Word, vocabulary: Vocabulary, report: Report) -> bool:
-    """Whether a word is a resource type; if not it is said."""
+def resource_type(word: Word, vocabulary: Vocabulary, report: Report, others: Iterable[str] = ()) -> bool:
+    """Whether a word is a resource type; if not it is said. Shape: `others` may stand there too, and be meant."""
     if vocabulary.elements.is_resource(word.text):
         return True
-    near = nearest(word.text, (name for name in vocabulary.tables.types if vocabulary.elements.is_resource(name)))
+    types = (name for name in vocabulary.tables.types if vocabulary.elements.is_resource(name))
+    near = nearest(word.text, (*others, *types))
     report.say(messages.UNKNOWN_RESOURCE.at(word.span, f"did you mean `{near}`?" if near else None, word=word.text))
     return False
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.finding import Finding
-from gateway.language.compile import Absent, Code, body_of, constant, context, function, hoist, local
+from gateway.language.compile import Absent, Code, body_of, constant, context, function, local
 from gateway.language.functions import ERRORS
+from gateway.language.hoist import hoist
 from gateway.language.nodes import Element, Fact, Field, Part, Test, leaves
 from gateway.rules.compile import Gate, Granting
 from gateway.rules.decision import Routing

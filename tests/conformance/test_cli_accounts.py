@@ -113,6 +113,23 @@ def test_who_can_do_what_is_shown_as_table_csv_and_page(command: Command) -> Non
     assert "<table>" in command("show", "--format", "html").out
 
 
+def test_what_is_sent_is_shown_with_what_it_is_converted_with_and_what_is_seen_with_what_it_depends_on(
+    command: Command,
+) -> None:
+    rows = list(csv.DictReader(io.StringIO(command("show", "--format", "csv").out)))
+    converted = {row["types"]: row["converted with"] for row in rows if row["principal"] == "uhd-mirth"}
+    assert converted["ADT^A01, ADT^A03, ADT^A04, ADT^A08"] == "uk-core"
+    assert converted["Bundle, Encounter, ed-attendances"] == ""
+    assert "<th>converted with</th>" in (page := command("show", "--format", "html").out)
+    assert "<td>uk-core</td>" in page
+    sent = command("show", "--principal", "uhd-mirth").out
+    assert "converted with uk-core" in sent
+    assert "review by 2027-03-31" in sent
+    seen = " ".join(command("show", "--principal", "dorset-gp").out.replace("│", " ").split())
+    for words in ("DSA-2026-021 for TREAT", "a search may give", "may break the glass, told to privacy-office"):
+        assert words in seen
+
+
 def test_a_difference_is_told_and_is_the_exit_status(command: Command, tmp_path: Path) -> None:
     other = tmp_path / "rules"
     shutil.copytree(ROOT / "rules", other, ignore=shutil.ignore_patterns("samples", "*.test.rules"))

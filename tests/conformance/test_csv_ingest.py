@@ -21,7 +21,7 @@ from gateway import loading
 from gateway.config import CREDENTIALS
 from gateway.identity import Credentials
 from gateway.interactions import resume
-from gateway.interactions.csv_ingest import resume_file
+from gateway.interactions.csv_behind_answer import resume_file
 from gateway.journal import Journal, JournalUnavailable, Outcome, Progress, Submission
 from tests.running import Running, enrol, issues, running
 from tests.traffic import nhs_numbers

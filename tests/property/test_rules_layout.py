@@ -28,6 +28,8 @@ FORM = """language 1
 domain here "Here"
   owner "Somebody"  # behind a clause
 accept Hl7v2 ADT^A01, ADT^A03
+  # what its senders write
+  convert with uk-core  # laid over the maps
   versions 2.3 to 2.5.1
 accept Csv visits
 set admissions = ADT^A01, ADT^A04
@@ -39,6 +41,12 @@ permit H-P1 "Engines send"
    # a remark on what follows
    and caller sends category message.type
   because DSA-1
+
+check H-C0 "What is made keeps to UK Core"
+  on result Patient
+  require resource conforms  to   uk-core  # its lists of codes too
+  except minimum as information
+  otherwise warning value
 
 check H-C1 "A discharge carries its time"
   on Hl7v2 when discharged

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from gateway.documents.facade_paths import headers_of, shared_parameters, views_of
+from gateway.documents.facade_paths import views_of
 from gateway.documents.offer import Offer
 from gateway.documents.offering import offered
+from gateway.documents.parameters import headers_of, shared_parameters
 from tests.conformance.rules.support import REGISTRY, ruled, vocabulary
 
 RULES = """

@@ -71,6 +71,17 @@ def test_the_rule_that_decided_stands_first_with_what_was_seen_of_each_repetitio
     assert [(read.operand.span.text, read.value) for read in last.reads] == [("id.1", "9990000019")]
 
 
+def test_an_accepted_message_is_told_with_what_is_laid_over_its_maps() -> None:
+    found = account("PID|1||9990000018^^^NHS^NH", "PV1|1|E")
+    assert (found.effect, found.overlays) == ("permit", ("uk-core",))
+    assert "  converted with uk-core" in told.text(told.told(found)).splitlines()
+    assert data.account(found, shipped().registry)["convertedWith"] == ["uk-core"]
+    assert "converted with uk-core" in "\n".join(page.account(found))
+    refused = account("PID|1||9990000019^^^NHS^NH", "PV1|1|E")
+    assert (refused.effect, refused.overlays) == ("refuse", ())
+    assert "converted with" not in told.text(told.told(refused))
+
+
 def test_what_the_decision_never_came_to_is_marked() -> None:
     found = account(organisation="RDZ")
     (permit,) = [judged for judged in found.rules if judged.rule.id == "EC-P1"]

@@ -50,6 +50,7 @@ def account(found: Account, registry: Registry) -> Data:
         "erred": list(found.erred),
         "findings": [_finding(finding) for finding in found.findings],
         "wanting": [_finding(finding) for finding in found.decision.wanting],
+        "convertedWith": list(found.overlays),
         "routes": [_leg(routing) for routing in found.routes],
         "notices": [_leg(routing) for routing in found.notices],
         "rules": [rule(judged, names) for judged in (*found.deciding(), *found.others())],

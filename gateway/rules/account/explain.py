@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from gateway.finding import Finding, refuses
+from gateway.rules import accepting
 from gateway.rules.account import judge
 from gateway.rules.account.judge import Judged
 from gateway.rules.account.nearest import Nearest, nearest
@@ -39,7 +40,8 @@ class Account:
 
     Shape: as in `Decision`; `views` are the permits of its views; `notices` is where a
     use of broken glass is told; `rules` are all that could have been asked, those
-    that the decision did not come to marked; `decision` is what the gateway itself decides of the same facts.
+    that the decision did not come to marked; `decision` is what the gateway itself decides of the same facts;
+    `overlays` are laid over the maps that an accepted message is converted with.
     """
 
     facts: Facts
@@ -53,6 +55,7 @@ class Account:
     notices: tuple[Routing, ...] = ()
     views: tuple[str, ...] = ()
     nearest: Nearest | None = None
+    overlays: tuple[str, ...] = ()
 
     def agrees(self) -> bool:
         """Whether it says what the gateway decides; what conversion made is no part of that."""
@@ -151,7 +154,8 @@ class Explainer:
         permits = self._rules_of(heard, domain, sight)
         if facts.resources:
             self._of_resources(heard, domain, facts)
-        return self._answer(heard, permits, facts, decision)
+        account = self._answer(heard, permits, facts, decision)
+        return replace(account, overlays=_laid(domain, facts)) if account.effect == "permit" else account
 
     def _rules_of(self, heard: _Heard, domain: Domain, sight: Sight) -> tuple[Granting, ...]:
         """Ask the rules of a domain for the submission as a whole; answers the permits."""
@@ -276,3 +280,9 @@ class Explainer:
                     for name in sorted(hit)
                 ]
         return tuple(found)
+
+
+def _laid(domain: Domain, facts: Facts) -> tuple[str, ...]:
+    """What is laid over the maps for a message; nothing for what is no message of HL7 v2."""
+    message = facts.message
+    return () if message is None else accepting.overlays(domain.accepts, message.type, message.version)

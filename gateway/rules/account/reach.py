@@ -44,7 +44,7 @@ class Ability:
     Shape: `domain` is where it sends to, or whose rule shows it; `organisations` are those that it sends as, `ANY`
     among them for all others but those of `but`; `when` is what is left of the permit's condition, `rows` of its rows
     (read of what `link` leads to), None for always and for all; `asking` and `allowing` are the parameters of searches
-    of this type, where the permit lets search.
+    of this type, where the permit lets search; `overlays` are laid over the maps that what is sent is converted with.
     """
 
     principal: str
@@ -65,6 +65,7 @@ class Ability:
     hide: tuple[str, ...] = ()
     forbids: tuple[Against, ...] = ()
     masks: tuple[Against, ...] = ()
+    overlays: tuple[str, ...] = ()
 
 
 def reach(rules: RuleSet) -> tuple[Ability, ...]:
@@ -119,6 +120,7 @@ def _sending(rules: RuleSet, caller: Caller, domain: Domain, accept: Accept, kin
             ability = Ability(
                 caller.name, INGEST, domain.name, accept.data_type, kind, permit.id, _test(left), (organisation,), (),
                 _agreement(rules, rules.granting[permit.id]), permit.review_by, forbids=forbids,
+                overlays=accept.overlays,
             )  # fmt: skip
             same = (key(ability.when), tuple((f.rule, key(f.when)) for f in forbids))
             known_one = found.get(same)

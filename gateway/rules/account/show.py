@@ -43,6 +43,7 @@ class Row:
     review_by: str
     glass: str
     limits: str
+    converted: str
     kept: str
 
 
@@ -50,7 +51,7 @@ HEADINGS: tuple[str, ...] = (
     "principal", "title", "may", "domain", "types", "as organisations", "when", "rows", "a search must give",
     "a search may give",
     "hidden", "hidden by masks", "unless", "by rule", "agreement", "from", "until", "for purposes", "review by",
-    "may break glass", "limits", "kept",
+    "may break glass", "limits", "converted with", "kept",
 )  # fmt: skip
 """What the cells of a row are called, in their order."""
 
@@ -128,6 +129,7 @@ def _row(
         review_by="" if ability.review_by is None else ability.review_by.isoformat(),
         glass=glass(ability, noticing) if principal.may_break_glass and ability.action != "ingest" else "",
         limits=limits(principal, ability.type if ability.data_type is None else None),
+        converted=", ".join(ability.overlays),
         kept=kept_for,
     )
 

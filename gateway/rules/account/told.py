@@ -52,6 +52,8 @@ def head(account: Account) -> Iterator[Line]:
     yield Line(words, "good" if account.effect == "permit" else "bad")
     for finding in account.findings:
         yield Line(f"  {_finding(finding)}", "bad" if finding.severity in {"error", "fatal"} else "")
+    if account.overlays:
+        yield Line(f"  converted with {', '.join(account.overlays)}")
     for route in account.routes:
         kept = "" if route.order_key is None else f", in order of {route.order_key}"
         yield Line(f"  to {route.target} by {route.rule}, on failure {route.on_failure}{kept}")

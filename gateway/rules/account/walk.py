@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from gateway.language import codings, functions, moments, nodes, patterns
+from gateway.language.comparing import converter_of, leaf_of, may_be_absent, of_quantities
 from gateway.language.compile import Absent
 from gateway.language.functions import ERRORS, PHRASES, PREDICATES, EvaluationError
 from gateway.language.kinds import Quantity
@@ -135,20 +136,7 @@ def _value(operand: nodes.Operand, sight: Sight) -> Any:
     if isinstance(operand, nodes.Moved):
         count = -operand.length.count if operand.back else operand.length.count
         return moments.MOVES[operand.type.kind](_value(operand.base, sight), count, operand.length.unit)
-    return value(_leaf(operand), sight)
-
-
-def _leaf(operand: nodes.Operand) -> nodes.Leaf:
-    """What an operand reads, moved or not."""
-    if isinstance(operand, nodes.Moved):
-        operand = operand.base
-    if not isinstance(operand, nodes.Leaf):
-        raise TypeError(operand)  # the checker resolves every operand first
-    return operand
-
-
-def _optional(operand: nodes.Operand) -> bool:
-    return not isinstance(operand, nodes.Literal) and _leaf(operand).type.optional
+    return value(leaf_of(operand), sight)
 
 
 def _compared(walk: Walk, test: nodes.Test, compare: Callable[[_Reading], bool]) -> Seen:
@@ -181,30 +169,17 @@ def _in_order(test: nodes.Test, reading: _Reading) -> Iterable[Read]:
 def _guard(reading: _Reading, *operands: nodes.Operand) -> None:
     """Stop where a value that may be absent is."""
     for operand in operands:
-        if _optional(operand) and reading.value(_leaf(operand)) is None:
+        if may_be_absent(operand) and reading.value(leaf_of(operand)) is None:
             raise _AbsentError
 
 
-def _converter(left: nodes.Operand, right: nodes.Operand) -> Convert | None:
-    kinds = {o.type.kind if isinstance(o, nodes.Literal | nodes.Moved) else _leaf(o).type.kind for o in (left, right)}
-    if kinds == {"number"}:
-        return functions.number
-    if kinds == {"instant"}:
-        return functions.moment
-    return functions.day if kinds <= {"date", "instant"} else None
-
-
-def _quantities(test: nodes.Equal | nodes.Ordered) -> bool:
-    return isinstance(test.left, nodes.Leaf) and test.left.type.kind == "quantity"
-
-
 def _equal(walk: Walk, test: nodes.Equal) -> Seen:
-    convert = _converter(test.left, test.right)
+    convert = converter_of(test.left, test.right)
     # what is absent is equal to no value: no guard, unless it would say something else
-    plain = not (test.negated or walk.absent or convert or (_optional(test.left) and _optional(test.right)))
+    plain = not (test.negated or walk.absent or convert or (may_be_absent(test.left) and may_be_absent(test.right)))
 
     def compare(reading: _Reading) -> bool:
-        if _quantities(test):
+        if of_quantities(test):
             _guard(reading, test.left, test.right)
             more = codings.difference(reading.value(test.left), reading.value(test.right))
             return (more == 0) is not test.negated
@@ -219,7 +194,7 @@ def _equal(walk: Walk, test: nodes.Equal) -> Seen:
 
 
 def _present(walk: Walk, test: nodes.Present) -> Seen:
-    leaf = _leaf(test.operand)
+    leaf = leaf_of(test.operand)
     seen = _compared(walk, test, lambda _: present(leaf, walk.sight) is test.positive)
     try:
         return replace(seen, reads=(Read(leaf, value(leaf, walk.sight)),))
@@ -238,7 +213,7 @@ _SIGNS: Mapping[str, Callable[[Any, Any], bool]] = {
 def _member(walk: Walk, test: nodes.Member) -> Seen:
     only = test.options[0]
     literals = [o for o in test.options if isinstance(o, nodes.Literal)]
-    convert = _converter(test.left, only) if literals else None
+    convert = converter_of(test.left, only) if literals else None
 
     def compare(reading: _Reading) -> bool:
         _guard(reading, test.left)
@@ -255,7 +230,7 @@ def _member(walk: Walk, test: nodes.Member) -> Seen:
 
 def _among(reading: _Reading, value: nodes.Operand, several: nodes.Operand) -> bool:
     """Whether a value is one of those of a list."""
-    convert = _converter(value, several)
+    convert = converter_of(value, several)
     if convert is None:
         return reading.value(value) in reading.value(several)
     return functions.among(reading.converted(value, convert), reading.value(several), convert)
@@ -270,11 +245,11 @@ def _lacks(walk: Walk, test: nodes.Lacks) -> Seen:
 
 
 def _ordered(walk: Walk, test: nodes.Ordered) -> Seen:
-    convert = _converter(test.left, test.right)
+    convert = converter_of(test.left, test.right)
 
     def compare(reading: _Reading) -> bool:
         _guard(reading, test.left, test.right)
-        if _quantities(test):
+        if of_quantities(test):
             return _SIGNS[test.sign](codings.difference(reading.value(test.left), reading.value(test.right)), 0)
         return _SIGNS[test.sign](reading.converted(test.left, convert), reading.converted(test.right, convert))
 
@@ -325,14 +300,14 @@ def _within(found: Any, test: nodes.Within, facts: Facts) -> bool:
 
 
 def _aged(found: Any, test: nodes.HasAge, facts: Facts) -> bool:
-    born = codings.birth_date(found) if _leaf(test.operand).type.kind == "complex" else found
+    born = codings.birth_date(found) if leaf_of(test.operand).type.kind == "complex" else found
     return moments.under_age(born, test.length.count, test.length.unit, facts.today) is test.under
 
 
 def _listed(found: Any, test: nodes.Listed, facts: Facts) -> bool:
     if test.listing is None:
         raise EvaluationError("a list that was not checked")
-    if _leaf(test.operand).type.kind == "complex":
+    if leaf_of(test.operand).type.kind == "complex":
         return codings.patient_listed(found, test.listing, facts.today, test.system)
     return codings.listed(found, test.listing, facts.today)
 
@@ -358,7 +333,7 @@ def _quantified(walk: Walk, test: nodes.Quantified) -> Seen:
     deciding = test.word == "any"
     parts: list[Seen] = []
     try:
-        for one in each(_leaf(test.path), walk.sight):
+        for one in each(leaf_of(test.path), walk.sight):
             inner = replace(walk, sight=walk.sight.binding(test.variable.text, one))
             if test.where is not None:
                 where = replace(inner, turns=False, absent=False).test(test.where)

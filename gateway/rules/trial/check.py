@@ -250,9 +250,10 @@ class _Reading:
         for clause in every(self.statement, Said):
             if clause.kind == "with":
                 word = clause.words[0]
+                others = ("patient",) if word.text[:1].islower() else ()
                 if word.text == "patient":
                     found.append(("Patient", clause.texts))
-                elif resource_type(word, self.names.vocabulary, self.report):
+                elif resource_type(word, self.names.vocabulary, self.report, others):
                     found.append((word.text, clause.texts))
         return tuple(found)
 
@@ -349,7 +350,7 @@ class _Reading:
         root = word.text.partition(".")[0]
         if permit is not None and root not in permit.types:
             near = nearest(root, permit.types)
-            hint = f"did you mean `{near}`?" if near else None
+            hint = f"did you mean `{near}{word.text.removeprefix(root)}`?" if near else None
             said_so = messages.NOT_GRANTED.at(word.span, hint, word=root, types=", ".join(permit.types))
             self.report.say(said_so)
             return None

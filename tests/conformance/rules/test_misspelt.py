@@ -31,9 +31,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Misspelling:
-    """One word of a file, misspelt. Shape: `declares` where the word is what something is called."""
+    """One word of a file, misspelt.
+
+    Shape: `files` are those that are loaded together, the word's own among them; `declares` where the word is what
+    something is called.
+    """
 
     source: Source
+    files: tuple[Source, ...]
     start: int
     right: str
     wrong: str
@@ -53,9 +58,13 @@ class Misspelling:
 
 
 @functools.cache
-def shipped() -> tuple[Source, ...]:
-    paths = sorted((ROOT / "rules").glob("*.rules"))
-    return tuple(Source(path.relative_to(ROOT).as_posix(), path.read_text("utf-8")) for path in paths)
+def shipped() -> tuple[tuple[Source, ...], ...]:
+    """Every rule set that is shipped: the gateway's own, and each example."""
+    folders = (ROOT / "rules", *sorted(path for path in (ROOT / "rules" / "examples").iterdir() if path.is_dir()))
+    return tuple(
+        tuple(Source(path.relative_to(ROOT).as_posix(), path.read_text("utf-8")) for path in sorted(each))
+        for each in (folder.glob("*.rules") for folder in folders)
+    )
 
 
 @functools.cache
@@ -94,28 +103,31 @@ def misspell(word: str, known: frozenset[str], chance: random.Random) -> str | N
 
 @functools.cache
 def misspellings() -> tuple[Misspelling, ...]:
-    every = [(source, *found) for source in shipped() for found in words(source)]
+    return tuple(one for files in shipped() for one in misspellings_of(files))
+
+
+def misspellings_of(files: tuple[Source, ...]) -> Iterator[Misspelling]:
+    """Every word of one rule set, misspelt."""
+    every = [(source, *found) for source in files for found in words(source)]
     known = frozenset(word.casefold() for _, _, word, _ in every)
-    found: list[Misspelling] = []
     spoken_of = Counter(word for _, _, word, _ in every)
     for source, start, word, called in every:
         if called and spoken_of[word] == 1:
             continue  # nothing speaks of it, so it may be called as it likes
         wrong = misspell(word, known, random.Random(f"{source.name} {start}"))  # noqa: S311 - the same every time
         if wrong is not None:
-            found.append(Misspelling(source, start, word, wrong, called))
-    return tuple(found)
+            yield Misspelling(source, files, start, word, wrong, called)
 
 
 def said(one: Misspelling) -> Sequence[Diagnostic]:
     """What is said of the files with one word misspelt."""
-    texts = [one.misspelt if source is one.source else source for source in shipped()]
+    texts = [one.misspelt if source is one.source else source for source in one.files]
 
     def read(file: str) -> bytes:
         return (ROOT / file).read_bytes()
 
     def keep(name: str, sources: Sequence[Source], make: Callable[[], T]) -> T:  # noqa: ARG001 - Keep's shape
-        return cast("T", [(s, parsed(s) if s in shipped() else parse.read(s)) for s in sources])
+        return cast("T", [(s, parsed(s) if s in one.files else parse.read(s)) for s in sources])
 
     return load_sources(texts, vocabulary(), keep=keep, read=read).diagnostics
 
