@@ -79,8 +79,8 @@ fmt: setup ## format the code and the rules, and write what is made of the rules
 	$(GATEWAY) rules card --write $(CARD)
 	$(GATEWAY) rules textmate --write $(TEXTMATE)
 
-bench: setup ## measure, and write tests/bench/results.md
-	$(BIN)/python -m tests.bench
+bench: setup ## measure, and write tests/bench/results.md; with N=1000000 memory alone, over so many messages
+	$(BIN)/python -m tests.bench $(if $(N),--only memory --messages $(N)) $(ARGS)
 
 misspelt: setup ## misspell every word of the shipped rules, not a sample alone (some minutes)
 	GATEWAY_MISSPELT=all $(BIN)/python -m pytest --timeout=3600 tests/conformance/rules/test_misspelt.py

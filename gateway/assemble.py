@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import functools
 import hashlib
 import secrets
 import uuid
@@ -44,13 +45,15 @@ from gateway.trust import trusted
 from gateway.upstream.embedded_server import EmbeddedServer
 
 EMBEDDED = "embedded"
+SECRET = 32
+"""Units: bytes."""
 
 
 def published(settings: Settings) -> documents.Published:
     """What the documents tell of a site's configuration."""
     return documents.Published(
         public_url=settings.public_url,
-        version=metadata.version("healthcare-exchange-gateway"),
+        version=_version(),
         application=settings.application,
         facility=settings.facility,
         body_limit=settings.body_limit,
@@ -61,6 +64,11 @@ def published(settings: Settings) -> documents.Published:
         client_secrets=settings.client_secrets,
         versioned_updates=settings.versioned_updates,
     )
+
+
+@functools.cache
+def _version() -> str:
+    return metadata.version("healthcare-exchange-gateway")
 
 
 def openapi_text(loaded: Decisions, settings: Settings) -> str:
@@ -171,25 +179,27 @@ async def opened(
     clock: Callable[[], datetime] | None = None,
     own_writer: bool = False,
     keep: Keep = made_anew,
+    worker: int | None = None,
 ) -> AsyncIterator[Gateway]:
     """Open a gateway on its data folder, and close it again.
 
     Shape: `clock` answers the moment with its offset; the machine's where none is given. `keep` holds what the files
-    were parsed to, for when they are read again.
+    were parsed to, for when they are read again. `worker` says which of several processes on the data folder this is.
     Errors: ConfigError, KeysError, Unsealable, JournalUnavailable: a gateway that can't do its work doesn't start.
     """
     now = clock or (lambda: datetime.now(UTC))
     keys = settings.keys_folder
-    make_folder(settings.data)
+    own = settings.own_folder(worker)
+    make_folder(own)
     make_folder(keys)
     paging, hashing = kept_secret(keys / "paging.key"), kept_secret(keys / "hash.key")
     same = {"paging.key": fingerprint(paging), "hash.key": fingerprint(hashing)}
     # each run of a gateway begins a chain, so that no two ever write to one
     chaining = Chaining(str(uuid.uuid4()), chain_keys(settings))
     async with AsyncExitStack() as stack:
-        watch = await stack.enter_async_context(watching(settings))
+        watch = await stack.enter_async_context(watching(settings, worker))
         own_store = EMBEDDED in addresses(settings, loaded.rules).values()
-        storage = journal_of(settings, same, chaining, own_store=own_store)
+        storage = journal_of(settings, same, chaining, own_store=own_store, worker=worker)
         sealing = keys_of(settings)
         journal = await stack.enter_async_context(SealedJournal(storage, sealing))
         connections = Connections(settings, stack, own_writer=own_writer)
@@ -222,8 +232,9 @@ async def opened(
             rereading=FilesAgain(settings, connections, keep, loaded),
             exports=exports,
             watch=watch,
+            worker=worker,
             anchoring=Anchoring(
-                journal, chaining, settings.anchors_file, settings.data / CHAINS,
+                journal, chaining, settings.anchors_file, own / CHAINS,
                 Often(settings.audit_anchor_rows, settings.audit_anchor_seconds), now, lambda: chain_keys(settings),
                 telling(settings, loaded.rules, loaded.tables, journal),
             ),
@@ -258,7 +269,8 @@ def chain_keys(settings: Settings) -> Keys:
 def addresses(settings: Settings, ruleset: RuleSet) -> dict[str, str]:
     """Address of each declared target: the configured one; a FHIR target without one is the embedded store.
 
-    Errors: ConfigError for an address configured for a target that no rule file declares.
+    Errors: ConfigError for an address configured for a target that no rule file declares, and for the embedded store
+    where several processes would have it.
     """
     declared = ruleset.registry.targets
     for setting, named in (("targets", settings.targets), ("credentials", settings.credentials)):
@@ -273,14 +285,32 @@ def addresses(settings: Settings, ruleset: RuleSet) -> dict[str, str]:
         name: f"hl7v2+{address}" if declared[name].takes == "Hl7v2" and address.startswith("http") else address
         for name, address in settings.targets.items()
     }
-    return {**embedded, **given}
+    found = {**embedded, **given}
+    stored = sorted(name for name, address in found.items() if address == EMBEDDED)
+    if stored and settings.workers > 1:
+        raise ConfigError(
+            f"workers is {settings.workers}, and {', '.join(stored)} would be the embedded store, which is for one "
+            'process: give each an address of a FHIR server in `targets` (gateway/README.md, "Several gateways"), or '
+            "leave workers out"
+        )
+    return found
 
 
 def kept_secret(path: Path) -> bytes:
-    """Secret of 32 bytes in a file for the gateway alone, made at the first run."""
+    """Secret of 32 bytes in a file for the gateway alone, made at the first run.
+
+    Errors: ConfigError for a file that holds anything else, which would hash and seal with less than a secret.
+    """
     if not path.exists():
-        create_private(path, secrets.token_bytes(32))
-    return path.read_bytes()
+        create_private(path, secrets.token_bytes(SECRET))
+    kept = path.read_bytes()
+    if len(kept) != SECRET:
+        raise ConfigError(
+            f"{path} holds {len(kept)} bytes, and a secret has {SECRET}: put the file back from a backup; without one, "
+            "remove it: a new one is made, and what was told under the old one (pages of searches, hashes in the "
+            "audit) is found no more"
+        )
+    return kept
 
 
 def fingerprint(secret: bytes) -> str:

@@ -16,13 +16,20 @@ async def begin(connection: sqlite3.Connection, patience: float) -> None:
     Errors: sqlite3.OperationalError where the file is still another's then.
     """
     waited = 0.0
-    while True:
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or waited >= patience:
-                raise
-            waited += _PAUSE
-            await asyncio.sleep(_PAUSE)
-        else:
-            return
+    while not begun(connection, last=waited >= patience):
+        waited += _PAUSE
+        await asyncio.sleep(_PAUSE)
+
+
+def begun(connection: sqlite3.Connection, *, last: bool = False) -> bool:
+    """Begin a transaction that writes; whether it could, which it can't while another process has the file.
+
+    Errors: sqlite3.OperationalError; where it is the `last` try, also for a file that is another's.
+    """
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        if last or error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+            raise
+        return False
+    return True

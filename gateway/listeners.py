@@ -1,4 +1,4 @@
-"""Listeners beside plain HTTP: the common port over TLS, one whose clients show certificates, one for a proxy alone.
+"""Listeners: the common port, over TLS or plain, one whose clients show certificates, one for a proxy alone.
 
 A certificate that is asked for on the common port would lock out browsers, keys and health checks, so each has its own.
 What came to light about a connection stands in the ASGI scope of its requests: `interactions/peer.py` reads it.
@@ -35,16 +35,36 @@ class ListenerError(Stated):
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A bound socket, and how TLS is spoken there; `place` is what to tell people."""
+    """A bound socket, and how TLS is spoken there.
+
+    Shape: `place` is what to tell people, `names` the settings of it; `lent` says that other processes have it too.
+    """
 
     bound: socket.socket
     tls: ssl.SSLContext | None
     place: str
+    names: str
+    lent: bool = False
 
     async def listen(
         self, protocol: Callable[[], asyncio.Protocol], backlog: int, handshakes: Handshakes
     ) -> asyncio.Server | Door:
-        """Take connections from now on. Shape: `handshakes` counts those that have still to agree TLS."""
+        """Take connections from now on.
+
+        Shape: `handshakes` counts those that have still to agree TLS.
+        Errors: ListenerError where another program was quicker: two may bind a port, and one may listen.
+        """
+        try:
+            return await self._listening(protocol, backlog, handshakes)
+        except OSError as error:
+            raise ListenerError(
+                f"{self.names}: can't listen on {self.place}: {error.strerror or error}; another program, maybe a "
+                "gateway that was started at the same moment, has it: stop that one, or give this one another port"
+            ) from error
+
+    async def _listening(
+        self, protocol: Callable[[], asyncio.Protocol], backlog: int, handshakes: Handshakes
+    ) -> asyncio.Server | Door:
         loop = asyncio.get_running_loop()
         if self.bound.family == socket.AF_UNIX:
             return await loop.create_unix_server(protocol, sock=self.bound, backlog=backlog)
@@ -58,12 +78,32 @@ class Listener:
         """Leave nothing behind."""
         local = self.bound.family == socket.AF_UNIX
         self.bound.close()
-        if local:
+        if local and not self.lent:
             Path(self.place).unlink(missing_ok=True)
 
 
+def plain(settings: Settings) -> tuple[Listener, ...]:
+    """The common port where nothing asks for TLS, bound and not yet listening.
+
+    Errors: ListenerError.
+    """
+    if settings.tls_certificate is not None:
+        return ()
+    return tuple(_bound(settings.host, settings.port, "host and port", None))
+
+
+def operators(settings: Settings) -> tuple[Listener, ...]:
+    """The port for those who watch the gateway, where there is one: plain HTTP, for it shows nobody's data.
+
+    Errors: ListenerError.
+    """
+    if settings.metrics_port is None:
+        return ()
+    return tuple(_bound(settings.metrics_host, settings.metrics_port, "metrics_host and metrics_port", None))
+
+
 def listeners(settings: Settings) -> tuple[Listener, ...]:
-    """The listeners that settings ask for, bound and not yet listening.
+    """The listeners that settings ask for beside plain HTTP, bound and not yet listening.
 
     Errors: ListenerError.
     """
@@ -73,8 +113,7 @@ def listeners(settings: Settings) -> tuple[Listener, ...]:
         if settings.tls_certificate is not None and settings.tls_key is not None:
             own = _own_tls(settings.tls_certificate, settings.tls_key, "tls_certificate and tls_key")
             found += _bound(settings.host, settings.port, "host and port", own)
-        if settings.metrics_port is not None:  # plain HTTP, for it shows nobody's data
-            found += _bound(settings.metrics_host, settings.metrics_port, "metrics_host and metrics_port", None)
+        found += operators(settings)
         if mtls is not None and mtls.socket is not None:
             found.append(_local(settings.data / mtls.socket))
         if mtls is not None and mtls.port is not None:
@@ -99,7 +138,8 @@ def _bound(host: str, port: int, names: str, tls: ssl.SSLContext | None) -> list
         addresses = list(dict.fromkeys(found))
         for number, (family, kind, protocol, _, address) in enumerate(addresses, 1):
             try:
-                made.append(Listener(_bound_at(family, kind, protocol, address, alone=len(addresses) == 1), tls, place))
+                bound = _bound_at(family, kind, protocol, address, alone=len(addresses) == 1)
+                made.append(Listener(bound, tls, place, names))
             except OSError as error:
                 # a name may stand for addresses of IPv6 where the machine has none
                 if error.errno not in _NOT_HERE or (number == len(addresses) and not made):
@@ -168,7 +208,7 @@ def _local(path: Path) -> Listener:
     except OSError as error:
         bound.close()
         raise ListenerError(f"mtls.socket: can't listen on {path}: {error.strerror or error}") from error
-    return Listener(bound, None, str(path))
+    return Listener(bound, None, str(path), "mtls.socket")
 
 
 def _clear(path: Path) -> None:

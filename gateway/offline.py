@@ -34,14 +34,17 @@ class Converted:
 
 def convert(
     raw: bytes, maps: Maps, elements: Elements, *, organisation: str | None, rules_digest: str,
-    messaging: bool = False, overlays: tuple[str, ...] = (),
+    messaging: bool = False, overlays: tuple[str, ...] = (), resource: bool | None = None,
 ) -> Converted:  # fmt: skip
     """Convert one file as a gateway would.
 
     Shape: `organisation` sends it; without one a message's MSH-4 does, and FHIR can't be converted; `messaging` makes
-    a MessageHeader of a message, as for a receiver of FHIR messages; `overlays` are laid over the maps.
+    a MessageHeader of a message, as for a receiver of FHIR messages; `overlays` are laid over the maps; `resource` is
+    whether it is FHIR, by default where it begins as JSON does.
     """
-    if raw.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
+    if (too_long := _too_long(raw)) is not None:
+        return too_long
+    if resource if resource is not None else raw.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
         return _of_fhir(raw, elements, organisation, rules_digest)
     message = hl7v2.read(raw)
     if refuses(message.findings):
@@ -68,7 +71,7 @@ def convert_batch(
     for part, raw in batch.pieces(source, batch.LONGEST_MESSAGE):
         if part.name == "MSH":
             number += 1
-            found = _too_long(raw) or convert(
+            found = convert(
                 raw, maps, elements,
                 organisation=organisation, rules_digest=rules_digest, messaging=messaging, overlays=overlays,
             )  # fmt: skip
@@ -82,7 +85,9 @@ def convert_batch(
 def _too_long(raw: bytes) -> Converted | None:
     if len(raw) <= batch.LONGEST_MESSAGE:
         return None
-    return Converted(None, (error("too-long", f"the message is longer than {batch.LONGEST_MESSAGE} bytes"),))
+    return Converted(
+        None, (error("too-long", f"it is longer than {batch.LONGEST_MESSAGE} bytes, and was not converted"),)
+    )
 
 
 def convert_rows(
@@ -111,13 +116,13 @@ def convert_rows(
 
 
 def _of_fhir(raw: bytes, elements: Elements, organisation: str | None, rules_digest: str) -> Converted:
-    if organisation is None:
-        words = "FHIR does not say who sends it: give --organisation with the sender's ODS code"
-        return Converted(None, (error("required", words),))
     try:
         resource = fhir.load(raw)
     except fhir.JsonError as fault:
         return Converted(None, (error("structure", fault.words, fault.place, "FHIR-JSON"),))
+    if organisation is None:
+        words = "FHIR does not say who sends it: give --organisation with the sender's ODS code"
+        return Converted(None, (error("required", words),))
     findings = fhir.validate(resource, elements)
     if refuses(findings):
         return Converted(None, findings)

@@ -12,19 +12,21 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import cast
+from typing import Any, cast
 
 import orjson
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.lifespan.on import LifespanOn, LifespanSendMessage
 
 from gateway.guard import Guarded, Handshakes, Limits, sweep
 from gateway.interactions.faults import trace
-from gateway.listeners import Listener, seeing_peers
+from gateway.listeners import Listener, ListenerError, seeing_peers
+from gateway.stated import Stated
 
 GRACE = 20
 _Raised = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
@@ -32,6 +34,24 @@ SPARE = 256
 """Files that are open beside connections: journal, store, targets, what is loaded."""
 SWITCH = 0.0001  # seconds
 COLLECT = (20_000, 20, 100)  # a message makes thousands of short-lived objects and hardly a cycle
+
+
+class _Lifespan(LifespanOn):
+    """The application's life, whose start may fail for a reason that is told plainly.
+
+    Shape: `stated` is that reason. Starlette tells a traceback with all its words, which may be a patient's.
+    """
+
+    stated: Stated | None = None
+
+    async def send(self, message: LifespanSendMessage) -> None:
+        """Hear how it went."""
+        fault = sys.exc_info()[1]  # the fault that Starlette tells of
+        if message["type"] == "lifespan.startup.failed" and fault is not None:
+            self.stated = fault if isinstance(fault, Stated) else None
+            words = "" if self.stated else orjson.dumps(trace(fault)).decode()
+            message = {"type": "lifespan.startup.failed", "message": words}
+        await super().send(message)
 
 
 class _Server(uvicorn.Server):
@@ -49,17 +69,27 @@ class _Server(uvicorn.Server):
         self._told = started
         self._hangup = hangup
         self._beside = beside
+        self._guard = guard
         self._handshakes = Handshakes(guard.limits, guard.refused)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        try:
+            await super().startup(sockets)
+        except SystemExit:
+            if isinstance(self.lifespan, _Lifespan) and self.lifespan.stated is not None:
+                raise self.lifespan.stated from None
+            raise
         if self.started:
             # They share connections, limits and the end with the common port: one server, several listeners.
-            for one in self._beside:
-                listening = await one.listen(self._protocol, self.config.backlog, self._handshakes)
-                self.servers.append(cast("asyncio.Server", listening))  # a door has what uvicorn asks of one
-            # Rules, maps and tables stay for good: without this each full collection walks through all of them.
-            gc.collect()
+            try:
+                for one in self._beside:
+                    listening = await one.listen(self._protocol, self.config.backlog, self._handshakes)
+                    self.servers.append(cast("asyncio.Server", listening))  # a door has what uvicorn asks of one
+            except ListenerError:
+                await self.shutdown(sockets)
+                raise
+            # Rules, maps and tables stay for good: without this each full collection walks through all of them. What
+            # loading made and left is a hundredth of it, not worth looking for: that would take a fifth of the start.
             gc.freeze()
             gc.set_threshold(*COLLECT)
             gc.enable()
@@ -72,6 +102,7 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop, and leave nothing behind: uvicorn sends itself the signal that it got as soon as it has stopped."""
         await super().shutdown(sockets)
+        self._guard.warn.rest()
         _close(self._beside)
 
     def _protocol(self) -> asyncio.Protocol:
@@ -101,11 +132,19 @@ class _WithoutValues(logging.Formatter):
         return orjson.dumps(trace(fault)).decode()
 
 
-def log_as_json() -> None:
-    """Log lines as JSON on standard output, the libraries' warnings too."""
+def log_as_json(worker: int | None = None) -> None:
+    """Log lines as JSON on standard output, the libraries' warnings too.
+
+    Shape: `worker` says which of several processes this is, in each line.
+    """
+
+    def named(_logger: object, _method: str, words: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        return words if worker is None else {**words, "worker": worker}
+
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            named,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
@@ -149,6 +188,7 @@ def run(
     Shape: whether it ever served; `started` is called once it answers, `hangup` at each SIGHUP from then on. At a
     terminal SIGHUP ends the server, as it ends all that was started there: the terminal was closed. `guard` is
     what clients are held to; `beside` are listeners beside the common port, which is none where `port` is None.
+    Errors: Stated where what the application is to be made of can't be used, or a listener is taken.
     Units: a stopping server gives requests in hand 20 s.
     """
     config = uvicorn.Config(
@@ -161,6 +201,8 @@ def run(
         hangup = None
     if hangup is not None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one that comes while it starts has nothing to read again
+    config.load()
+    config.lifespan_class = _Lifespan
     server = _Server(config, started, hangup, beside, guard)
     try:
         server.run([] if port is None else None)

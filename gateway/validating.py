@@ -110,9 +110,7 @@ def _messages(file: BinaryIO, beginning: bytes, standards: Standards) -> Iterato
 
 def _message(raw: bytes, standards: Standards) -> Iterator[Finding]:
     if len(raw) > batch.LONGEST_MESSAGE:
-        yield Finding(
-            "error", "too-long", f"the message is longer than {batch.LONGEST_MESSAGE} bytes, and was not judged"
-        )
+        yield _too_long("message")
         return
     message = hl7v2.read(raw)
     yield from message.findings
@@ -121,12 +119,20 @@ def _message(raw: bytes, standards: Standards) -> Iterator[Finding]:
         yield found.finding(severity)
 
 
+def _too_long(kind: str) -> Finding:
+    return Finding("error", "too-long", f"the {kind} is longer than {batch.LONGEST_MESSAGE} bytes, and was not judged")
+
+
 # --- FHIR and CSV ----------------------------------------------------------------------------------------------------
 
 
 def _resource(file: BinaryIO, _beginning: bytes, standards: Standards) -> Iterator[Finding]:
     try:
-        resource = fhir.load(file.read())
+        raw = file.read(batch.LONGEST_MESSAGE + 1)
+        if len(raw) > batch.LONGEST_MESSAGE:
+            yield _too_long("resource")
+            return
+        resource = fhir.load(raw)
     except fhir.JsonError as fault:
         yield Finding("error", "structure", fault.words, fault.place, "FHIR-JSON")
         return

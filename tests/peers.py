@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -20,3 +21,9 @@ def missing(reason: str) -> NoReturn:
     if REQUIRED:
         pytest.fail(f"GATEWAY_INTEROP=required, but: {reason}", pytrace=False)
     pytest.skip(reason)
+
+
+def cache() -> Path:
+    """The folder that keeps what was built of peers: `GATEWAY_INTEROP_CACHE`, by default in the user's cache folder."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.environ.get("GATEWAY_INTEROP_CACHE") or home / "gateway-interop")

@@ -1,21 +1,30 @@
-"""Rules loaded for tests: what takes long is done once for all rules that say the same, or stand on the same."""
+"""Rules and maps loaded for tests: what takes long is done once for all that say the same, or stand on the same."""
 
 from __future__ import annotations
 
 import gc
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
+from unittest.mock import patch
 
-from gateway import loading
+from gateway import loading, mapping
 from gateway.cli.keeping import keeping
+from gateway.rules import Vocabulary
+from gateway.source import Keep, made_anew
+
+T = TypeVar("T")
 
 _BESIDE = shutil.ignore_patterns("*.test.rules", "samples", "examples")
 _MOST = 8
 
 _loaded: dict[tuple[bytes, loading.Files], loading.Decisions] = {}
+_stood_on: dict[Hashable, Any] = {}
+_vocabulary, _maps = loading.vocabulary, mapping.load
 
 
 def decisions(rules: Path, specs: Path) -> loading.Decisions:
@@ -37,6 +46,37 @@ def decisions(rules: Path, specs: Path) -> loading.Decisions:
     _loaded[wanted] = found
     while len(_loaded) > _MOST:
         del _loaded[next(iter(_loaded))]
+    return found
+
+
+@contextmanager
+def stood_on() -> Iterator[None]:
+    """Have commands that run in this process stand on names and maps that are made once of the same files.
+
+    Each would make them again, for a second; rules are read by each. What a program of its own does is seen where
+    tests start one.
+    """
+
+    def vocabulary(root: Path) -> Vocabulary:
+        return _once(("names", root.resolve(), loading.files(root)), lambda: _vocabulary(root))
+
+    def maps(
+        root: Path, names: Vocabulary, keep: Keep = made_anew, laid: Iterable[tuple[str, ...]] = (), *,
+        traced: bool = False,
+    ) -> mapping.LoadedMaps:  # fmt: skip
+        over = frozenset(laid)
+        wanted = ("maps", root.resolve(), loading.files(root), tuple(names.dictionaries), over, traced)
+        return _once(wanted, lambda: _maps(root, names, keep, over, traced=traced))
+
+    with patch.object(loading, "vocabulary", vocabulary), patch.object(mapping, "load", maps):
+        yield
+
+
+def _once(wanted: Hashable, make: Callable[[], T]) -> T:
+    found: T = _stood_on.pop(wanted, None) or make()
+    _stood_on[wanted] = found
+    while len(_stood_on) > _MOST:
+        del _stood_on[next(iter(_stood_on))]
     return found
 
 

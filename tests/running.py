@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -120,6 +120,14 @@ def issues(reply: Response) -> list[dict[str, Any]]:
     return list(outcome["issue"])
 
 
+@contextmanager
+def cheap_secrets() -> Iterator[None]:
+    """Have secrets hashed at the least cost, and those of clients that nobody knows compared with one of that cost."""
+    nobody = replace(secrets._NOBODY, cost=CHEAP)
+    with patch.object(secrets, "COST", CHEAP), patch.object(secrets, "_NOBODY", nobody):
+        yield
+
+
 def enrol(credentials: Credentials, principal: str, secret: str, keys: Mapping[str, Any] | None = None) -> None:
     """Enrol a principal with a secret that is hashed cheaply: at the product's cost, hashing is most of a test run.
 
@@ -152,4 +160,4 @@ def running(
             yield Running(http, data, chosen)
 
 
-__all__ = ["NOW", "Running", "Secret", "acknowledged", "enrol", "issues", "message", "running"]
+__all__ = ["NOW", "Running", "Secret", "acknowledged", "cheap_secrets", "enrol", "issues", "message", "running"]

@@ -44,17 +44,24 @@ def nhs_numbers() -> Iterator[str]:
 
 def admissions(count: int, first: int = 0) -> list[tuple[str, str, str, bytes]]:
     """Admissions of different patients: control id, NHS number, visit number and body of each."""
-    text = SAMPLE.read_text("utf-8").replace("\n", "\r")
     numbers = nhs_numbers()
     for _ in range(first):
         next(numbers)
-    found = []
-    for number, nhs_number in zip(range(first, first + count), numbers, strict=False):
-        control_id, visit = f"T-{number:07d}", f"V{number:09d}"
-        body = text.replace("9990000018", nhs_number).replace("EC-A01-0001", control_id)
-        body = body.replace("V260512001", visit).replace("H400118", f"H{number:06d}")
-        found.append((control_id, nhs_number, visit, body.encode()))
-    return found
+    text = sample()
+    return [admission(text, *one) for one in zip(range(first, first + count), numbers, strict=False)]
+
+
+def sample() -> str:
+    """The message that admissions are made of."""
+    return SAMPLE.read_text("utf-8").replace("\n", "\r")
+
+
+def admission(text: str, number: int, nhs_number: str) -> tuple[str, str, str, bytes]:
+    """One of them, from the sample's text: control id, NHS number, visit number and body."""
+    control_id, visit = f"T-{number:07d}", f"V{number:09d}"
+    body = text.replace("9990000018", nhs_number).replace("EC-A01-0001", control_id)
+    body = body.replace("V260512001", visit).replace("H400118", f"H{number:06d}")
+    return control_id, nhs_number, visit, body.encode()
 
 
 def free_port() -> int:
@@ -177,12 +184,13 @@ def _parsed() -> tempfile.TemporaryDirectory[str]:
 def start_gateway(
     data: Path, port: int | None = None, *, beside: Path | None = None, settings: Mapping[str, str] | None = None,
     program: str = "gateway", environment: Mapping[str, str] | None = None, launch: Launch = process,
+    stdin: int = subprocess.DEVNULL,
 ) -> Server:  # fmt: skip
     """Start a demo gateway on a data folder.
 
     What the first one parsed is there for the next: each would parse the same files for a second or two.
-    Shape: `beside` is the data folder of a demo gateway whose keys and clients this one shares; `settings` and `launch`
-    as for `start`; `program` is the module that runs.
+    Shape: `beside` is the data folder of a demo gateway whose keys and clients this one shares; `settings`, `stdin` and
+    `launch` as for `start`; `program` is the module that runs.
     """
     chosen = port or free_port()
     parsed, own = Path(_parsed().name) / "cache", data / "cache"
@@ -196,7 +204,7 @@ def start_gateway(
         demo, chosen_settings = [], {"shared": str(beside), **chosen_settings}
     server = start(
         program, "serve", *demo, "--data", str(data), "--port", str(chosen), port=chosen, data=data,
-        settings=chosen_settings, environment=environment, launch=launch,
+        settings=chosen_settings, environment=environment, launch=launch, stdin=stdin,
     )  # fmt: skip
     server.clients = beside or data
     if own.exists() and not parsed.exists():  # a fork has parsed nothing

@@ -6,6 +6,7 @@ A command line imports the module of its own command alone: what `gateway token`
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final
@@ -14,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
-from gateway.cli.console import err, stop
+from gateway.cli.console import stop, tell
 from gateway.stated import Stated
 
 PLACES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
@@ -83,8 +84,7 @@ def main() -> None:
     try:
         app()
     except Stated as fault:
-        for text in fault.before():
-            err.print(text + "\n")
-        stop(str(fault))
+        tell(fault)
+        sys.exit(1)
     except OSError as fault:
         stop(f"{fault.filename}: {fault.strerror}" if fault.filename is not None else str(fault))

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 
 from gateway.finding import Finding
 from gateway.source import Diagnostic, render
+from gateway.stated import Stated
 
 out = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
@@ -25,6 +26,13 @@ def stop(words: str) -> NoReturn:
     """End the command with exit status 1 and words for what went wrong."""
     err.print(f"gateway: {words}")
     sys.exit(1)
+
+
+def tell(fault: Stated) -> None:
+    """Say what is wrong in the words of the fault."""
+    for text in fault.before():
+        err.print(text + "\n")
+    err.print(f"gateway: {fault}")
 
 
 def progress(*columns: ProgressColumn) -> Progress:

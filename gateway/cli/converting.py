@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from rich.progress import track
 
 from gateway import loading, mapping, offline, rules, validating
 from gateway.cli.console import err, stop, told
-from gateway.cli.gathering import STDIN, Gathered, gathered, processes
+from gateway.cli.gathering import STDIN, Gathered, gathered, opened, processes
 from gateway.cli.keeping import keeping
 from gateway.cli.spreading import spread
 from gateway.config import load
@@ -26,8 +25,8 @@ from gateway.loading import Decisions
 from gateway.source import nearest
 from gateway.validating import MOST
 
-_SPOOLED = 16 * 1024 * 1024
-"""Bytes of standard input that are held in memory; more goes to a file."""
+_BUNDLE, _BUNDLES, _RESOURCES = ".fhir.json", ".bundles.ndjson", ".fhir.ndjson"
+"""What the names of converted messages and resources, batches and CSV files end in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +156,8 @@ def _of_file(job: _Job) -> tuple[Finding, ...]:
     """The findings of a file; where one refuses all of it, nothing is written."""
     try:
         with ExitStack() as stack:
-            source = stack.enter_context(_opened(job.path))
+            _forget(job)
+            source = stack.enter_context(opened(job.path))
             found = tuple(islice(_converted(job, source, stack), MOST + 1))
     except OSError as fault:
         return (Finding("error", "not-found", f"{fault.strerror or fault}"),)
@@ -167,15 +167,11 @@ def _of_file(job: _Job) -> tuple[Finding, ...]:
     return (*found[:MOST], more)
 
 
-def _opened(path: Path) -> BinaryIO:
-    """A file that can be read from its beginning again."""
-    if path != STDIN:
-        return path.open("rb")
-    spooled = tempfile.SpooledTemporaryFile(max_size=_SPOOLED)  # noqa: SIM115 - the caller closes it
-    while chunk := sys.stdin.buffer.read(offline.BEGINNING):
-        spooled.write(chunk)
-    spooled.seek(0)
-    return spooled  # type: ignore[return-value]  # typeshed has it beside BinaryIO, not below it
+def _forget(job: _Job) -> None:
+    """Remove what an earlier run made of a file: where this one fails, it would be taken for what this one made."""
+    if job.target is not None:
+        for ending in (_RESOURCES,) if _is_csv(job.path) else (_BUNDLE, _BUNDLES):
+            job.target.with_name(job.target.name + ending).unlink(missing_ok=True)
 
 
 def _converted(job: _Job, source: BinaryIO, stack: ExitStack) -> Iterator[Finding]:
@@ -187,18 +183,18 @@ def _converted(job: _Job, source: BinaryIO, stack: ExitStack) -> Iterator[Findin
         yield from _rows(job, source, stack)
     elif kind == "Hl7v2" and batch.is_batch(beginning):
         yield from offline.convert_batch(
-            source, _sink(job, ".bundles.ndjson", stack), loaded.maps, loaded.elements,
+            source, _sink(job, _BUNDLES, stack), loaded.maps, loaded.elements,
             organisation=chosen.organisation, rules_digest=loaded.rules.digest,
             messaging=chosen.messaging, overlays=chosen.overlays,
         )  # fmt: skip
     else:
         made = offline.convert(
-            source.read(), loaded.maps, loaded.elements,
+            source.read(batch.LONGEST_MESSAGE + 1), loaded.maps, loaded.elements, resource=kind == "Fhir",
             organisation=chosen.organisation, rules_digest=loaded.rules.digest,
             messaging=chosen.messaging, overlays=chosen.overlays,
         )  # fmt: skip
         if made.bundle is not None:
-            _sink(job, ".fhir.json", stack).write(made.bundle)
+            _sink(job, _BUNDLE, stack).write(made.bundle)
         yield from made.findings
 
 
@@ -212,7 +208,7 @@ def _rows(job: _Job, source: BinaryIO, stack: ExitStack) -> Iterator[Finding]:
         yield Finding("error", "not-found", words)
     else:
         yield from offline.convert_rows(
-            source, _sink(job, ".fhir.ndjson", stack), loaded.row_maps,
+            source, _sink(job, _RESOURCES, stack), loaded.row_maps,
             organisation=chosen.organisation, layout=chosen.layout, rules_digest=loaded.rules.digest,
         )  # fmt: skip
 

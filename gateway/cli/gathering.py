@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+import tempfile
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
+
+_SPOOLED = 16 * 1024 * 1024
+"""Bytes of standard input that are held in memory; more goes to a file."""
+
+_AT_ONCE = 64 * 1024
 
 STDIN = Path("-")
 """What stands for standard input."""
@@ -36,3 +44,14 @@ def gathered(paths: Iterable[Path], suffixes: Collection[str]) -> Iterator[Gathe
 def processes(taken: Collection[Gathered], workers: int | None) -> int | None:
     """How many processes go through files: one where standard input is among them, which no other process has."""
     return 1 if any(one.path == STDIN for one in taken) else workers
+
+
+def opened(path: Path) -> BinaryIO:
+    """A file, or standard input, that can be read from its beginning again. Errors: OSError."""
+    if path != STDIN:
+        return path.open("rb")
+    spooled = tempfile.SpooledTemporaryFile(max_size=_SPOOLED)  # noqa: SIM115 - the caller closes it
+    while chunk := sys.stdin.buffer.read(_AT_ONCE):
+        spooled.write(chunk)
+    spooled.seek(0)
+    return spooled  # type: ignore[return-value]  # typeshed has it beside BinaryIO, not below it

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +12,7 @@ from rich.progress import track
 
 from gateway import fhir, loading, validating
 from gateway.cli.console import err, stop, told
-from gateway.cli.gathering import STDIN, Gathered, gathered, processes
+from gateway.cli.gathering import Gathered, gathered, opened, processes
 from gateway.cli.spreading import spread
 from gateway.config import load
 from gateway.finding import Finding, refuses
@@ -102,9 +100,7 @@ def _begin(
 def _of_file(path: Path) -> tuple[Finding, ...]:
     standards = _standards[0]
     try:
-        if path == STDIN:
-            return validating.judged(io.BytesIO(sys.stdin.buffer.read()), "", standards)
-        with path.open("rb") as file:
+        with opened(path) as file:
             return validating.judged(file, path.suffix, standards)
     except OSError as fault:
         return (Finding("error", "not-found", f"the file can't be read: {fault.strerror or fault}"),)

@@ -17,6 +17,7 @@ from gateway.config.settings import (
     KEYS,
     REPOSITORY,
     SQLITE,
+    WORKERS,
     Settings,
 )
 from gateway.config.tables import ExternalIssuer, MutualTls, TargetCredentials
@@ -32,6 +33,7 @@ __all__ = [
     "KEYS",
     "REPOSITORY",
     "SQLITE",
+    "WORKERS",
     "ConfigError",
     "ExternalIssuer",
     "MutualTls",

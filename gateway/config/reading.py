@@ -9,9 +9,11 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource, SettingsError
 
-from gateway.config.settings import FILE, Settings
+from gateway.config.settings import FILE, SQLITE, Settings
 from gateway.config.web_address import is_loopback
 from gateway.stated import Stated
+
+HIGHEST_PORT = 65535
 
 
 class ConfigError(Stated):
@@ -39,6 +41,7 @@ def load(**flags: Any) -> Settings:
         settings = settings.model_copy(update={"public_url": f"http://localhost:{settings.port}"})
     _judge_hosts(settings, file)
     _judge_ports(settings)
+    _judge_workers(settings)
     return settings
 
 
@@ -77,7 +80,12 @@ def _judge_ports(settings: Settings) -> None:
     mtls_port = settings.mtls.port if settings.mtls is not None else None
     listeners = (("port", settings.port), ("mtls.port", mtls_port), ("metrics_port", settings.metrics_port))
     taken: dict[int, str] = {}
-    for name, port in listeners:
+    # each worker has a port of its own for metrics
+    more = range(1, settings.workers if settings.metrics_port is not None else 1)
+    of_workers = tuple((f"metrics_port of worker {one + 1}", (settings.metrics_port or 0) + one) for one in more)
+    for name, port in (*listeners, *of_workers):
+        if port is not None and port > HIGHEST_PORT:
+            raise ConfigError(f"{name} would be {port}, and there is no port above {HIGHEST_PORT}: lower metrics_port")
         if port is None:
             continue
         if port in taken:
@@ -85,6 +93,18 @@ def _judge_ports(settings: Settings) -> None:
                 f"{taken[port]} and {name} are both {port}: give each listener a port of its own, or leave {name} out"
             )
         taken[port] = name
+
+
+def _judge_workers(settings: Settings) -> None:
+    """Whether several processes can share the journal.
+
+    Errors: ConfigError.
+    """
+    if settings.workers > 1 and settings.journal == SQLITE:
+        raise ConfigError(
+            f"workers is {settings.workers}, and the journal is an SQLite file, which is for one process: set "
+            'journal = "postgresql://..." (gateway/README.md, "Several gateways"), or leave workers out'
+        )
 
 
 def _environment() -> dict[str, Any]:

@@ -18,6 +18,7 @@ AUDIT_KEY = "audit.key"
 ANCHORS, CHAINS = Path("audit") / "anchors.ndjson", Path("audit") / "chains"
 FILE = "gateway.toml"
 KEYS, CREDENTIALS, CLIENTS, FILES, EXPORTS = "keys", "credentials", "clients", "files", "exports"
+WORKERS = "workers"
 """Folders of the data folder."""
 
 SQLITE = "sqlite"
@@ -103,11 +104,21 @@ class Settings(BaseSettings):
     body_rate: int = Field(default=500, ge=0)
     body_within: float = Field(default=10.0, gt=0)
     idle_within: float = Field(default=30.0, gt=0)
+    workers: int = Field(default=1, ge=1, le=64)
 
     @property
     def token_address(self) -> str:
         """The token endpoint's public address, which is the audience of every client assertion."""
         return f"{self.public_url}/$ingest/auth"
+
+    def own_folder(self, worker: int | None) -> Path:
+        """The folder of what one process alone has: the data folder, or a worker's part of it."""
+        return self.data if worker is None else self.data / WORKERS / str(worker)
+
+    @property
+    def own_folders(self) -> tuple[Path, ...]:
+        """The folders of all processes that ever served from this data folder, one at a time or together."""
+        return (self.data, *sorted((self.data / WORKERS).glob("*")))
 
     @property
     def keys_folder(self) -> Path:

@@ -4,6 +4,7 @@ The names that other parts use are here; `gateway.fhir.build` writes the tables,
 """
 
 from gateway.fhir.bundle import batch, entry_delete, entry_get, entry_put, searchset, transaction
+from gateway.fhir.carried import carried, emptied, with_carried
 from gateway.fhir.cleaning import clean
 from gateway.fhir.displays import Telling, telling, untelling
 from gateway.fhir.elements import Elements, Member
@@ -50,6 +51,7 @@ __all__ = [
     "Telling",
     "batch",
     "canonical",
+    "carried",
     "clean",
     "contributed",
     "contributors",
@@ -59,6 +61,7 @@ __all__ = [
     "drafts_to_json",
     "dump",
     "elements_of",
+    "emptied",
     "entry_delete",
     "entry_get",
     "entry_put",
@@ -89,5 +92,6 @@ __all__ = [
     "untelling",
     "valid_nhs_number",
     "validate",
+    "with_carried",
     "with_references",
 ]

@@ -93,23 +93,18 @@ def _find(node: Mapping[str, Any], below: _Below, path: str, found: list[Telling
     if below.reference and _tells(node):
         found.append(Telling(node, path))
     members = below.of(node).members if below.whole else below.members
-    if len(members) < len(node):  # as for most datatypes, of which an extension alone may refer to something
-        for name, at in members.items():
-            if name in node:
-                _find_in(node[name], *at, found)
-    else:
-        for name, value in node.items():
-            if name in members:
-                _find_in(value, *members[name], found)
-
-
-def _find_in(value: Any, below: _Below, path: str, found: list[Telling]) -> None:
-    if isinstance(value, dict):
-        _find(value, below, path, found)
-    elif isinstance(value, list):
-        for one in value:
-            if isinstance(one, dict):
-                _find(one, below, path, found)
+    # of most datatypes an extension alone may refer to something
+    fewer = members if len(members) < len(node) else node
+    for name in fewer:
+        if name not in node or name not in members:
+            continue
+        value = node[name]
+        if isinstance(value, dict):
+            _find(value, *members[name], found)
+        elif isinstance(value, list):
+            for one in value:
+                if isinstance(one, dict):
+                    _find(one, *members[name], found)
 
 
 def _cut(node: Any, below: _Below, path: str, keep: Callable[[Telling], bool]) -> Any:

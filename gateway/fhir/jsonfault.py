@@ -103,7 +103,7 @@ class _Scan:
         self.at = len(self.text) - len(self.text.removeprefix("\ufeff"))
         self.blanks()
         if self.at == len(self.text):
-            raise _Wrong(self.at, "there is nothing")
+            raise _Wrong(self.at, "there is nothing in it")
         self.value()
         while self.open:
             self.next()

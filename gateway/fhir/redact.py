@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from gateway.fhir.again import Again, stands_again
 from gateway.fhir.elements import Elements, means
 
 _WHOLE = frozenset({"text", "_text", "contained"})
@@ -37,37 +38,48 @@ def redact(resource: dict[str, Any], hide: Iterable[str], elements: Elements | N
 
     Shape: `hide` holds paths such as `Patient.telecom`, as rule files write them: `Patient.deceased[x]` hides whichever
     choice there is, `Patient.deceasedBoolean` that one alone; paths of other types hide nothing here. By the table of
-    `elements`, what has to be there says that it is masked. The resource that is handed in is left as it is.
+    `elements`, what has to be there says that it is masked, and what stands within itself (an item of an item) or has
+    another element's content is hidden there too. The resource that is handed in is left as it is.
     """
     plan = _plan(frozenset(hide), resource["resourceType"], elements)
     shown = {key: value for key, value in resource.items() if key not in plan.members}
     for steps, stands in plan.below:
         shown = _without(shown, steps, stands)
+    if plan.again is not None:
+        shown = plan.again.of(shown)
     return subsetted(shown)
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """How a type is redacted: the members that go, then what goes by its steps, and what stands for it."""
+    """How a type is redacted: the members that go, then what goes by its steps, and what stands for it.
+
+    Shape: `again` takes out what stands in several places, None where nothing does.
+    """
 
     members: frozenset[str]
     below: tuple[tuple[list[str], dict[str, Any]], ...]
+    again: Again | None = None
 
 
 @functools.lru_cache(maxsize=4096)
 def _plan(hide: frozenset[str], resource_type: str, elements: Elements | None) -> _Plan:
     members: set[str] = set(_WHOLE)
     below: list[tuple[list[str], dict[str, Any]]] = []
+    again: dict[str, Mapping[str, Any]] = {}
     for path in sorted(hide):
         own, _, rest = path.partition(".")
         if own != resource_type:
             continue
         stands = {} if elements is None else _stands(path, elements)
-        if "." in rest or rest.endswith(_CHOICE) or stands:
+        if elements is not None and stands_again(path, elements):
+            again[path] = stands
+        elif "." in rest or rest.endswith(_CHOICE) or stands:
             below.append((rest.split("."), stands))
         else:
             members.update((rest, f"_{rest}"))
-    return _Plan(frozenset(members), tuple(below))
+    found = None if elements is None or not again else Again(resource_type, again, elements)
+    return _Plan(frozenset(members), tuple(below), found)
 
 
 def _stands(path: str, elements: Elements) -> dict[str, Any]:
@@ -95,14 +107,18 @@ def subsetted(resource: dict[str, Any]) -> dict[str, Any]:
     return {**resource, "meta": {**meta, "tag": [*tags, SUBSETTED]}}
 
 
-def held(resource: dict[str, Any], paths: Iterable[str]) -> tuple[str, ...]:
-    """Those of the paths whose element the resource has, in alphabetical order."""
-    own = (path.partition(".") for path in sorted(paths))
-    return tuple(
-        f"{resource_type}.{rest}"
-        for resource_type, _, rest in own
-        if resource_type == resource["resourceType"] and _without(resource, rest.split(".")) != resource
-    )
+def held(resource: dict[str, Any], paths: Iterable[str], elements: Elements | None = None) -> tuple[str, ...]:
+    """Those of the paths whose element the resource has, wherever `redact` would take it out; in alphabetical order."""
+    own = (path for path in sorted(paths) if path.partition(".")[0] == resource["resourceType"])
+    return tuple(path for path in own if _taken(resource, path, elements) != resource)
+
+
+def _taken(resource: dict[str, Any], path: str, elements: Elements | None) -> dict[str, Any]:
+    """Copy of a resource without one of its elements, and nothing in its place."""
+    if elements is not None and stands_again(path, elements):
+        return Again(resource["resourceType"], {path: _NOTHING}, elements).of(resource)
+    found: dict[str, Any] = _without(resource, path.split(".")[1:])
+    return found
 
 
 def _without(node: Any, steps: list[str], stands: Mapping[str, Any] = _NOTHING) -> Any:

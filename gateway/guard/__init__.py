@@ -1,8 +1,9 @@
 """What stands between a connection and the application: one well-formed request after the other, in time and in bounds.
 
 `door.py` counts connections before TLS is agreed, `head.py` judges the bytes before a body, `chunked.py` a body that
-comes in chunks, `protocol.py` holds both and the times on a connection of uvicorn's; `room.py` says who gives way where
-there are too many, `limits.py` has the bounds, `faults.py` the words of each refusal.
+comes in chunks, `protocol.py` holds both and the times on a connection of uvicorn's; `answering.py` writes an answer;
+`room.py` says who gives way where there are too many, `sparingly.py` how often the log tells of it, `limits.py` has the
+bounds, `faults.py` the words of each refusal.
 
 Source: RFC 9112; `http-interface.md` of the design, "Limits and hostile clients".
 """

@@ -19,6 +19,7 @@ from gateway.guard import faults
 from gateway.guard.limits import Limits
 from gateway.guard.protocol import Refusals
 from gateway.guard.room import whose
+from gateway.guard.sparingly import Sparingly, mention
 
 PART = 4
 """Handshakes may take a part of so many of the connections that are allowed, beside those."""
@@ -44,6 +45,8 @@ class Handshakes:
     _number: int = 0
     _by: dict[str, dict[asyncio.Task[None], None]] = field(default_factory=dict)
     _crowded: set[asyncio.Task[None]] = field(default_factory=set)
+    _warn: Sparingly = field(default_factory=Sparingly)
+    _mention: Sparingly = field(default_factory=lambda: Sparingly(mention))
 
     def __len__(self) -> int:
         """How many are in hand."""
@@ -67,6 +70,8 @@ class Handshakes:
         for held in self._by.values():
             for one in held:
                 one.cancel()
+        self._warn.rest()
+        self._mention.rest()
 
     async def _agree(self, accepted: socket.socket, protocol: Made, tls: ssl.SSLContext) -> None:
         """Agree TLS on one connection in time, and hand it to its protocol."""
@@ -79,9 +84,9 @@ class Handshakes:
         except ConnectionAbortedError:  # asyncio's where the time is over
             self._say(faults.SLOW_HANDSHAKE)
         except ssl.SSLError as error:
-            log.warning("handshake failed", why=getattr(error, "verify_message", None) or error.reason)
+            self._warn("handshake failed", why=getattr(error, "verify_message", None) or error.reason)
         except OSError as error:
-            log.info("handshake broken off", why=error.strerror or type(error).__name__)
+            self._mention("handshake broken off", why=error.strerror or type(error).__name__)
         except asyncio.CancelledError:
             if own not in self._crowded:
                 raise
@@ -108,7 +113,7 @@ class Handshakes:
         """Tell operators; nothing of HTTP was spoken yet, so the client hears nothing."""
         if self.refused is not None:
             self.refused(rule)
-        log.warning("handshake refused", rule=rule)
+        self._warn("handshake refused", rule=rule)
 
 
 @dataclass(slots=True, eq=False)

@@ -13,19 +13,21 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import unquote
 
-import structlog
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from gateway import fhir
 from gateway.finding import Finding
 from gateway.guard import faults
+from gateway.guard.answering import Answering
 from gateway.guard.chunked import Chunks
 from gateway.guard.faults import Fault
 from gateway.guard.head import read_head, unfinished
 from gateway.guard.limits import Limits
 from gateway.guard.room import Room, whose
+from gateway.guard.sparingly import Sparingly
 
 _EMPTY_LINE = b"\r\n"
 _END = b"\r\n\r\n"
@@ -34,7 +36,6 @@ TURNS, ENDINGS = 10, 10
 """A tenth of all connections is looked at in a turn, and at most so many are ended in one."""
 STANDS_STILL = 1.0
 """Units: seconds after which who takes no answer may have to give way."""
-log = structlog.get_logger()
 _turns = itertools.cycle(range(TURNS))
 
 
@@ -47,6 +48,7 @@ class Guarded(HttpToolsProtocol):
 
     limits = Limits()
     room = Room(limits.connections)
+    warn = Sparingly()
     refused: Refusals | None = None
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -71,7 +73,7 @@ class Guarded(HttpToolsProtocol):
         super().connection_made(transport)
         self._since = self.loop.time()
         self.whose = whose(self.client[0]) if self.client else ""
-        self.room.enter(self, self.connections, len(self.connections))
+        self.room.enter(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget a connection."""
@@ -90,6 +92,26 @@ class Guarded(HttpToolsProtocol):
             self._since = self.loop.time()  # the first bytes of another request
         self._held += data
         self._advance()
+
+    def on_headers_complete(self) -> None:
+        """Begin to answer a request.
+
+        One is in hand at a time, its target is a path, and what it offered of other protocols was left out.
+        """
+        version, scope = self.parser.get_http_version(), self.scope
+        scope["method"] = self.parser.get_method().decode("ascii")
+        scope["http_version"] = version
+        raw, _, scope["query_string"] = self.url.partition(b"?")
+        path = raw.decode("ascii")
+        scope["path"] = self.root_path + (unquote(path) if "%" in path else path)
+        scope["raw_path"] = self.root_path.encode("ascii") + raw
+        self.cycle = Answering(
+            scope=scope, transport=self.transport, flow=self.flow, logger=self.logger,
+            access_logger=self.access_logger, access_log=False, default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(), expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and self.parser.should_keep_alive(), on_response=self.on_response_complete,
+        )  # fmt: skip
+        self._start_asgi_task(self.cycle, self.app)
 
     def on_response_complete(self) -> None:
         """Go on with what came behind the request that is answered now."""
@@ -183,7 +205,7 @@ class Guarded(HttpToolsProtocol):
         self.room.leaves(self)
         if self.refused is not None:
             self.refused(fault.rule)
-        log.warning("connection refused", rule=fault.rule, status=fault.status)
+        self.warn("connection refused", rule=fault.rule, status=fault.status)
         if self._under_way():
             self.cycle.disconnected = True
             self.cycle.message_event.set()
@@ -314,7 +336,10 @@ class Guarded(HttpToolsProtocol):
 
 def guarded(limits: Limits, refused: Refusals | None = None) -> type[Guarded]:
     """The protocol of a listener with limits of its own. Shape: `refused` is told the code of each refusal."""
-    own = {"limits": limits, "room": Room(limits.connections), "refused": refused and staticmethod(refused)}
+    own = {
+        "limits": limits, "room": Room(limits.connections), "warn": Sparingly(),
+        "refused": refused and staticmethod(refused),
+    }  # fmt: skip
     return type("Guarded", (Guarded,), own)
 
 

@@ -5,15 +5,13 @@ Source: `facade.md` of the design, "Narrow, then check again"; `rules-language.m
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Collection, Sequence
-from functools import partial
 from typing import Any
 
 from gateway import fhir
 from gateway.interactions.broken_glass import Shown, broken
 from gateway.interactions.call import Call, Resource, in_scope, readable
-from gateway.interactions.gateway import agreements_of, keyed_hash
+from gateway.interactions.gateway import Gateway, agreements_of, keyed_hash
 from gateway.interactions.patients import patients_by
 from gateway.interactions.refused import Refused, error
 from gateway.interactions.scopes import bounds
@@ -42,8 +40,8 @@ def released(call: Call, facts: Facts, decision: Decision, by: set[str], resourc
 def shown_of(call: Call, resource: Resource, hide: Collection[str]) -> Resource:
     """A resource that is released, without what of it is hidden; itself where nothing is.
 
-    Shape: what it contains goes along where the caller may read all of it, whole; else none of it does. What its
-    references say of their targets goes along where the caller may read these.
+    Shape: what it contains goes along where the caller may read all of it, whole; else none of it does, and of a stored
+    Bundle no entry. What its references say of their targets goes along where the caller may read these.
     """
     found = _shown(call, resource, hide)
     if found is not resource:
@@ -68,8 +66,11 @@ def _name(resource: Resource) -> str:
 
 
 def _shown(call: Call, resource: Resource, hide: Collection[str]) -> Resource:
-    whole = not hide and holds_whole(call, resource)
+    holds = holds_whole(call, resource)
+    whole = not hide and holds
     seen = resource if whole else fhir.redact(resource, hide, call.gateway.elements)
+    if not holds:
+        seen = fhir.emptied(seen)
     if call.silent.get(id(resource)) is resource:
         return seen  # what is hidden makes no reference say more
     told = fhir.untelling(seen, call.gateway.elements, lambda one: may_tell(call, seen, one))
@@ -80,17 +81,17 @@ def _shown(call: Call, resource: Resource, hide: Collection[str]) -> Resource:
 
 
 def holds_whole(call: Call, resource: Resource) -> bool:
-    """Whether the caller may read all that a resource contains."""
-    return all(_whole(call, one) for one in resource.get("contained", ()))
+    """Whether the caller may read all that a resource contains, and all that a Bundle or Parameters carry."""
+    return all(_whole(call, one) for one in fhir.carried(resource))
 
 
 def _whole(call: Call, contained: Resource) -> bool:
-    """Whether the caller could read a contained resource whole if it stood alone."""
+    """Whether the caller could read a contained resource whole, with what that contains, if it stood alone."""
     right = readable(call, str(contained.get("resourceType")))
     if right is None or bounds(call.asking.scopes, "read", str(contained.get("resourceType"))) is not None:
         return False
     release = call.gateway.rules.release(right.facts, right.decision, contained, call.around)
-    return release.released and not release.hide
+    return release.released and not release.hide and holds_whole(call, contained)
 
 
 def loaded(server: FhirServer, answer: Answer) -> Resource:
@@ -139,16 +140,16 @@ async def record(
     Shape: `seen` are names (`Patient/1`), `about` what was shown or written of it, by which the patients are known.
     Where glass is broken, a row of its own tells why, and whoever the rules say is told.
     """
-    told = patients_by(call.gateway.elements)
-    patients = dict.fromkeys(name for one in about for name in told.of(one))
+    told, every = patients_by(call.gateway.elements), [*fhir.with_carried(about)]
+    patients = dict.fromkeys(name for one in every for name in told.of(one))
     patients |= dict.fromkeys(name for name in seen if name.startswith(_PATIENT))
-    known = {pair for one in about for pair in told.known(one)}
+    known = {pair for one in every for pair in told.known(one)}
     for one in about if call.hidden else ():
         more = call.hidden.get(_name(one))
         if more is not None:
             patients |= dict.fromkeys(sorted(more[0]))
             known |= more[1]
-    hashed = functools.cache(partial(keyed_hash, call.gateway))
+    hashed = _Hashes(call.gateway).__getitem__
     row = _row(
         call, action, what, rules, outcome,
         seen=tuple(map(hashed, seen)),
@@ -159,6 +160,18 @@ async def record(
     if call.asking.reason is not None:
         stored = tuple(call.whole.get(id(one), (one, one))[1] for one in about)
         await broken(call, row, Shown(stored, tuple(patients), tuple(seen)))
+
+
+class _Hashes(dict[str, str]):
+    """The stand-ins of names, each made once."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        super().__init__()
+        self._gateway = gateway
+
+    def __missing__(self, name: str) -> str:
+        found = self[name] = keyed_hash(self._gateway, name)
+        return found
 
 
 def _row(call: Call, action: str, what: str, rules: tuple[str, ...], outcome: str, **more: Any) -> AuditRow:

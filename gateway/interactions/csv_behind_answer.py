@@ -14,9 +14,12 @@ from gateway.interactions.csv_tally import Tally, restored
 from gateway.interactions.faults import trace
 from gateway.interactions.gateway import Gateway
 from gateway.interactions.refused import Refused, error
-from gateway.journal import Submission
+from gateway.interactions.tries import MOST
+from gateway.journal import JournalUnavailable, NotInHand, Submission
 from gateway.journal.sealed import Unsealable
 
+RESTED = 900.0
+"""Units: seconds without a write after which nobody is taking a file any more: slow senders are cut off long before."""
 log = structlog.get_logger()
 
 
@@ -39,35 +42,68 @@ async def resume_file(gateway: Gateway, submission: Submission) -> None:
         await refused(gateway, submission, Refused("down", words), tally, claimed=True)
         return
     except OSError as fault:  # which may pass
-        log.error("resume", receipt=submission.receipt, **trace(fault))
-        gateway.journal.abandon(submission.receipt)
+        await _failed(gateway, submission, tally, fault)
         return
     if file is None:
-        log.error("resume", why="its principal or domain is no longer declared", receipt=submission.receipt)
+        tries, why = gateway.tries.failed(submission.receipt), "its principal or domain is no longer declared"
+        log.error("resume", why=why, receipt=submission.receipt, tries=tries)
         gateway.journal.abandon(submission.receipt)
         return
     gateway.files.start(work(gateway, file, tally, judge=judge), submission.receipt)
 
 
 async def drop_strangers(gateway: Gateway) -> None:
-    """Drop files that a stopped process had not claimed yet: nobody was told that they were taken."""
+    """Drop files that a stopped process had not claimed yet: nobody was told that they were taken.
+
+    Shape: where other workers may be taking files, those alone that have rested for as long as no taking does.
+    """
+    rested = 0.0 if gateway.worker is None else RESTED
     for receipt in gateway.files.receipts():
-        if await gateway.journal.find(receipt) is None:
+        if gateway.files.rested(receipt, rested) and await gateway.journal.find(receipt) is None:
             gateway.files.drop(receipt)
 
 
 async def work(gateway: Gateway, file: File, tally: Tally, *, judge: bool) -> None:
-    """Judge a file wholly, deliver it, settle it; the receipt tells how it goes."""
+    """Judge a file wholly, deliver it, settle it; the receipt tells how it goes.
+
+    One that fails is taken up again later (`resume.py`), and is settled as failed where that went on for too long.
+    """
     receipt = file.submission.receipt
     try:
         outcome = await _worked(gateway, file, tally, judge=judge)
         log.info("file", receipt=receipt, outcome=outcome, read=tally.read, stored=tally.stored, refused=tally.refused)
+        gateway.tries.over(receipt)
     except asyncio.CancelledError:
         gateway.journal.abandon(receipt)
         raise
-    except Exception as fault:  # noqa: BLE001 - one file must not stop the others; it is taken up again (`resume.py`)
+    except (JournalUnavailable, NotInHand) as fault:  # which is no fault of the file
         log.error("file", receipt=receipt, **trace(fault))
         gateway.journal.abandon(receipt)
+    except Exception as fault:  # noqa: BLE001 - one file must not stop the others
+        await _failed(gateway, file.submission, tally, fault)
+
+
+async def _failed(gateway: Gateway, submission: Submission, tally: Tally, fault: Exception) -> None:
+    """Give up a file that the gateway failed on, to be taken up again; settle it where it failed too often."""
+    receipt = submission.receipt
+    tries = gateway.tries.failed(receipt)
+    log.error("file", receipt=receipt, tries=tries, **trace(fault))
+    if tries < MOST:
+        gateway.journal.abandon(receipt)
+        return
+    words = error(
+        "exception",
+        f"the gateway failed on this file {tries} times and works on it no more; rows stored {tally.stored}: name "
+        f"receipt {receipt} to its operator, then send the file again",
+    )
+    tally.tell((words,))
+    try:
+        await refused(gateway, submission, Refused("down", words, unsure=tally.stored > 0), tally, claimed=True)
+    except (JournalUnavailable, NotInHand) as unsettled:
+        log.error("file", receipt=receipt, **trace(unsettled))
+        gateway.journal.abandon(receipt)
+        return
+    gateway.tries.over(receipt)
 
 
 async def _worked(gateway: Gateway, file: File, tally: Tally, *, judge: bool) -> str:

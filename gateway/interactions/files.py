@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import time
 from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,6 +105,13 @@ class Files:
     def receipts(self) -> tuple[str, ...]:
         """Receipts whose files are kept."""
         return kept_files.receipts(self._folder)
+
+    def rested(self, receipt: str, seconds: float) -> bool:
+        """Whether nothing was written to a file for so long."""
+        try:
+            return time.time() - self.path(receipt).stat().st_mtime >= seconds
+        except FileNotFoundError:
+            return False
 
     def drop(self, receipt: str) -> None:
         """Keep a file no longer."""

@@ -7,16 +7,16 @@ import asyncio
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from gateway.interactions.gateway import Target, of
+from gateway.interactions.gateway import Gateway, Target, of
 from gateway.interactions.respond import NO_STORE
 from gateway.upstream import TargetDown
 
 WITHIN = 5.0
 
 
-async def live(_request: Request) -> Response:
+async def live(request: Request) -> Response:
     """Answer that the process serves requests."""
-    return JSONResponse({"status": "live"}, headers=NO_STORE)
+    return JSONResponse({"status": "live", **_which(of(request))}, headers=NO_STORE)
 
 
 async def ready(request: Request) -> Response:
@@ -38,11 +38,17 @@ async def ready(request: Request) -> Response:
         "status": "ready" if well else "not ready",
         "rulesDigest": gateway.rules.digest,
         "parts": parts,
+        **_which(gateway),
     }
     kept = request.app.state.reload.kept
     if kept is not None:
         body["rulesNotLoaded"] = {"since": kept.since.isoformat(), "errors": kept.errors, "first": kept.first}
     return JSONResponse(body, 200 if well else 503, NO_STORE)
+
+
+def _which(gateway: Gateway) -> dict[str, object]:
+    """Which of several processes answers."""
+    return {} if gateway.worker is None else {"worker": gateway.worker}
 
 
 async def _target(target: Target | None) -> str:

@@ -336,7 +336,7 @@ def _checked_rows(call: Call, authority: Authority, view: View, new: Resource) -
         raise Refused("denied", error("forbidden", words, "Authorization", "HTTP-A05"))
     seen = None if authority.read is None else authority.read.release(call, new)
     hide = may.hide if seen is None or not seen.released else may.hide | seen.hide
-    hidden = fhir.held(new, hide)
+    hidden = fhir.held(new, hide, call.gateway.elements)
     if hidden:
         words = f"you do not see {', '.join(hidden)}, so you can not write it"
         raise Refused("denied", error("forbidden", words, hidden[0], "HTTP-W13"), rules=may.by)

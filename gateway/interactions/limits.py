@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 
+from gateway import fhir
 from gateway.interactions.access import record
 from gateway.interactions.call import Call, Resource
 from gateway.interactions.gateway import LONDON, Gateway, keyed_hash
@@ -97,12 +98,12 @@ async def limited(call: Call, action: str, what: str, resources: Sequence[Resour
 def _names(gateway: Gateway, kind: str, resources: Sequence[Resource]) -> list[str]:
     """Keyed hashes of the resources of a type; of patients, of whomever the resources are about."""
     found: set[str] = set()
-    for resource in resources:
+    for resource in fhir.with_carried(resources):
         about = gateway.rules.subjects.get(resource["resourceType"]) if kind == PATIENT else None
         if resource["resourceType"] == kind:
-            found.add(f"{kind}/{resource['id']}")
+            found.add(f"{kind}/{resource.get('id')}")
         elif about is not None:
             # one of whom nothing tells who it is counts as somebody
-            own = f"{resource['resourceType']}/{resource['id']}"
+            own = f"{resource['resourceType']}/{resource.get('id')}"
             found.update(own if name is None else f"{kind}/{name.id}" for name in about(resource))
     return [keyed_hash(gateway, name) for name in sorted(found)]

@@ -7,6 +7,7 @@ Source: `facade.md` of the design, "Links"; Fernet as the `cryptography` package
 from __future__ import annotations
 
 import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -68,8 +69,11 @@ class Paging:
     def ticket(self, token: str) -> Ticket | None:
         """Ticket of a token, or nothing where it is forged or too old."""
         try:
+            raw = token.encode()
+            if urlsafe_b64encode(urlsafe_b64decode(raw)) != raw:
+                return None  # what stands behind its padding would be passed over
             caller, purpose, resource_type, pairs, view, address, skip = json.loads(
-                self._fernet.decrypt(token.encode(), ttl=LIFETIME)
+                self._fernet.decrypt(raw, ttl=LIFETIME)
             )
         except (InvalidToken, ValueError):
             return None

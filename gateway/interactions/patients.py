@@ -36,7 +36,7 @@ class Patients:
         """Names of the patients that a resource is about: `Patient/1`, or a number's name where no id is told."""
         kind = str(resource.get("resourceType"))
         if kind == PATIENT:
-            return (f"{PATIENT}/{resource.get('id')}",)
+            return (f"{PATIENT}/{resource['id']}",) if "id" in resource else ()
         read = self._read.get(kind)
         if read is None:
             read = self._read[kind] = self._paths(kind)
@@ -52,7 +52,9 @@ class Patients:
         """A Patient's name with those of its numbers, where its id is none of them."""
         if resource.get("resourceType") != PATIENT or not isinstance(resource.get("identifier"), list):
             return ()
-        name = f"{PATIENT}/{resource.get('id')}"
+        if "id" not in resource:
+            return ()  # a Bundle may carry one that is nobody of the record
+        name = f"{PATIENT}/{resource['id']}"
         told = (one for one in resource["identifier"] if isinstance(one, dict) and one.get("system") in self._systems)
         numbers = {str(one["value"]) for one in told if one.get("value")}
         return tuple((name, number_name(number)) for number in sorted(numbers) if f"{PATIENT}/{number}" != name)

@@ -1,7 +1,8 @@
 """After a crash: submissions that were claimed and not settled are taken up again, before new ones come in.
 
 What was given up while the gateway runs, since the journal could not be written for a moment, is taken up a little
-later; where several gateways share a journal, so is what another left.
+later; where several gateways share a journal, so is what another left. What fails each time rests longer and longer
+(`tries.py`).
 
 Source: "The way of one message" in `architecture.md` of the design: a restart takes up what was left in between.
 """
@@ -26,7 +27,8 @@ from gateway.journal.interface import AT_ONCE
 WITHIN = 2.0
 EVERY = 3.0
 GIVEN_UP = timedelta(seconds=30)
-"""What a gateway gave up is left alone for so long: its sender, who was told so, may send it again."""
+"""What a gateway gave up is left alone for so long: its sender, who was told so, may send it again. What fails when it
+is taken up rests as long the first time, then twice as long each time."""
 log = structlog.get_logger()
 
 
@@ -63,7 +65,8 @@ async def _take_up(gateway: Gateway, given_up: timedelta, deadline: float) -> in
         before = len(seen)
         for place, submission in enumerate(taken):
             try:
-                if submission.receipt in seen:  # it was given up just now
+                # it was given up just now, or failed when it was taken up before
+                if submission.receipt in seen or gateway.tries.rests(submission.receipt, given_up.total_seconds()):
                     gateway.journal.abandon(submission.receipt)
                 else:
                     seen.add(submission.receipt)
@@ -75,7 +78,8 @@ async def _take_up(gateway: Gateway, given_up: timedelta, deadline: float) -> in
                     gateway.journal.abandon(left.receipt)
                 raise
             except Exception as fault:  # noqa: BLE001 - one must keep neither the others back, nor the gateway from starting
-                log.error("resume", receipt=submission.receipt, **trace(fault))
+                tries = gateway.tries.failed(submission.receipt)
+                log.error("resume", receipt=submission.receipt, tries=tries, **trace(fault))
                 gateway.journal.abandon(submission.receipt)
         if len(seen) == before:
             break
@@ -93,7 +97,8 @@ async def _carried_out(gateway: Gateway, submission: Submission, deadline: float
     seen: dict[str, object] = {"receipt": submission.receipt}
     case = reopened(gateway, submission, deadline)
     if case is None:
-        log.error("resume", why="its principal or domain is no longer declared", **seen)
+        tries = gateway.tries.failed(submission.receipt)
+        log.error("resume", why="its principal or domain is no longer declared", tries=tries, **seen)
         gateway.journal.abandon(submission.receipt)
         return
     try:

@@ -7,6 +7,7 @@ Source: HMAC-SHA-256, RFC 2104; "Audit" in `trust.md` of the design.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
@@ -73,7 +74,15 @@ class Chaining:
 
 def mac(secret: bytes, before: bytes, chain: str, seq: int, key: str, values: Values) -> bytes:
     """The keyed hash of a row. Shape: `before` is that of the row before it, or what stands for none."""
-    return hmac.digest(secret, before + orjson.dumps((chain, seq, key, *values)), "sha256")
+    made = _keyed(secret).copy()
+    made.update(before + orjson.dumps((chain, seq, key, *values)))
+    return made.digest()
+
+
+@functools.lru_cache(maxsize=4)
+def _keyed(secret: bytes) -> hmac.HMAC:
+    """What the hash of every row begins with: to begin takes four times as long as to copy."""
+    return hmac.new(secret, digestmod="sha256")
 
 
 def fits(keys: Keys, link: Link, before: bytes | None, values: Values) -> bool:

@@ -1,9 +1,10 @@
 """Operations that write, run together: one transaction, one wait for the disk, and no answer before it is over.
 
 The statements of a batch run in the event loop, between two of them nothing else does; only what waits for the disk,
-the commit, goes to a thread, unless one asks alone and the disk is quick (`pace.py`). (Statement by statement in a
-thread, each would wait for the interpreter's lock, and take it away from whoever converts a message.) Whatever is
-handed over while a batch is committed makes the next batch.
+the commit, goes to a thread. (Statement by statement in a thread, each would wait for the interpreter's lock, and take
+it away from whoever converts a message.) Whatever is handed over while a batch is committed makes the next batch. Where
+one asks alone and the disk is quick (`pace.py`) it is all done as it is handed over, without task, thread or turn of
+the loop.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any, TypeAlias, TypeVar
 
-from gateway.exclusive import begin
+from gateway.exclusive import begin, begun
 from gateway.journal.model import JournalUnavailable
 from gateway.journal.operation import FAILURES, Operation, Result, tried, unavailable
 from gateway.journal.pace import Pace
@@ -99,10 +100,33 @@ class GroupCommit:
         if self._thread is None:
             raise JournalUnavailable("the journal is not open")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append((operation, future))
+        job = operation, future
         if self._running is None or self._running.done():
+            done = self._at_once(operation) if self._pace.in_loop() else None
+            if done is not None:
+                _tell((job,), done)
+                return future
             self._running = asyncio.create_task(self._drain(self._thread), name="journal-commit")
+        self._waiting.append(job)
         return future
+
+    def _at_once(self, operation: Operation[Any]) -> list[Result] | None:
+        """The result of an operation that asks alone, once on the disk; None where it has to wait for the file."""
+        connection = self._connection
+        if connection is None:
+            return None
+        try:
+            if not begun(connection):
+                return None
+            results = together(connection, (operation,))
+            started = time.perf_counter()
+            connection.commit()
+        except FAILURES as error:
+            return self._failed(error, 1)
+        took = time.perf_counter() - started
+        self._pace.took(took)
+        counts().committed(1, took)
+        return results
 
     async def _drain(self, thread: ThreadPoolExecutor) -> None:
         # those who were woken together submit together: without this the first would make a batch of its own
@@ -121,23 +145,24 @@ class GroupCommit:
             await begin(self._connection, _PATIENCE)
             results = together(self._connection, operations)
             started = time.perf_counter()
-            if self._pace.in_loop(len(operations)):
-                self._connection.commit()
-                took = time.perf_counter() - started
-                self._pace.took(took)
-            else:
-                await in_thread(thread, self._connection.commit)
-                took = time.perf_counter() - started
-                self._pace.waited(len(operations), took, others=bool(self._waiting))
+            await in_thread(thread, self._connection.commit)
+            took = time.perf_counter() - started
+            self._pace.waited(len(operations), took, others=bool(self._waiting))
             counts().committed(len(operations), took)
         except FAILURES as error:
-            # what is left of the transaction goes with the connection, and so does whatever state the failure left
-            connection, self._connection = self._connection, None
-            if connection is not None:
-                with contextlib.suppress(sqlite3.Error):  # the failure itself is already on its way to all callers
-                    connection.close()
-            return [(None, unavailable(error)) for _ in operations]
+            return self._failed(error, len(operations))
         return results
+
+    def _failed(self, error: Exception, operations: int) -> list[Result]:
+        """What so many operations come to whose storage failed.
+
+        What is left of the transaction goes with the connection, and so does whatever state the failure left.
+        """
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):  # the failure itself is already on its way to all callers
+                connection.close()
+        return [(None, unavailable(error)) for _ in range(operations)]
 
 
 def _tell(batch: Sequence[_Job], results: Sequence[Result]) -> None:

@@ -69,7 +69,10 @@ class InHand:
         Shape: `abandon` gives up what was not settled, for the storage failed.
         Errors: what the settling raises.
         """
-        done.add_done_callback(partial(self._ended, receipt, abandon))
+        if done.done():  # as it was handed over
+            self._ended(receipt, abandon, done)
+        else:
+            done.add_done_callback(partial(self._ended, receipt, abandon))
         await asyncio.shield(done)
 
     def _ended(self, receipt: str, abandon: Callable[[str], None], done: asyncio.Future[None]) -> None:

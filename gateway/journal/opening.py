@@ -18,17 +18,20 @@ VERIFIED = "verify-full"
 
 
 def journal_of(
-    settings: Settings, same: Mapping[str, str], chaining: Chaining | None = None, *, own_store: bool = False
-) -> SqliteJournal | PostgresJournal:
+    settings: Settings, same: Mapping[str, str], chaining: Chaining | None = None, *, own_store: bool = False,
+    worker: int | None = None,
+) -> SqliteJournal | PostgresJournal:  # fmt: skip
     """The journal of a gateway.
 
     Shape: `same` tells what has to be the same at all gateways on one journal, by name; `chaining` links the audit;
-    `own_store` says that the gateway keeps resources in a store of its own.
+    `own_store` says that the gateway keeps resources in a store of its own; `worker` which of several processes it is.
     Errors: ConfigError for a password that can't be read.
     """
     if settings.journal == SQLITE:
         return SqliteJournal(settings.data / FILE, chaining)
-    return PostgresJournal(database_of(settings), settings.data, same, chaining, own_store=own_store)
+    home = settings.own_folder(worker)
+    beside = tuple(one for one in settings.own_folders if one != home)  # whose files are in the same folder
+    return PostgresJournal(database_of(settings), home, same, chaining, own_store=own_store, beside=beside)
 
 
 def keys_of(settings: Settings) -> Keys:

@@ -26,9 +26,9 @@ class Pace:
         self._took = 0.0
         self._turn = 0
 
-    def in_loop(self, operations: int) -> bool:
-        """Whether the next commit, of so many operations, is made in the event loop."""
-        if operations > 1 or self._lone < LONE or self._took > QUICK:
+    def in_loop(self) -> bool:
+        """Whether the next commit, of one operation, is made in the event loop."""
+        if self._lone < LONE or self._took > QUICK:
             return False
         self._turn = (self._turn + 1) % PROBE
         return self._turn != 0

@@ -74,11 +74,13 @@ class PostgresJournal:
         chaining: Chaining | None = None,
         *,
         own_store: bool = False,
+        beside: Sequence[Path] = (),
     ) -> None:
         """Make a journal that is not open yet.
 
         Shape: `chaining` links its audit rows; None for no chain. `own_store` says that the gateway keeps resources in
-        a store of its own, which no second one may then.
+        a store of its own, which no second one may then. `beside` are data folders whose files it has too: it takes up
+        what was in hand there.
         """
         # each is one kind of operation, of which several are done together
         self._settling = partial(submissions.settle, chaining=chaining)
@@ -86,6 +88,7 @@ class PostgresJournal:
         self._auditing = partial(submissions.append_audit, chaining=chaining)
         self._database = database
         self._home = home
+        self._beside = tuple(beside)
         self._same = dict(same or {})
         self._me = Me(uuid4(), "", own_store)
         self._writer = Batches(partial(connect, database), commits=True)
@@ -109,7 +112,8 @@ class PostgresJournal:
         """
         self._lock = only_holder(self._home / "journal.db")
         try:
-            self._me = replace(self._me, home=_home(self._home))
+            others = tuple(_home(one) for one in self._beside if (one / HOME).exists())
+            self._me = replace(self._me, home=_home(self._home), beside=others)
             await self._prepare()
             self._writer.start()
             self._turns.start()

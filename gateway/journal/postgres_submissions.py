@@ -104,7 +104,8 @@ _HELD = "SELECT receipt FROM in_hand WHERE holder = $1 AND given_up IS NULL"
 # Some of them at a time, so that several gateways share what one left.
 _TAKE_UP = f"""WITH left_over AS (
         SELECT receipt FROM in_hand
-        WHERE (holder IS NULL OR given_up <= clock_timestamp() - $3::interval) AND (home IS NULL OR home = $2)
+        WHERE (holder IS NULL OR given_up <= clock_timestamp() - $3::interval)
+            AND (home IS NULL OR home = ANY ($2::text[]))
         ORDER BY submission LIMIT 100 FOR UPDATE SKIP LOCKED),
     taken AS (
         UPDATE in_hand SET holder = $1, given_up = NULL FROM left_over WHERE in_hand.receipt = left_over.receipt
@@ -119,12 +120,14 @@ Result: TypeAlias = Any
 class Me:
     """The gateway that asks.
 
-    Shape: `id` of this start, `home` of its data folder; `own_store` says that it keeps resources in its own store.
+    Shape: `id` of this start, `home` of its data folder, `beside` those whose files it has too; `own_store` says that
+    it keeps resources in its own store.
     """
 
     id: UUID
     home: str
     own_store: bool = False
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,6 +342,6 @@ async def take_up(connection: Connection, asked: Sequence[tuple[Me, timedelta]])
     """Take in hand what is nobody's, and was given up so long ago: a result for each who asks."""
     results = []
     for me, given_up in asked:
-        rows = await connection.fetch(_TAKE_UP, me.id, me.home, given_up)
+        rows = await connection.fetch(_TAKE_UP, me.id, [me.home, *me.beside], given_up)
         results.append(submissions_of(tuple(row) for row in rows))
     return results

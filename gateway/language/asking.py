@@ -13,6 +13,7 @@ from typing import Any
 
 import re2
 
+from gateway.fhir import Elements
 from gateway.fhir.standards import r4
 from gateway.hl7v2.conformance import KINDS, Conformance
 from gateway.language import messages
@@ -43,14 +44,20 @@ from gateway.language.nodes import (
 from gateway.language.operands import Operands
 from gateway.language.patterns import compiled
 from gateway.language.presence import Key
+from gateway.language.systems import same
 from gateway.language.types import Bound, BoundItem, Scope
-from gateway.source import nearest
+from gateway.source import nearest, slip
 
 _WHOLE = Type("complex", composite=True)
 CALLER = "caller"
 RESOURCE = "resource"
 MESSAGE = "message"
 TODAY = "today"
+SAME, A_SLIP = 2, 3
+"""How far a code system may be from one that it is taken for, as `slip` counts: a site's own may well differ in one
+letter, those of FHIR R4 don't."""
+MOST_TOLD = 8
+"""So many of a system's codes are told where none is near the one that was written."""
 
 
 def _text(operands: Operands, operand: Operand, known: frozenset[Key], phrase: str) -> Leaf | None:
@@ -142,7 +149,46 @@ def _coded(operands: Operands, operand: Operand) -> Leaf | None:
 def _has_code(operands: Operands, test: HasCode, _known: frozenset[Key]) -> Test | None:
     leaf = _coded(operands, test.operand)
     both = _some(operands, test.code) and _some(operands, test.system)
-    return replace(test, operand=leaf) if leaf is not None and both else None
+    if not both or not _system(operands, test):
+        return None
+    return replace(test, operand=leaf) if leaf is not None else None
+
+
+def _system(operands: Operands, test: HasCode) -> bool:
+    """Whether the system of a code is one that may be meant: any, but for one that is nearly one that is known."""
+    scope, word = operands.scope, test.system.value
+    known = {} if scope.elements is None else _systems(scope.elements)
+    codes = known.get(word)
+    if codes is not None:
+        if test.code.value not in codes:
+            near = nearest(test.code.value, codes)
+            hint = f"did you mean `{near}`?" if near else f"there are {', '.join(sorted(codes)[:MOST_TOLD])}"
+            said = messages.NO_CODE_OF.at(test.code.span, hint, word=test.code.value, system=word)
+            operands.say(said)
+        return True
+    declared = {system for listing in scope.codes.values() for system, _ in listing.codings or ()}
+    if word in declared:
+        return True
+    alike = {one for one in known if _nearly(word, one, A_SLIP)} | {one for one in declared if _nearly(word, one, SAME)}
+    if not alike:
+        return True  # of a site's own systems nobody knows here
+    operands.say(messages.NO_SYSTEM.at(test.system.span, f"did you mean `{min(alike)}`?", word=word))
+    return False
+
+
+def _nearly(word: str, system: str, most: int) -> bool:
+    rank = slip(word.casefold(), system.casefold())
+    return same(word, system) or (rank is not None and rank <= most)
+
+
+@functools.lru_cache(maxsize=4)
+def _systems(elements: Elements) -> Mapping[str, frozenset[str]]:
+    """The code systems that elements of FHIR R4 are bound to, each with the codes that are taken from it."""
+    found: dict[str, set[str]] = {}
+    for pairs in elements.tables.codings.values():
+        for system, code in pairs:
+            found.setdefault(system, set()).add(code)
+    return {system: frozenset(codes) for system, codes in found.items()}
 
 
 def _has_listed_code(operands: Operands, test: HasListedCode, _known: frozenset[Key]) -> Test | None:

@@ -10,7 +10,9 @@ from typing import Any
 from gateway.language.functions import EvaluationError
 from gateway.language.kinds import Quantity
 from gateway.language.lists import CodeList, NamedList, spelled
+from gateway.language.systems import may_be
 
+UNCLEAR = "a coding names no system, or may name this one in another way"
 UCUM = "http://unitsofmeasure.org"
 
 
@@ -45,34 +47,35 @@ def _coding(coding: object) -> Iterator[tuple[str | None, str]]:
 def has_code(value: object, code: str, system: str) -> bool:
     """Whether some coding is of this code and system.
 
-    Errors: EvaluationError where only one that names no system is of this code: it may be meant.
+    Errors: EvaluationError where only one is of this code that names its system not at all, or in another way.
     """
     unclear = False
     for found, own in codings(value):
         if own == code:
             if found == system:
                 return True
-            unclear = unclear or found is None
+            unclear = unclear or may_be(found, system)
     if unclear:
-        raise EvaluationError("a coding names no system")
+        raise EvaluationError(UNCLEAR)
     return False
 
 
 def has_listed_code(value: object, listing: CodeList) -> bool:
     """Whether some coding is among declared codes.
 
-    Errors: EvaluationError where the codes are missing, and where only a coding that names no system is of one of them.
+    Errors: EvaluationError where the codes are missing, and where only a coding is of one of them that names its system
+    not at all, or in another way.
     """
     unclear = False
     found = list(codings(value))
     for system, code in found:
         if listing.holds(system, code):
             return True
-        unclear = unclear or (system is None and any(code == other for _, other in listing.codings or ()))
+        unclear = unclear or listing.may_hold(system, code)
     if not found:
         listing.holds(None, None)  # a list that is missing has no answer for nothing either
     if unclear:
-        raise EvaluationError("a coding names no system")
+        raise EvaluationError(UNCLEAR)
     return False
 
 

@@ -5,12 +5,14 @@ One that is missing or stale has no values, and a rule that asks it can't be dec
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
 from gateway.fhir.identity import nhs_number_digits
 from gateway.language.functions import PREDICATES, EvaluationError, day, number
+from gateway.language.systems import may_be
 
 _SPELLED: Mapping[str, Callable[[str], str]] = {
     "nhs-number": lambda text: nhs_number_digits(text) or text,
@@ -80,3 +82,14 @@ class CodeList:
         if self.codings is None:
             raise EvaluationError(f"code list {self.name} is missing")
         return (system, code) in self.codings
+
+    def may_hold(self, system: str | None, code: str) -> bool:
+        """Whether a coding that is not in the list may be meant as one that is: its system is told in another way."""
+        codings = self.codings or frozenset()
+        return any((own, code) in codings and may_be(system, own) for own in _systems(codings))
+
+
+@functools.lru_cache(maxsize=64)
+def _systems(codings: frozenset[tuple[str, str]]) -> tuple[str, ...]:
+    """The systems of a code list: one or two, of however many codes."""
+    return tuple(sorted({system for system, _ in codings}))

@@ -184,6 +184,12 @@ NO_STANDARD = _message("R125", "`{word}` is no standard that resources conform t
 NO_MODEL = _message(
     "R126", "`{word}` has nothing to judge `{type}` by", "write `resource conforms`, which judges every type of R4"
 )
+NO_SYSTEM = _message("R127", "`{word}` is no code system that FHIR R4 or the declared `codes` name, but nearly one")
+NO_CODE_OF = _message(
+    "R128",
+    "`{word}` is no code of `{system}` that FHIR R4 names, so this may hold of nothing",
+    severity="warning",
+)
 NO_CLOCK = _message("R122", "`{word}` needs the day, which is not known here")
 TABLE_CODE = _message(
     "R123", "`{word}` is not in table {table}, which `{path}` takes its codes from", severity="warning"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC
+from threading import Lock
 from typing import Any
 
 from gateway.fhir import Elements
@@ -17,54 +18,63 @@ from gateway.hl7v2 import NULL
 from gateway.mapping import identities, placing, tracing, values
 from gateway.mapping.codes import CodeMap
 from gateway.mapping.coding import adder, counter, recoded, translator
-from gateway.mapping.memory import CODED, remembered
+from gateway.mapping.memory import CODED, led_on, remembered
 from gateway.mapping.nodes import Assign, Counted, Key, Later, Map, Row, Set, Target, Using
 from gateway.mapping.primitives import EACH, PRIMITIVES, VARIANTS
 from gateway.mapping.run import Fields, Json, Making, Run, Slots
 from gateway.mapping.targets import Place, place, plain
 from gateway.mapping.values import Cells, Hand, SegmentInHand
 from gateway.mapping.vocabulary import Path, path_of
-from gateway.mapping.writer import Writer
+from gateway.mapping.writer import Whole, Writer
 from gateway.source import Diagnostic
 
 Laid = Callable[[Json, Slots], bool]
 """Lays a row's own assignments into a thing; whether any of their values came out of the message."""
-Convert = Callable[[str, Run, "Laid | None", "Laid | None"], Any]
-"""A data type's function; the last two lay a row's own assignments into the thing before and after its rows."""
-Fill = Callable[[Fields, Run, Making, "Laid | None"], bool]
-"""A segment's function: lays its fields into a thing; whether any of them reached it."""
+Convert = Callable[..., Any]
+"""A data type's function of a text and a run.
+
+Shape: one that is `laid` has two arguments more, which lay a row's own assignments into the thing before and after the
+map's rows, or are None.
+"""
+Fill = Callable[[Fields, Run, Making, bool], bool]
+"""A segment's function: lays its fields into a thing; whether any of them reached it, or what was laid before."""
 
 DEEPEST = 2
+
+_TEXTS = frozenset({"string", "markdown"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SegmentConverter:
-    """A segment's map. Shape: `ignored` are the fields that it leaves out by name."""
+    """A segment's map."""
 
-    title: str
     fill: Fill
     identify: identities.Identify
-    ignored: frozenset[int]
 
 
 @dataclass(slots=True, eq=False)
 class Library:
-    """Checked maps, each compiled when it is first used. Shape: `traced` keeps the rows that ran (`tracing.py`)."""
+    """Checked maps, each compiled when it is first used.
+
+    Shape: `traced` keeps the rows that ran (`tracing.py`); `lock` is held by whoever compiles, for messages are
+    converted in threads too.
+    """
 
     maps: Mapping[Key, Map]
     codes: Mapping[str, CodeMap]
     elements: Elements
     traced: bool = False
-    compiled: dict[tuple[Key, int], Convert] = field(default_factory=dict)
+    compiled: dict[tuple[Key, int, bool], Convert] = field(default_factory=dict)
     segments: dict[Key, SegmentConverter] = field(default_factory=dict)
+    lock: Lock = field(default_factory=Lock)
 
-    def converter(self, using: Using, level: int) -> Convert:
-        """The function that a row uses. Maps may use each other in a circle, so it is looked up when it is called."""
-        key, compiled = (key_of(using), min(level, DEEPEST)), self.compiled
-        if key not in compiled:
-            compiled[key] = _later(compiled, key)
-            compiled[key] = _datatype(self.maps[key[0]], key[1], self)
-        return compiled[key]
+    def converter(self, using: Using, level: int, *, laid: bool) -> Convert:
+        """The function that a row uses. Shape: `laid` for a row with assignments of its own."""
+        key = (key_of(using), min(level, DEEPEST), laid)
+        with self.lock:
+            if key not in self.compiled:
+                self.compiled[key] = _datatype(self.maps[key[0]], key[1], self, laid=laid)
+            return self.compiled[key]
 
     def place(self, target: Target, base: str) -> Place:
         """The place of a target, which the checker has found good."""
@@ -72,15 +82,6 @@ class Library:
         if isinstance(found, Diagnostic):
             raise TypeError(found.message)
         return found
-
-
-def _later(compiled: Mapping[tuple[Key, int], Convert], key: tuple[Key, int]) -> Convert:
-    """The function that will stand there when all is compiled."""
-
-    def convert(raw: str, run: Run, before: Laid | None, after: Laid | None) -> Any:
-        return compiled[key](raw, run, before, after)
-
-    return convert
 
 
 def key_of(using: Using) -> Key:
@@ -91,27 +92,34 @@ def key_of(using: Using) -> Key:
 # --- data types ----------------------------------------------------------------------------------------------------
 
 
-def _datatype(made: Map, level: int, library: Library) -> Convert:
+def _datatype(made: Map, level: int, library: Library, *, laid: bool) -> Convert:
     target = made.target.text
     if not made.rows:
-        return _primitive(made, level, traced=library.traced)
+        return _primitive(made, level)
     hand, writer = Cells(level), Writer()
-    writer.line("out = {}")
-    writer.line("slots = {}")
-    writer.line("got = before is not None and before(out, slots)")
+    # where others put something in too, or ask where it is, items are found by their names
+    writer.whole = None if laid or library.traced else Whole()
     for row in made.rows:
         _cell_row(writer, row, made, hand, library)
     with writer.block("if not got:"):
         writer.line("return None")
-    with writer.block("if after is not None:"):
-        writer.line("after(out, slots)")
+    if laid:
+        with writer.block("if after is not None:"):
+            writer.line("after(out, slots)")
     _finish(writer, made, hand, library)
     body = writer.lines
     writer.lines = []
     _unpack(writer, hand)
+    writer.line("out = {}")
+    if writer.whole is None:
+        writer.line("slots = {}")
+    elif writer.whole.slots:
+        writer.line(f"{' = '.join(writer.whole.slots.values())} = None")
+    writer.line("got = before is not None and before(out, slots)" if laid else "got = False")
     writer.lines += body
-    function: Convert = writer.function(f"{made.title}, level {level}", "raw, run, before, after")
-    if library.traced:  # what is remembered runs no row
+    arguments = "raw, run, before, after" if laid else "raw, run"
+    function: Convert = writer.function(f"{made.title}, level {level}", arguments)
+    if laid or library.traced:  # what is remembered runs no row
         return function
     return remembered(function) if target in CODED or library.elements.is_resource(target) else function
 
@@ -155,26 +163,46 @@ def _finish(writer: Writer, made: Map, hand: Cells, library: Library) -> None:
         writer.line("return out")
 
 
-def _primitive(made: Map, level: int, *, traced: bool) -> Convert:
+def _primitive(made: Map, level: int) -> Convert:
+    """A map without rows as a function, for maps that are traced: elsewhere it is written into its rows (`_read`)."""
     target, variant = made.target.text, made.variant.text if made.variant else None
     read = PRIMITIVES[target] if variant is None else VARIANTS[target, variant]
-    # of what is a value, but not of this kind, nothing is said: a date is no mistake where a time is looked for
-    silent = variant is not None
-    whole = level == 0
 
-    def convert(raw: str, run: Run, _before: Laid | None, _after: Laid | None) -> Any:
-        text = run.leaf(raw) if whole else run.sub(raw, 1)
+    def convert(raw: str, run: Run) -> Any:
+        text = run.leaf(raw) if level == 0 else run.sub(raw, 1)
         value = read(text, run.zone) if text else None
-        if value is None and not silent and text.strip():
+        # of what is a value, but not of this kind, nothing is said: a date is no mistake where a time is looked for
+        if value is None and variant is None and text.strip():
             run.reject(target)
-        return value
-
-    def convert_traced(raw: str, run: Run, before: Laid | None, after: Laid | None) -> Any:
-        value = convert(raw, run, before, after)
         tracing.primitive(made, run, value)
         return value
 
-    return convert_traced if traced else convert
+    return convert
+
+
+def _read(writer: Writer, made: Map, raw: str, level: int, *, cells: bool) -> None:
+    """Give `value` what a map without rows makes of a text; `cells` says that `plain` tells whether it is one leaf."""
+    target, variant = made.target.text, made.variant.text if made.variant else None
+    text = f"run.sub({raw}, 1)" if level else f"run.leaf({raw})"
+    writer.line(f"text = {raw} if plain else {text}" if cells and level else f"text = {text}")
+    if variant is not None:
+        writer.line(f"value = {writer.hold(VARIANTS[target, variant])}(text, run.zone) if text else None")
+    else:
+        _primed(writer, target, "text")
+
+
+def _primed(writer: Writer, kind: str, asked: str) -> None:
+    """Give `value` what `text` is as a value of a primitive type, where it is `asked`; what is none is reported."""
+    if kind in _TEXTS:
+        writer.line("value = text.strip() or None")
+        return
+    read = f"{writer.hold(PRIMITIVES[kind])}(text, run.zone)"
+    if kind == "code":  # any text is one, but for blanks
+        writer.line(f"value = text if text.isalnum() else {read} if text else None")
+        return
+    writer.line(f"value = {read} if {asked} else None")
+    with writer.block("if value is None and text and not text.isspace():"):
+        writer.line(f"run.reject({writer.hold(kind)})")
 
 
 def _cell_row(writer: Writer, row: Row | Set, made: Map, hand: Cells, library: Library) -> None:
@@ -219,30 +247,48 @@ def row_value(
     elif using is None:
         _text(writer, found, text)
     else:
-        before = _nested(writer, row.presets, using.target.text, hand, library)
-        after = _nested(writer, row.defaults, using.target.text, hand, library)
         raw = ("e" if not path.steps else hand.raw(path)) if whole else hand.raw(path)
-        writer.line(f"value = {writer.hold(library.converter(using, level))}({raw}, run, {before}, {after})")
+        made = library.maps[key_of(using)]
+        reports = not (isinstance(hand, Cells) and hand.level)
+        component = (path.steps[0] if path.steps else 0) if reports else None
+        if coded is not None and using.target.text in CODED and not (row.presets or row.defaults or library.traced):
+            led = recoded(coded, found, library.codes)
+            one = writer.later(lambda: led_on(library.converter(using, level, laid=False), led, component))
+            writer.line(f"value = {one}({raw}, run)")
+            if component is not None:
+                with writer.block("if value is not None:"):
+                    writer.line(f"run.component = {component}")
+            coded = None
+        elif made.rows or library.traced:
+            _called(writer, row, raw, hand, library, level=level)
+        else:
+            _read(writer, made, raw, level, cells=not whole)
         if coded is not None:
             with writer.block("if value is not None:"):
-                if not (isinstance(hand, Cells) and hand.level):
-                    writer.line(f"run.component = {path.steps[0] if path.steps else 0}")
+                if component is not None:
+                    writer.line(f"run.component = {component}")
                 writer.line(f"value = {writer.hold(recoded(coded, found, library.codes))}(value, run)")
     each = using is not None and using.variant is not None and using.variant.text == EACH
-    with writer.block("for value in value or ():" if each else "if value is not None:"):
+    with writer.loop("for value in value or ():") if each else writer.block("if value is not None:"):
         yield
 
 
+def _called(writer: Writer, row: Row, raw: str, hand: Hand, library: Library, *, level: int) -> None:
+    """Give `value` what a row's map makes of a text; the map is compiled when such a text first comes."""
+    using = row.using
+    if using is None:
+        raise TypeError(row)  # asked of rows with a map alone
+    laid = bool(row.presets or row.defaults) and bool(library.maps[key_of(using)].rows)
+    arguments = f"{raw}, run"
+    if laid:
+        nested = [_nested(writer, assigns, using.target.text, hand, library) for assigns in (row.presets, row.defaults)]
+        arguments = ", ".join([arguments, *nested])
+    writer.line(f"value = {writer.later(lambda: library.converter(using, level, laid=laid))}({arguments})")
+
+
 def _text(writer: Writer, found: Place, text: str) -> None:
-    kind = plain(found.type)
-    if kind in {"string", "markdown"}:
-        writer.line(f"value = {text}.strip() or None")
-        return
-    writer.line(f"text, value = {text}, None")
-    with writer.block("if text and not text.isspace():"):
-        writer.line(f"value = {writer.hold(PRIMITIVES[kind])}(text, run.zone)")
-        with writer.block("if value is None:"):
-            writer.line(f"run.reject({writer.hold(kind)})")
+    writer.line(f"text = {text}")
+    _primed(writer, plain(found.type), "text and not text.isspace()")
 
 
 # --- assignments ---------------------------------------------------------------------------------------------------
@@ -293,7 +339,7 @@ def _nested(writer: Writer, assigns: tuple[Assign, ...], base: str, hand: Hand, 
     if not assigns:
         return "None"
     name = writer.local()
-    with writer.block(f"def {name}(out, slots):"):
+    with writer.block(f"def {name}(out, slots):"), writer.elsewhere():
         writer.line("got = False")
         for assign in assigns:
             assignment(writer, assign, base, hand, library)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
@@ -76,38 +76,39 @@ class Maps:
 
     def convert(self, message: Message, context: Context) -> Conversion:
         """The drafts of a message. Errors: never raised; a message that can't be converted is an error finding."""
-        if context.overlays:
-            return self.over(context.overlays).convert(message, replace(context, overlays=()))
-        zone = ZoneInfo(self.zone or context.zone)
-        header = message.first("MSH")
-        received = context.received.astimezone(UTC).isoformat(timespec="milliseconds")
-        told, early = _told(message, zone, context.received)
-        converter = self.messages.get(message.type or "")
-        if header is None or converter is None:
-            return _not_converted(message, told, f"there is no map for {message.type or 'a message without a type'}")
-        facts = {
-            "context.organisation": context.organisation,
-            "context.domain": context.domain,
-            "context.received": received,
-            "context.receipt": context.receipt,
-            "context.rules": context.rules_digest,
-            "context.maps": self.digest,
-            "context.map": converter.structure,
-            "context.messaging": "yes" if context.messaging else "no",
-        }
-        run = Run(message, facts, zone, header)
-        run.findings.extend(early)
-        try:
-            converter.run(run, Instance.of(converter.groups, message.segments))
-        except ERRORS as fault:
-            # a condition met a value that is not of its type; the text of an EvaluationError names none
-            return _not_converted(
-                message, told, f"the map {converter.structure} failed at {run.here()}: {type_of(fault)}"
-            )
-        loss = report(message, run, converter)
-        if refuses(tuple(run.findings)):
-            return Conversion((), tuple(run.findings), told, loss, tuple(run.steps))
-        return Conversion(_drafts(run, context, self.marks), tuple(run.findings), told, loss, tuple(run.steps))
+        return _converted(self.over(context.overlays), message, context)
+
+
+def _converted(maps: Maps, message: Message, context: Context) -> Conversion:
+    """The drafts of a message by these maps, whatever overlays the context names."""
+    zone = ZoneInfo(maps.zone or context.zone)
+    header = message.first("MSH")
+    received = context.received.astimezone(UTC).isoformat(timespec="milliseconds")
+    told, early = _told(message, zone, context.received, received)
+    converter = maps.messages.get(message.type or "")
+    if header is None or converter is None:
+        return _not_converted(message, told, f"there is no map for {message.type or 'a message without a type'}")
+    facts = {
+        "context.organisation": context.organisation,
+        "context.domain": context.domain,
+        "context.received": received,
+        "context.receipt": context.receipt,
+        "context.rules": context.rules_digest,
+        "context.maps": maps.digest,
+        "context.map": converter.structure,
+        "context.messaging": "yes" if context.messaging else "no",
+    }
+    run = Run(message, facts, zone, header)
+    run.findings.extend(early)
+    try:
+        converter.run(run, Instance.of(converter.groups, message.segments))
+    except ERRORS as fault:
+        # a condition met a value that is not of its type; the text of an EvaluationError names none
+        return _not_converted(message, told, f"the map {converter.structure} failed at {run.here()}: {type_of(fault)}")
+    loss = report(message, run, converter)
+    if refuses(tuple(run.findings)):
+        return Conversion((), tuple(run.findings), told, loss, tuple(run.steps))
+    return Conversion(_drafts(run, context, maps.marks), tuple(run.findings), told, loss, tuple(run.steps))
 
 
 def type_of(fault: Exception) -> str:
@@ -120,17 +121,17 @@ def report(message: Message, run: Run, converter: MessageConverter) -> LossRepor
     mapped = ignored = 0
     unmapped: list[str] = []
     for each in message.segments:
-        used = run.used.get(each.position, 0)
-        left_out = converter.ignored.get(each.name, frozenset())
-        for number, text in enumerate(run.fields(each)):
-            if not text or not number:
-                continue
-            if used >> number & 1:
-                mapped += 1
-            elif number in left_out:
-                ignored += 1
-            else:
-                unmapped.append(place_of(each, number))
+        fields = run.fields(each)
+        used = run.used.get(each.position, 0) | 1  # the name is no field
+        others = [number for number, text in enumerate(fields) if text and not used >> number & 1]
+        mapped += len(fields) - fields.count("") - (fields[0] != "") - len(others)
+        if others:
+            left_out = converter.ignored.get(each.name, ())
+            left = [place_of(each, number) for number in others if number not in left_out]
+            ignored += len(others) - len(left)
+            unmapped += left
+    if not run.lost:
+        return LossReport(mapped, ignored, tuple(unmapped))
     # a part of a field that is told of as a whole adds nothing
     whole = {*unmapped, *run.lost}
     parts = [path for path in run.lost if (field := _PART.sub("", path)) == path or field not in whole]
@@ -145,9 +146,8 @@ def _populated(each: Segment, delimiter: str) -> list[int]:
     return [1, *found] if first else found
 
 
-def _told(message: Message, zone: tzinfo, received: datetime) -> tuple[str, tuple[Finding, ...]]:
-    """The instant that a message tells of, with what is to be said of it."""
-    instead = received.astimezone(UTC).isoformat(timespec="milliseconds")
+def _told(message: Message, zone: tzinfo, received: datetime, instead: str) -> tuple[str, tuple[Finding, ...]]:
+    """The instant that a message tells of, with what is to be said of it; `instead` is that of its receipt."""
     for name, number in (("EVN", 2), ("MSH", 7)):
         text = message.text(name, number)
         found = timed(text, zone) if text is not None else None
@@ -168,7 +168,7 @@ def _drafts(run: Run, context: Context, marks: Marks) -> tuple[Draft, ...]:
     return tuple(
         Draft(
             {"resourceType": making.type, "id": making.id, "meta": meta, **making.resource},
-            tuple(dict.fromkeys(making.clears)),
+            tuple(dict.fromkeys(making.clears)) if making.clears else (),
             only_new=making.only_new,
         )
         for making in run.made.values()

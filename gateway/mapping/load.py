@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from gateway.mapping.nodes import Key, Map, MessageMap, Statement
 from gateway.mapping.parse import parse
 from gateway.mapping.vocabulary import Versions, Vocabulary
 from gateway.mapping.when_used import WhenUsed
-from gateway.source import Diagnostic, Keep, Source, Span, in_order, made_anew
+from gateway.source import Diagnostic, Keep, Source, Span, in_order, made_anew, nearest
 
 FOLDERS = ("datatypes", "segments", "messages")
 _MAPS = "hl7v2"
@@ -104,7 +104,8 @@ def _read(root: Path, layers: Sequence[str], keep: Keep) -> dict[str, _Read] | t
     files = {name: _files(root, name) for name in layers}
     sources = [Source(_shown(path, root), "\n".join(specs.lines_of(path))) for each in files.values() for path in each]
     parsed = keep("maps", sources, lambda: [parse(source) for source in sources])
-    wrong = tuple(diagnostic for each in parsed for diagnostic in each.diagnostics)
+    unread = (diagnostic for name in layers if name for diagnostic in _not_read(root, name))
+    wrong = (*unread, *(diagnostic for each in parsed for diagnostic in each.diagnostics))
     if wrong:
         return wrong
     made: dict[str, _Read] = {}
@@ -121,6 +122,19 @@ def _files(root: Path, name: str) -> tuple[Path, ...]:
     folder = root / _MAPS / name
     beside = sorted(folder.glob("*.map")) if name else []
     return (*beside, *(path for inner in FOLDERS for path in sorted((folder / inner).glob("*.map"))))
+
+
+def _not_read(root: Path, name: str) -> Iterator[Diagnostic]:
+    """Folders of an overlay that have none of the names of those that are read, each at its first file."""
+    known = (*FOLDERS, codes.FOLDER)
+    for folder in sorted((root / _MAPS / name).iterdir()):
+        first = next((path for path in sorted(folder.rglob("*")) if path.is_file()), None)
+        if folder.name in known or first is None:
+            continue
+        near = nearest(folder.name, known)
+        words = f"did you mean `{near}`?" if near else "move what is in it there"
+        span = Span(Source(_shown(first, root), first.read_text("utf-8", "replace")), 0, 0)
+        yield messages.NOT_READ.at(span, word=folder.name, known=", ".join(f"`{one}`" for one in known), near=words)
 
 
 def _over(names: Overlaid, read: Mapping[str, _Read]) -> tuple[_Read, str | None, list[Diagnostic]]:

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from gateway.finding import Finding
 from gateway.hl7v2 import Segment
 from gateway.mapping.groups import Instance, Shape
 from gateway.mapping.run import Fields, Run
 
-Make = Callable[[Run, Segment, Fields], None]
-Blocks = tuple[tuple[str, tuple[Make, ...]], ...]
+
+class Rows(Protocol):
+    """What is done for a segment."""
+
+    @property
+    def do(self) -> Callable[[Run, Segment, Fields], None]:
+        """It, for one segment, whose fields stand beside it."""
+
+
+Blocks = tuple[tuple[str, Rows], ...]
 """Segments' names, each with what is done for it."""
 
 DOUBT = "two different NHS numbers were sent"
@@ -70,14 +79,14 @@ class MessageConverter:
             self._instance(run, below, (instance.segments, *around))
 
     def _blocks(self, run: Run, instance: Instance, blocks: Blocks) -> None:
-        for name, makes in blocks:
-            found = instance.segments.get(name, ())
-            if name in self.once and not instance.shape.name:
-                found = found[:1]
-            for each in found:
-                fields = run.fields(each)
-                for make in makes:
-                    make(run, each, fields)
+        standing, whole = instance.segments, not instance.shape.name
+        for name, rows in blocks:
+            if name in standing:
+                found = standing[name]
+                if whole and name in self.once:
+                    found = found[:1]
+                for each in found:
+                    rows.do(run, each, run.fields(each))
 
 
 def _without(name: str, sources: frozenset[str]) -> Finding:

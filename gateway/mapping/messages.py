@@ -102,6 +102,7 @@ NAMELESS = _message(
     "M058", "the overlay `{word}` does not say what it is", 'write `overlay {word} "..."` in one of its files'
 )
 WRONG_FOLDER = _message("M059", "`{word}` stands in the folder `{folder}`", "an overlay has the name of its folder")
+NOT_READ = _message("M063", "nothing in the folder `{word}` is read", "an overlay has {known}; {near}")
 
 # --- messages again ------------------------------------------------------------------------------------------------
 WHOLE_SEGMENT = _message("M044", "a row of a message takes a whole segment, not `{word}`", "write `{segment} -> ...`")

@@ -50,8 +50,8 @@ def code(text: str, _: tzinfo) -> str | None:
 
 def uri(text: str, _: tzinfo) -> str | None:
     """A URI, a URL or a canonical: no blanks."""
-    stripped = text.strip()
-    return stripped if stripped and not re.search(r"\s", stripped) else None
+    words = text.split()
+    return words[0] if len(words) == 1 else None
 
 
 def identifier(text: str, _: tzinfo) -> str | None:

@@ -10,7 +10,7 @@ from datetime import datetime, tzinfo
 from typing import Any
 
 from gateway.fhir.marks import frozen
-from gateway.finding import Finding
+from gateway.finding import Finding, Severity
 from gateway.hl7v2 import NULL, Delimiters, Message, Segment, unescape
 
 Json = dict[str, Any]
@@ -23,6 +23,7 @@ _MANY = 16
 
 _PATIENT = ("subject", "patient")
 """Elements that say whose a resource is."""
+_VISIT = "Encounter"
 
 _LONG = 256
 """A field so long is read once for all who ask for a part of it."""
@@ -199,17 +200,23 @@ class Run:
         return standing
 
     def _check_patient(self, standing: Making, making: Making) -> None:
-        """Report a resource that the message tells of two patients."""
+        """Report a resource that the message tells of two patients.
+
+        A visit is refused: what happened in it would be told of the wrong one of them. An order, or a relative, stays
+        with the first: results and problems of the second have their own.
+        """
         for name in _PATIENT:
             first, second = standing.resource.get(name), making.resource.get(name)
             if isinstance(first, dict) and isinstance(second, dict) and first != second:
                 place, number = self.segment.name, self.segment.number
+                severity: Severity = "error" if making.type == _VISIT else "warning"
+                outcome = "give each patient's its own" if severity == "error" else "it stays with the first patient"
                 words = (
                     f"{place} tells of another patient with the identifiers of a resource of type {making.type} that "
-                    f"stands in this message already: it stays with the first patient"
+                    f"stands in this message already: {outcome}"
                 )
                 where = place if number == 1 else f"{place}[{number}]"
-                self.findings.append(Finding("warning", "conflict", words, where, "MAP-IDENTITY"))
+                self.findings.append(Finding(severity, "conflict", words, where, "MAP-IDENTITY"))
 
     # --- texts -----------------------------------------------------------------------------------------------------
 
@@ -221,6 +228,8 @@ class Run:
 
     def leaf(self, text: str) -> str:
         """Text of a repetition's first leaf."""
+        if text.isalnum():
+            return text  # no delimiter is a letter or a digit, so there is nothing to cut
         if self.cut in text:
             text = text.split(self.cut, 1)[0]
         if self.subcomponent in text:
@@ -235,6 +244,8 @@ class Run:
 
     def pick(self, repetition: str, component: int, subcomponent: int) -> str:
         """Text of a leaf of a repetition."""
+        if repetition.isalnum():
+            return repetition if component == subcomponent == 1 else ""
         return self.plain(_cut(_cut(repetition, self.cut, component), self.subcomponent, subcomponent))
 
     def part(self, repetition: str, component: int, subcomponent: int) -> str:
@@ -250,6 +261,8 @@ class Run:
         if field >= len(fields) or not fields[field]:
             return ""
         text = fields[field]
+        if text.isalnum():
+            return text if component == subcomponent == 1 else ""
         if self.repetition in text:
             text = text.split(self.repetition, 1)[0]
         return self.plain(_cut(_cut(text, self.cut, component), self.subcomponent, subcomponent))
@@ -258,8 +271,13 @@ class Run:
         """A part of any of a field's repetitions, empty where nothing but `""` was sent."""
         if field >= len(fields) or not fields[field]:
             return ""
-        if len(fields[field]) < _LONG:
-            return self._has(fields[field], component, subcomponent)
+        text = fields[field]
+        if len(text) < _LONG:
+            if text.isalnum():
+                return text if component <= 1 >= subcomponent else ""
+            if self.repetition in text:
+                return self._has(text, component, subcomponent)
+            return self.part(text, component, subcomponent)
         # each repetition of another field may ask; `split` keeps the fields, so that their id stays theirs
         key = (id(fields), field, component, subcomponent)
         found = self.known.get(key)

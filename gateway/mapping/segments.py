@@ -16,17 +16,17 @@ from gateway.mapping.writer import Writer
 
 def converter_of(key: Key, library: Library) -> SegmentConverter:
     """The converter of a segment's map: one for all message types, for each takes a tenth of a second's work."""
-    found = library.segments.get(key)
-    if found is None:
-        found = library.segments[key] = _compiled(library.maps[key], library)
-    return found
+    with library.lock:
+        found = library.segments.get(key)
+        if found is None:
+            found = library.segments[key] = _compiled(library.maps[key], library)
+        return found
 
 
 def _compiled(made: Map, library: Library) -> SegmentConverter:
     writer, base = Writer(), made.target.text
     writer.line("out = making.resource")
     writer.line("slots = making.slots")
-    writer.line("got = before is not None and before(out, slots)")
     writer.line("last, used = len(f) - 1, 0")
     head, writer.lines = writer.lines, []
     read: dict[str, str] = {}
@@ -50,13 +50,13 @@ def _compiled(made: Map, library: Library) -> SegmentConverter:
     writer.line("position = run.segment.position")
     writer.line("run.used[position] = run.used.get(position, 0) | used")
     writer.line("return got or used != 0")
+    return SegmentConverter(writer.function(made.title, "f, run, making, got"), identities.identifier(made))
+
+
+def ignored(made: Map) -> frozenset[int]:
+    """The fields that a segment's map leaves out by name."""
     paths = [path_of(word.text) for ignore in made.ignores for word in ignore.names]
-    return SegmentConverter(
-        made.title,
-        writer.function(made.title, "f, run, making, before"),
-        identities.identifier(made),
-        frozenset(p.field for p in paths if p is not None and p.field is not None),
-    )
+    return frozenset(p.field for p in paths if p is not None and p.field is not None)
 
 
 def _others(row: Row, made: Map) -> list[int] | None:

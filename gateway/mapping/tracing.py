@@ -65,8 +65,14 @@ def primitive(made: Map, run: Run, value: Any) -> None:
         run.steps.append(Step(made, run.segment, run.field, 0, "", value, ()))
 
 
-def message_row(row: Row, run: Run, mark: int, made: Making | None) -> None:
-    """The step of a message's row, which made a resource, added to one or referred to one."""
+def message_end(writer: Writer, mark: str | None, row: Row) -> None:
+    """Make the step of a message's row, which made a resource, added to one or referred to one."""
+    if mark is not None:
+        name = writer.hold(row.target.steps[0].name)
+        writer.line(f"{writer.hold(_message_row)}({writer.hold(row)}, run, {mark}, names.get({name}))")
+
+
+def _message_row(row: Row, run: Run, mark: int, made: Making | None) -> None:
     inner = tuple(run.steps[mark:])
     del run.steps[mark:]
     if made is not None and (inner or row.refers is not None):

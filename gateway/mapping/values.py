@@ -267,9 +267,21 @@ def value(writer: Writer, of: Value, hand: Hand) -> str:
         raise TypeError(of)  # messages alone have the one, and `later` and `counted` write the others
     if is_constant(of):
         return writer.hold(constant(of))
-    holes = [part.word for part in of.parts if isinstance(part, Hole)]
-    texts = writer.hold(tuple(part if isinstance(part, str) else None for part in of.parts))
-    return f"{writer.hold(filled)}({texts}, ({', '.join(_word(word, hand) for word in holes)},))"
+    return _filled(writer, of, hand)
+
+
+def _filled(writer: Writer, of: Template, hand: Hand) -> str:
+    """A template with its holes filled: blanks that an empty one leaves are closed up; with none filled it is empty."""
+    holes: list[str] = []
+    parts: list[str] = []
+    for part in of.parts:
+        if isinstance(part, Hole):
+            name = writer.local()
+            holes.append(f"({name} := {_word(part.word, hand)})")
+            parts.append(name)
+        else:
+            parts.append(writer.hold(part))
+    return f'(" ".join("".join(({", ".join(parts)},)).split()) if {" + ".join(holes)} else "")'
 
 
 def later(of: Later, hand: Hand) -> tuple[str, str, str]:
@@ -281,14 +293,6 @@ def later(of: Later, hand: Hand) -> tuple[str, str, str]:
 def counted(of: Counted, hand: Hand) -> tuple[str, str]:
     """The texts of a length of time and of its unit, as expressions."""
     return _word(of.length, hand), _word(of.unit, hand) if isinstance(of.unit, Word) else repr(constant(of.unit))
-
-
-def filled(texts: tuple[str | None, ...], holes: tuple[str, ...]) -> str:
-    """A template with its holes filled: blanks that an empty one leaves are closed up; with none filled it is empty."""
-    if not any(holes):
-        return ""
-    left = iter(holes)
-    return " ".join("".join([next(left) if text is None else text for text in texts]).split())
 
 
 def _word(word: Word, hand: Hand) -> str:

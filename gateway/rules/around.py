@@ -6,8 +6,9 @@ that reads it err.
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -76,7 +77,26 @@ def subjects(resource_type: str, elements: Elements, tables: FhirTables) -> Subj
         return _itself
     if not elements.in_patient_compartment(resource_type):
         return None
-    read = [
+    references = functools.cache(lambda: _references(resource_type, elements, tables))  # a start need not wait for it
+    numbers = _numbers(tables)
+
+    def found(resource: Resource) -> tuple[Reading | None, ...]:
+        named: dict[Reading | None, None] = {}
+        for one, of_patients in references():
+            for value in one(dict(resource)):
+                if _patient(value, resource, numbers, of_patients=of_patients):
+                    named[_named(value)] = None
+        # of a resource that names nobody it is not known that it is nobody's
+        return tuple(named) or (None,)
+
+    return found
+
+
+def _references(
+    resource_type: str, elements: Elements, tables: FhirTables
+) -> tuple[tuple[Callable[[dict[str, Any]], Sequence[Any]], bool], ...]:
+    """What reads the references of a type that may be to patients, each with whether it is there to name them."""
+    return tuple(
         (
             fhirpath.compile(path, context=resource_type, tables=tables),
             path.endswith(_SUBJECTS)
@@ -85,19 +105,7 @@ def subjects(resource_type: str, elements: Elements, tables: FhirTables) -> Subj
         for name in elements.compartment_parameters(resource_type)
         for parameter in (tables.search_parameters[resource_type, name],)
         for path in _paths(parameter.fhirpath, resource_type)
-    ]
-    numbers = _numbers(tables)
-
-    def found(resource: Resource) -> tuple[Reading | None, ...]:
-        named: dict[Reading | None, None] = {}
-        for one, of_patients in read:
-            for value in one(dict(resource)):
-                if _patient(value, resource, numbers, of_patients=of_patients):
-                    named[_named(value)] = None
-        # of a resource that names nobody it is not known that it is nobody's
-        return tuple(named) or (None,)
-
-    return found
+    )
 
 
 _OF_PATIENTS = ".where(resolve() is Patient)"

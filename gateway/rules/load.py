@@ -25,11 +25,12 @@ from gateway.rules.declared import Domain, Forbid
 from gateway.rules.facts import ACTIONS, Facts
 from gateway.rules.flow import covers
 from gateway.rules.ground import Vocabulary, submitted
-from gateway.rules.nodes import GLASS
+from gateway.rules.nodes import GLASS, Statement
 from gateway.rules.noticing import noticing
 from gateway.rules.program import Applying, Judged, Program, program, settle
 from gateway.rules.release import Querying, rows_of
 from gateway.rules.stored import Each, split
+from gateway.rules.trial import messages as trial
 from gateway.rules.trial.declared import Trial
 from gateway.source import Diagnostic, Keep, Source, Span, in_order, made_anew, nearest
 
@@ -164,7 +165,9 @@ def _loaded(
     broken = [diagnostic for _, found in parsed for diagnostic in found.diagnostics]
     checked = check([File(source, found.statements) for source, found in parsed], vocabulary, today, read)
     missing = [one for source, found in parsed for one in _unread(source, found)]
-    said = [d for d in checked.diagnostics if not _follows(d, missing)]
+    faulty = _faulty(checked.diagnostics, [one for _, found in parsed for one in found.statements])
+    missing += [span.text for span in faulty]
+    said = [d for d in checked.diagnostics if _within(d, faulty) or not _follows(d, missing)]
     diagnostics = in_order((*broken, *said))
     if any(d.severity == "error" for d in diagnostics):
         return Loaded(None, diagnostics)
@@ -173,20 +176,41 @@ def _loaded(
     return Loaded(_compile(checked, texts, vocabulary, files), diagnostics, checked.trials)
 
 
-_FOLLOWS: Mapping[str, str] = {
-    messages.NO_DOMAIN.code: "domain",
-    messages.NOT_ACCEPTED.code: "accept",
-    messages.ROUTE_GAP.code: "route",
+DECLARING = frozenset({"agreement", "list", "codes", "target", "accept"})
+"""Statements without which others that name what they declare look wrong."""
+
+_FOLLOWS: Mapping[str, frozenset[str]] = {
+    messages.NO_DOMAIN.code: frozenset({"domain"}),
+    messages.NOT_ACCEPTED.code: frozenset({"accept", "permit"}),
+    messages.ROUTE_GAP.code: frozenset({"route"}),
+    messages.NOT_SERVED.code: frozenset({"target"}),
+    trial.STRANGE_PLACE.code: frozenset({"accept"}),
 }
-"""What is said where nothing of a kind is declared, by the first word of what would declare it."""
+"""What is said where nothing of a kind is declared, by the first words of what would declare it.
+
+A domain accepts what it permits to be written, too.
+"""
 
 
 def _unread(source: Source, found: parse.Parsed) -> list[str]:
     """The texts of the statements that could not be read; where nothing of a file was, all of it."""
     if found.diagnostics and not found.statements:
-        return [source.text]
+        return [span.text for span in parse.cut(source)] or [source.text]
     cuts = list(parse.cut(source)) if found.diagnostics else []
     return [span.text for d in found.diagnostics for span in cuts if span.start <= d.span.start <= span.end]
+
+
+def _faulty(diagnostics: Iterable[Diagnostic], statements: Iterable[Statement]) -> list[Span]:
+    """The statements that declare something, and were read but can't be taken as they are."""
+    wrong = [one for one in diagnostics if one.severity == "error"]
+    declaring = [one.span for one in statements if one.kind in DECLARING] if wrong else []
+    return [span for span in declaring if any(_within(one, (span,)) for one in wrong)]
+
+
+def _within(diagnostic: Diagnostic, spans: Iterable[Span]) -> bool:
+    """Whether what is said stands in one of these places."""
+    own = diagnostic.span
+    return any(own.source.name == span.source.name and span.start <= own.start <= span.end for span in spans)
 
 
 def _follows(diagnostic: Diagnostic, missing: Sequence[str]) -> bool:
@@ -195,10 +219,11 @@ def _follows(diagnostic: Diagnostic, missing: Sequence[str]) -> bool:
     What a broken statement would have declared is missing everywhere: that is no error of the places that use it.
     """
     kinds = {_kind(text) for text in missing}
-    if diagnostic.span.text in {name for text in missing for name in text.split(maxsplit=2)[1:2]}:
+    named = (text.split(maxsplit=2) for text in missing)
+    if diagnostic.span.text in {words[1] for words in named if len(words) > 1 and words[0] != "accept"}:
         return True
-    kind = "domain" if diagnostic.code == messages.UNDECLARED.code else _FOLLOWS.get(diagnostic.code)
-    return kind is not None and not kinds.isdisjoint({kind, "domain"})
+    follows = frozenset[str]() if diagnostic.code == messages.UNDECLARED.code else _FOLLOWS.get(diagnostic.code)
+    return follows is not None and not kinds.isdisjoint({*follows, "domain"})
 
 
 def _kind(text: str) -> str:

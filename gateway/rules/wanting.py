@@ -94,8 +94,16 @@ def _nobody(facts: Facts) -> Finding:
     if facts.action == "ingest":
         words = "no rule of the domain lets anyone send this"
     else:
-        words = f"no rule lets anyone {facts.action} {facts.type}"
+        words = f"no rule lets anyone {_doing(facts.action)} {facts.type}"
     return Finding("error", "forbidden", words)
+
+
+def _doing(action: str) -> str:
+    """An action as what somebody does with a type."""
+    if action == "history":
+        return "see the history of"
+    operation, _, name = action.partition(" ")
+    return f"use ${name} on" if operation == "operation" else action
 
 
 def nearest_lacks(permits: Iterable[Granting], facts: Facts) -> tuple[Finding, ...]:

@@ -12,11 +12,11 @@ from gateway.observing import UNWATCHED, Watch
 
 
 @asynccontextmanager
-async def watching(settings: Settings) -> AsyncIterator[Watch]:
-    """Whoever watches a gateway with these settings, until it ends."""
+async def watching(settings: Settings, worker: int | None = None) -> AsyncIterator[Watch]:
+    """Whoever watches a gateway with these settings, until it ends. Shape: `worker` of several processes."""
     kept = tracer = None
     if settings.metrics_port is not None:
-        kept = importlib.import_module("gateway.telemetry.metrics").Metrics()
+        kept = importlib.import_module("gateway.telemetry.metrics").Metrics(worker)
     if settings.trace_endpoint is not None:
         sent = importlib.import_module("gateway.telemetry.tracing").Tracing
         tracer = sent(settings.trace_endpoint, settings.trace_share)

@@ -21,9 +21,10 @@ class Metrics(Counts):
 
     media_type = CONTENT_TYPE_LATEST
 
-    def __init__(self) -> None:
-        """Begin at nothing."""
-        self.registry = registry = CollectorRegistry()
+    def __init__(self, worker: int | None = None) -> None:
+        """Begin at nothing. Shape: `worker` of several processes, each with metrics of its own."""
+        which = None if worker is None else {"worker": str(worker)}
+        self.registry = registry = CollectorRegistry(target_info=which)
         self._requests = Counter(
             "gateway_requests", "Requests answered", ("method", "route", "status"), registry=registry
         )

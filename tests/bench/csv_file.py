@@ -19,6 +19,7 @@ import httpx
 
 from gateway.client import GatewayClient, load_credential
 from gateway.config import CLIENTS
+from tests.bench.resident import children, resident
 from tests.traffic import DOMAIN, ENGINE, ORGANISATION, Server, nhs_numbers, start_gateway
 
 LENGTHS = (1_000, 10_000, 100_000)
@@ -63,19 +64,10 @@ def written(path: Path, count: int) -> Path:
 def memory(pid: int) -> tuple[int, int]:
     """Resident memory of a process and of those that it started: now, and the sum of their peaks.
 
-    Units: bytes. Source: proc(5), VmRSS and VmHWM.
+    Units: bytes.
     """
-    now = peak = 0
-    for one in (pid, *_children(pid)):
-        told = dict(line.split(":", 1) for line in Path(f"/proc/{one}/status").read_text().splitlines() if ":" in line)
-        now += int(told["VmRSS"].split()[0]) * 1024
-        peak += int(told["VmHWM"].split()[0]) * 1024
-    return now, peak
-
-
-def _children(pid: int) -> tuple[int, ...]:
-    listed = [Path(task, "children").read_text().split() for task in Path(f"/proc/{pid}/task").iterdir()]
-    return tuple(int(child) for children in listed for child in children)
+    found = [resident(one) for one in (pid, *children(pid))]
+    return sum(one.whole for one in found), sum(one.peak for one in found)
 
 
 class Others(threading.Thread):

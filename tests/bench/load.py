@@ -25,8 +25,8 @@ class Figure:
     p99: float
 
 
-async def load(jobs: Sequence[Job], in_flight: int) -> Figure:
-    """Run jobs with so many in flight, and time each."""
+async def timed(jobs: Sequence[Job], in_flight: int) -> list[float]:
+    """Run jobs with so many in flight. Units: seconds that each took, in the order in which they ended."""
     waiting, took = list(reversed(jobs)), list[float]()
 
     async def worker() -> None:
@@ -35,8 +35,14 @@ async def load(jobs: Sequence[Job], in_flight: int) -> Figure:
             await job()
             took.append(time.perf_counter() - started)
 
-    began = time.perf_counter()
     await asyncio.gather(*(worker() for _ in range(in_flight)))
+    return took
+
+
+async def load(jobs: Sequence[Job], in_flight: int) -> Figure:
+    """Run jobs with so many in flight, and time each."""
+    began = time.perf_counter()
+    took = await timed(jobs, in_flight)
     elapsed = time.perf_counter() - began
     ranked = sorted(took)
     return Figure(len(took) / elapsed, ranked[len(ranked) // 2] * 1000, ranked[int(len(ranked) * 0.99)] * 1000)

@@ -24,9 +24,14 @@ _HELD = 0.05
 """Units: seconds of CPU after which one message is not measured again."""
 
 
+def text(raw: bytes) -> str:
+    """A message with segments that end as HL7 has it; what else ends them stops these readers at the header."""
+    return raw.decode("utf-8", "replace").replace("\r\n", "\r").replace("\n", "\r")
+
+
 def _python_hl7() -> Work:
     hl7 = importlib.import_module("hl7")
-    return lambda raw: hl7.parse(raw.decode("utf-8", "replace").replace("\r\n", "\r").replace("\n", "\r"))
+    return lambda raw: hl7.parse(text(raw))
 
 
 def _hl7apy(*, validated: bool) -> Work:
@@ -35,8 +40,9 @@ def _hl7apy(*, validated: bool) -> Work:
     unsound = importlib.import_module("hl7apy.exceptions").HL7apyException
 
     def work(raw: bytes) -> Any:
-        text = raw.decode("utf-8", "replace").replace("\r\n", "\r").replace("\n", "\r")
-        message = parser.parse_message(text, validation_level=consts.VALIDATION_LEVEL.TOLERANT, find_groups=validated)
+        message = parser.parse_message(
+            text(raw), validation_level=consts.VALIDATION_LEVEL.TOLERANT, find_groups=validated
+        )
         if validated:
             with suppress(unsound):  # how it says that a message departs
                 message.validate()
@@ -47,7 +53,7 @@ def _hl7apy(*, validated: bool) -> Work:
 
 def _brightohir() -> Work:
     brightohir = importlib.import_module("brightohir")
-    return lambda raw: json.dumps(brightohir.v2_to_r5(raw.decode("utf-8", "replace").replace("\n", "\r")), default=str)
+    return lambda raw: json.dumps(brightohir.v2_to_r5(text(raw)), default=str)
 
 
 def _bridge() -> Work:
@@ -83,6 +89,17 @@ def _seconds(work: Work, raw: bytes, rounds: int) -> float | None:
     return best
 
 
+def _measured(package: str, begin: Callable[[], Work], messages: Sequence[bytes], rounds: int) -> dict[str, Any]:
+    """What one did. Shape: `missing` is the reason where it is not installed."""
+    try:
+        version = metadata.version(package)
+        work = begin()
+    except (ImportError, metadata.PackageNotFoundError) as fault:
+        return {"version": "", "missing": f"{fault}"}
+    times = [took for raw in messages if (took := _seconds(work, raw, rounds)) is not None]
+    return {"version": version, "done": len(times), "median": statistics.median(times) if times else None}
+
+
 def main() -> None:
     """Measure what is installed."""
     request = json.load(sys.stdin)
@@ -90,12 +107,8 @@ def main() -> None:
     logging.disable(logging.CRITICAL)
     told = []
     for name, package, what, begin in PEERS:
-        with suppress(ImportError, metadata.PackageNotFoundError), redirect_stdout(io.StringIO()):
-            version = metadata.version(package)
-            work = begin()
-            times = [t for raw in messages if (t := _seconds(work, raw, request["rounds"])) is not None]
-            median = statistics.median(times) if times else None
-            told.append({"name": name, "version": version, "what": what, "done": len(times), "median": median})
+        with redirect_stdout(io.StringIO()):
+            told.append({"name": name, "what": what, **_measured(package, begin, messages, request["rounds"])})
     json.dump(told, sys.stdout)
 
 

@@ -27,6 +27,9 @@ ZONES: Mapping[str, str] = {"reportstream": "UTC"}
 
 VERDICTS = ("theirs wrong", "ours wrong", "both allowed")
 KINDS = Path(__file__).with_name("disagreements.csv")
+_NAMED = 5
+"""How many elements of a kind are named."""
+
 _COLUMNS = ("corpus", "side", "path", "value", "verdict", "why")
 
 Leaf = tuple[str, object]
@@ -61,12 +64,13 @@ class Agreement:
     """What came of one folder.
 
     Shape: `figures` as the shared tool prints them; `kinds` how many leaves each side has alone, None for those of no
-    kind, which `unclassified` has by their paths.
+    kind, which `unclassified` has by their paths; `paths` how many of each kind stand at each path.
     """
 
     figures: str
     kinds: Counter[tuple[Kind | None, str]]
     unclassified: Counter[tuple[str, str]]
+    paths: Counter[tuple[Kind | None, str]]
 
     def figure(self, name: str) -> float:
         """One of the figures: `recall`, `precision`, `absent`."""
@@ -106,6 +110,7 @@ def measured(shared: Path, loaded: loading.Decisions, folder: str) -> Agreement:
     tool = shared / "tools" / "agreement.py"
     flatten = _tool(tool).flatten
     known, counted, unclassified = kinds(), Counter[tuple[Kind | None, str]](), Counter[tuple[str, str]]()
+    paths = Counter[tuple[Kind | None, str]]()
     with tempfile.TemporaryDirectory() as scratch:
         for path, made in converted(shared, loaded, folder):
             if made.bundle is not None:
@@ -118,11 +123,12 @@ def measured(shared: Path, loaded: loading.Decisions, folder: str) -> Agreement:
                 for leaf, number in alone.items():
                     kind = next((each for each in known if each.fits(folder, side, leaf)), None)
                     counted[kind, side] += number
+                    paths[kind, leaf[0]] += number
                     if kind is None:
                         unclassified[side, leaf[0]] += number
         command = [sys.executable, str(tool), str(shared / "corpus" / folder), scratch]
         told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return Agreement(told.partition("\n")[0], counted, unclassified)
+    return Agreement(told.partition("\n")[0], counted, unclassified, paths)
 
 
 def report(found: Mapping[str, Agreement]) -> Sequence[str]:
@@ -131,7 +137,8 @@ def report(found: Mapping[str, Agreement]) -> Sequence[str]:
         "## Agreement with other converters", "",
         "By `tools/agreement.py` beside the corpus: element by element; a measure, not a verdict. Converted as for a",
         "receiver of FHIR messages (a MessageHeader of each). What one side has alone is of the first kind in",
-        "`disagreements.csv` that it fits; elements are counted, theirs that we lack and ours that they lack.",
+        "`disagreements.csv` that it fits; elements are counted, theirs that we lack and ours that they lack, and",
+        "those that most of a kind are of are named.",
         "",
     ]  # fmt: skip
     lines += [f"- {folder}: {each.figures}" for folder, each in found.items()]
@@ -143,18 +150,25 @@ def report(found: Mapping[str, Agreement]) -> Sequence[str]:
                 if (kind.verdict if kind is not None else "of no kind") == verdict:
                     sums[side] += number
             lines.append(f"| {folder} | {verdict} | {sums['theirs']} | {sums['ours']} |")
-    lines += ["", "| corpus | path | value | who is right | theirs | ours | why |", "|---|---|---|---|---|---|---|"]
+    lines += ["", "| corpus | path | value | who is right | theirs | ours | why | most of them |"]
+    lines += ["|---|---|---|---|---|---|---|---|"]
     for folder, each in found.items():
         for kind in sorted({k for k, _ in each.kinds if k is not None}, key=lambda k: -_both(each, k)):
             cells = (folder, _shown(kind.path), _shown(kind.value), kind.verdict)
             counts = (each.kinds[kind, "theirs"], each.kinds[kind, "ours"])
-            lines.append(f"| {' | '.join(cells)} | {counts[0]} | {counts[1]} | {kind.why} |")
+            lines.append(f"| {' | '.join(cells)} | {counts[0]} | {counts[1]} | {kind.why} | {_most(each, kind)} |")
     return [*lines, ""]
 
 
 def _shown(pattern: str) -> str:
     """A pattern in a table of Markdown."""
     return f"`{pattern}`" if pattern != "*" else ""
+
+
+def _most(found: Agreement, kind: Kind) -> str:
+    """The elements that most of a kind are of, where its pattern stands for several."""
+    at = Counter({path: number for (each, path), number in found.paths.items() if each == kind})
+    return ", ".join(f"{path} {number}" for path, number in at.most_common(_NAMED)) if len(at) > 1 else ""
 
 
 def _both(found: Agreement, kind: Kind) -> int:

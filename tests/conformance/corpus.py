@@ -19,10 +19,13 @@ from typing import TypeVar
 from gateway import fhir, hl7v2, loading, specs
 from gateway.hl7v2 import dictionary
 from tests.conformance import agreement
-from tests.conformance.guide_coverage import coverage, section, written
+from tests.conformance.guide_coverage import coverage, part, section, written
 from tests.running import Running, acknowledged, issues, running
 
 ROOT = Path(__file__).resolve().parents[2]
+TAKEN_WHOLE = "## Taken whole by HAPI FHIR"
+"""What `python -m tests.conformance.taken_whole` writes, which stays until it is run again."""
+
 RESULTS = Path(__file__).parent / "results.md"
 MESSAGES, RESOURCES = ("microsoft", "reportstream"), ("r4-examples", "uk-core")
 TAKEN = frozenset({"AA", "CA"})
@@ -97,10 +100,13 @@ def rules(folder: Path, shared: Path, converted: Iterable[str]) -> loading.Decis
     return loading.decisions(folder, specs.ROOT)
 
 
-def answered(gateway: Running, shared: Path, folders: Sequence[str] = (*MESSAGES, *RESOURCES)) -> Iterator[Answered]:
-    """The answer to every file, each sent once."""
+def answered(
+    gateway: Running, shared: Path, folders: Sequence[str] = (*MESSAGES, *RESOURCES),
+    chosen: Callable[[Iterable[Path]], Iterable[Path]] = list,
+) -> Iterator[Answered]:  # fmt: skip
+    """The answer to every file, each sent once. Shape: `chosen` picks those of a folder."""
     for folder in folders:
-        for path in files(shared, folder):
+        for path in chosen(files(shared, folder)):
             raw = path.read_bytes()
             if folder in MESSAGES:
                 yield _message(gateway, folder, path.name, raw)
@@ -183,6 +189,7 @@ def main() -> None:
             found = list(answered(gateway, shared))
     agreed = {folder: agreement.measured(shared, shipped, folder) for folder in MESSAGES}
     text = written(report(found, agreed, shipped.maps.messages), section(coverage(shared)))
+    text = written(text, kept) if (kept := part(RESULTS.read_text("utf-8"), TAKEN_WHOLE)) else text
     RESULTS.write_text(text, "utf-8")
     print(text)  # noqa: T201 - the figures are what this command is for
     if any(one.status >= SERVER_ERROR for one in found):

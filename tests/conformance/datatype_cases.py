@@ -85,7 +85,7 @@ def converted(case: Case, library: Library) -> Made:
         Word(case.datatype, nowhere), Word(case.target, nowhere),
         Word(case.variant, nowhere) if case.variant else None, nowhere,
     )  # fmt: skip
-    value = library.converter(using, 0)(case.text, run, None, None)
+    value = library.converter(using, 0, laid=False)(case.text, run)
     lines = [_shown(value)] if value is not None else []
     lines += [f"{m.type}/{m.id} {_shown(m.resource)}" for m in run.made.values()]
     lines += [f"{f.rule} {f.diagnostics}" for f in run.findings]

@@ -176,9 +176,19 @@ def _listing(found: Iterable[Covered]) -> list[str]:
     return lines
 
 
+def part(page: str, title: str) -> str:
+    """The part of a page below a title, to the next of the same rank; empty where there is none."""
+    found = _part(page, title)
+    return found[0].rstrip("\n") + "\n" if found is not None else ""
+
+
+def _part(page: str, title: str) -> re.Match[str] | None:
+    return re.search(rf"^{re.escape(title)}$.*?(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
+
+
 def written(page: str, part: str) -> str:
     """A page with a part of it anew: from its title to the next title of the same rank, or at the end."""
-    found = re.search(rf"^{re.escape(part.splitlines()[0])}$.*?(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
+    found = _part(page, part.splitlines()[0])
     if found is None:
         return page.rstrip("\n") + "\n\n" + part
     rest = page[found.end() :]

@@ -22,6 +22,7 @@ LAYERS: Mapping[int, tuple[str, ...]] = {
         "explaining",
         "following",
         "serve",
+        "workers",
         "demo",
         "editor",
         "kept",
@@ -57,6 +58,8 @@ SIDEWAYS: Mapping[tuple[str, str], str] = {
     ("cli", "trust"): "and what is configured of clients is told before",
     ("cli", "loading"): "each command is thin, what it does stands beside it",
     ("cli", "serve"): "and above what runs it",
+    ("cli", "workers"): "or what runs several of it",
+    ("workers", "serve"): "each of which ends as one does",
     ("cli", "demo"): "each command is thin, what it does stands beside it",
     ("cli", "kept"): "what a start parsed is kept in the data folder for the next",
     ("cli", "offline"): "each command is thin, what it does stands beside it",
@@ -116,7 +119,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "joserfc": (*_JOSE, "gateway.client_assertion", "gateway.upstream.signing_key"),  # towards targets
     "opentelemetry": ("gateway.telemetry.tracing",),  # which is imported where the settings ask for it alone
     "prometheus_client": ("gateway.telemetry.metrics",),
-    "uvicorn": ("gateway.serve", "gateway.listeners", "gateway.guard.protocol"),
+    "uvicorn": ("gateway.serve", "gateway.listeners", "gateway.guard.protocol", "gateway.guard.answering"),
     "pygls": ("gateway.editor",),
     "lsprotocol": ("gateway.editor",),  # what pygls speaks
     "starlette": ("gateway.upstream.store", *_ABOVE),

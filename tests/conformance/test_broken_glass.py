@@ -41,6 +41,7 @@ ROUTE = """  on break-glass
 NAMED = """  on break-glass Patient
   when patient has age under 16 years
   to privacy-office on failure queue for 30 days"""
+pytestmark = pytest.mark.usefixtures("stood_on")
 
 
 def glass(one: Running, address: str = f"/Patient/{NHS_NUMBER}", reason: str = REASON, **headers: str) -> Any:

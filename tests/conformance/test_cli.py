@@ -23,7 +23,7 @@ ACCEPTED = SAMPLES / "accepted-a01-admission.hl7"
 REFUSED = SAMPLES / "refused-a01-bad-nhs-number.hl7"
 BUNDLE = SAMPLES / "accepted-bundle-transaction-visit.json"
 ENDED = (0, -signal.SIGTERM)  # uvicorn ends by the signal again, once it has drained
-pytestmark = pytest.mark.xdist_group("commands")
+pytestmark = [pytest.mark.xdist_group("commands"), pytest.mark.usefixtures("stood_on")]
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from tests.conformance.rules.support import ROOT
 REFUSED = "rules/samples/emergency-care/refused-a01-bad-nhs-number.hl7"
 FILE = "rules/samples/emergency-care/refused-ed-attendances-bad-nhs-number.csv"
 WRONG_NUMBER = "9990000019"
+pytestmark = pytest.mark.usefixtures("stood_on")
 
 
 @dataclass(frozen=True)

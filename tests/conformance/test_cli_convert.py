@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from gateway import cli
+from gateway.hl7v2 import batch
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "rules" / "samples"
@@ -24,6 +25,7 @@ UK = (
     b"\rEVN|A01|20260515120000"
     b"\rPID|1||9990000018^^^NHS||Smith^Ann||19800101|2\rPV1|1|I|||||||||||||||||V1\r"
 )
+pytestmark = pytest.mark.usefixtures("stood_on")
 
 
 @dataclass(frozen=True)
@@ -138,3 +140,37 @@ def test_what_becomes_of_a_file_is_never_written_over_by_another(convert: Callab
 def test_a_resource_behind_a_byte_order_mark_is_a_resource(convert: Callable[..., Told]) -> None:
     told = convert("-", "--organisation", "R0D", stdin=b"\xef\xbb\xbf" + BUNDLE)
     assert (told.status, told.printed[:1]) == (0, b"{")
+
+
+def test_what_an_earlier_run_made_goes_where_this_one_fails(convert: Callable[..., Told], tmp_path: Path) -> None:
+    message, out = tmp_path / "visit.hl7", tmp_path / "out"
+    message.write_bytes(SOUND)
+    other = out / "other.fhir.json"
+    assert convert(message, "--out", out).status == 0
+    other.write_bytes(b"{}")
+    assert (out / "visit.fhir.json").exists()
+    message.write_bytes(b"MSH|no message")
+    assert convert(message, "--out", out).status == 1
+    assert sorted(path.name for path in out.iterdir()) == ["other.fhir.json"]
+    message.unlink()
+    (out / "visit.fhir.json").write_bytes(b"{}")
+    assert convert(message, "--out", out).status == 1
+    assert sorted(path.name for path in out.iterdir()) == ["other.fhir.json"]
+
+
+def test_an_empty_file_of_json_is_no_message(convert: Callable[..., Told], tmp_path: Path) -> None:
+    (tmp_path / "empty.json").write_bytes(b" \n")
+    (tmp_path / "list.json").write_bytes(b"[]")
+    told = convert(tmp_path, "--out", tmp_path / "out")
+    assert "empty.json: error[FHIR-JSON] at line 2 column 1: this is not JSON: there is nothing in it" in told.words
+    assert "list.json: error[FHIR-JSON] at the whole: this is no FHIR resource" in told.words
+    assert "MSH" not in told.words
+
+
+def test_a_file_that_is_too_long_is_not_held(
+    convert: Callable[..., Told], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "LONGEST_MESSAGE", 100)
+    (tmp_path / "long.hl7").write_bytes(SOUND)
+    told = convert(tmp_path, "--workers", 1, "--out", tmp_path / "out")
+    assert (told.status, "it is longer than 100 bytes, and was not converted" in told.words) == (1, True)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from gateway import cli
+from gateway.hl7v2 import batch
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "rules" / "samples"
@@ -20,6 +21,7 @@ SOUND = (SAMPLES / "emergency-care" / "accepted-a01-admission.hl7").read_bytes()
 FAULTY = (SAMPLES / "pathology" / "refused-oru-r01-number-is-text.hl7").read_bytes().replace(b"\n", b"\r")
 PATIENT = b'{"resourceType": "Patient", "gender": "M"}'
 VISITS = (SAMPLES / "emergency-care" / "accepted-ed-attendances.csv").read_bytes()
+pytestmark = pytest.mark.usefixtures("stood_on")
 
 
 @dataclass(frozen=True)
@@ -168,3 +170,24 @@ def test_standard_input_is_read_also_beside_so_many_files_that_several_processes
     for number in range(20):
         (sent / f"{number:02}.hl7").write_bytes(SOUND)
     assert validate("-", sent, "--workers", "2", stdin=SOUND).status == 0
+
+
+def test_an_empty_file_of_json_says_that_nothing_is_in_it(validate: Callable[..., Told], tmp_path: Path) -> None:
+    (tmp_path / "empty.json").write_bytes(b"")
+    told = validate(tmp_path)
+    assert (told.status, "at line 1 column 1: this is not JSON: there is nothing in it" in told.words) == (1, True)
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.hl7", "-"])
+def test_no_more_of_a_file_is_held_than_is_judged(
+    name: str, validate: Callable[..., Told], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "LONGEST_MESSAGE", 100)
+    body = SOUND if name == "a.hl7" else b'{"resourceType": "Patient", "gender": "male"' + b" " * 100 + b"}"
+    (tmp_path / "a.json").write_bytes(b"{}")
+    if name == "-":
+        told = validate("-", stdin=body)
+    else:
+        (tmp_path / name).write_bytes(body)
+        told = validate(tmp_path / name)
+    assert (told.status, "is longer than 100 bytes, and was not judged" in told.words) == (1, True)

@@ -1,12 +1,11 @@
 """What becomes of messages of the corpora: Bundles that others' models and ours take, and the store takes whole.
 
-Every twelfth message, all of them with `GATEWAY_WHOLE_CORPUS=1`; for HAPI see `tests/README.md`.
+Every twelfth message, all of them with `GATEWAY_WHOLE_CORPUS=1`; `tests/interop/test_converted_bundles.py` has HAPI.
 Source: issue 8, "every converted Bundle of both corpora validates"; `conversion.md` of the design, bars.
 """
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -17,40 +16,29 @@ from starlette.testclient import TestClient
 
 from gateway import fhir, loading
 from gateway.upstream import store
-from tests.conformance import agreement, corpus
+from tests.conformance import agreement, corpus, taken_whole
+from tests.conformance.taken_whole import SHARE, WHOLE
 
-WHOLE = bool(os.environ.get("GATEWAY_WHOLE_CORPUS"))
-SHARE = 1 if WHOLE else 12
+BAD = frozenset({"error", "fatal"})
 BARS = {"microsoft": 0.75, "reportstream": 0.90}
-
-
-def bundles(shared: Path, decisions: loading.Decisions, folder: str) -> list[tuple[str, bytes]]:
-    """The Bundles of a share of a folder's messages, by the names of the files."""
-    files = {path.name for path in corpus.files(shared, folder)[::SHARE]}
-    made = agreement.converted(shared, decisions, folder, files)
-    return [(path.name, one.bundle) for path, one in made if one.bundle is not None]
 
 
 @pytest.mark.parametrize("folder", corpus.MESSAGES)
 def test_converted_bundles_are_valid_and_taken_whole(
     folder: str, shared: Path, tmp_path: Path, decisions: loading.Decisions
 ) -> None:
-    made = bundles(shared, decisions, folder)
+    made = list(taken_whole.bundles(shared, decisions, folder))
     assert len(made) > len(corpus.files(shared, folder)) // SHARE // 2
     wrong: list[tuple[str, Any]] = []
+    for name, raw in made:
+        try:
+            Bundle.model_validate_json(raw)
+        except ValueError as fault:
+            wrong.append((name, str(fault)[:400]))
+        findings = fhir.validate(fhir.load(raw), decisions.elements)
+        wrong += [(name, (one.rule, one.expression, one.diagnostics)) for one in findings if one.severity in BAD]
     with TestClient(store.app(tmp_path / "store.db"), base_url="http://store") as client:
-        for name, raw in made:
-            bundle = fhir.load(raw)
-            try:
-                Bundle.model_validate_json(raw)
-            except ValueError as fault:
-                wrong.append((name, str(fault)[:400]))
-            refused = [one for one in fhir.validate(bundle, decisions.elements) if one.severity in {"error", "fatal"}]
-            wrong += [(name, (one.rule, one.expression, one.diagnostics)) for one in refused]
-            reply = client.post("/", content=raw, headers={"Content-Type": "application/fhir+json"})
-            answers = reply.json().get("entry", ())
-            if reply.status_code != 200 or len(answers) != len(bundle["entry"]):
-                wrong.append((name, reply.text[:400]))
+        wrong += taken_whole.taken(client, made).refused
     assert wrong == []
 
 
@@ -60,6 +48,16 @@ def test_the_bars_of_agreement_hold(folder: str, shared: Path, decisions: loadin
     found = agreement.measured(shared, decisions, folder)
     assert found.figure("recall") >= BARS[folder]
     assert found.unclassified == Counter()
+
+
+def test_a_kind_tells_the_elements_that_most_of_it_are_of() -> None:
+    kind = agreement.Kind("a", "*", "Encounter.*", "*", "both allowed", "a code of no system")
+    counted = Counter[tuple[agreement.Kind | None, str]]({(kind, "ours"): 6})
+    paths = Counter[tuple[agreement.Kind | None, str]](
+        {(kind, "Encounter.class.code"): 5, (kind, "Encounter.priority.text"): 1}
+    )
+    lines = agreement.report({"a": agreement.Agreement("recall=1", counted, Counter(), paths)})
+    assert any("| Encounter.class.code 5, Encounter.priority.text 1 |" in line for line in lines)
 
 
 def test_each_kind_of_disagreement_says_who_is_right_and_why() -> None:

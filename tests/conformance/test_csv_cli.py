@@ -17,7 +17,7 @@ ATTENDANCES = SAMPLES / "emergency-care" / "accepted-ed-attendances.csv"
 REFUSED = SAMPLES / "emergency-care" / "refused-ed-attendances-bad-nhs-number.csv"
 ORGANISATIONS = SAMPLES / "reference-data" / "accepted-ods-organisations.csv"
 Command = Callable[..., tuple[int, str, str]]
-pytestmark = pytest.mark.xdist_group("files")
+pytestmark = [pytest.mark.xdist_group("files"), pytest.mark.usefixtures("stood_on")]
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from httpx import Response
 from gateway import loading
 from gateway.config import CREDENTIALS
 from gateway.identity import Credentials
-from gateway.interactions import resume
+from gateway.interactions import resume, tries
 from gateway.interactions.csv_behind_answer import resume_file
 from gateway.journal import Journal, JournalUnavailable, Outcome, Progress, Submission
 from tests.running import Running, enrol, issues, running
@@ -97,6 +97,23 @@ class FailsOnce:
     async def settle(self, receipt: str, outcome: Outcome) -> None:
         self._fail("settled")
         await self._journal.settle(receipt, outcome)
+
+
+class FailsEachTime:
+    """A journal on which the program fails whenever a file was judged, with the moments of it."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self.failed: list[float] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._journal, name)
+
+    async def progress(self, receipt: str, told: Progress) -> None:
+        if told.phase == "delivering":
+            self.failed.append(time.monotonic())
+            raise KeyError(receipt)
+        await self._journal.progress(receipt, told)
 
 
 def receipt(gateway: Running, reply: Response, principal: str = "demo-engine") -> dict[str, Any]:
@@ -426,6 +443,26 @@ class TestLong:
             assert time.monotonic() < until
             time.sleep(0.02)
         assert receipt(short, first)["state"] == "received", "it is kept, and tried again"
+
+    def test_one_that_fails_each_time_is_tried_less_and_less_often_and_then_told_of(
+        self, short: Running, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(resume, "EVERY", 0.01)
+        monkeypatch.setattr(resume, "GIVEN_UP", timedelta(seconds=0.02))
+        state = short.http.app.state  # type: ignore[attr-defined]  # Starlette's
+        whole = state.gateway
+        journal = FailsEachTime(whole.journal)
+        state.gateway = replace(whole, journal=journal)
+        sent = file(*attendances(*NUMBERS))
+        ended = finished(short, send(short, sent))
+        assert len(journal.failed) == tries.MOST
+        pauses = [after - before for before, after in pairwise(journal.failed)]
+        assert all(pause >= 0.02 * 2**number for number, pause in enumerate(pauses)), pauses
+        assert (ended["state"], ended["rows"]["stored"]) == ("failed", 0)
+        words = ended["issues"][-1]["diagnostics"]
+        assert words.startswith(f"the gateway failed on this file {tries.MOST} times and works on it no more")
+        state.gateway = whole
+        assert finished(short, send(short, sent))["state"] == "accepted", "a failed file takes no key"
 
     def test_a_file_that_is_gone_keeps_no_gateway_from_starting(
         self, tmp_path: Path, decisions: loading.Decisions

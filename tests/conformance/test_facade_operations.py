@@ -280,7 +280,7 @@ VALIDATED: dict[str, tuple[str, Json | None, int, str]] = {
     "a mode that is none": ("/Flag/$validate?mode=delete", flag(), 400, "mode"),
     "a parameter that is none": ("/Flag/$validate?strict=true", flag(), 400, "strict"),
     "what is not there": ("/Flag/there-is-none/$validate", None, 404, "no such Flag"),
-    "a type that no rule grants it for": ("/Patient/$validate", {"resourceType": "Patient"}, 403, "operation validate"),
+    "a type that no rule grants it for": ("/Patient/$validate", {"resourceType": "Patient"}, 403, "use $validate on"),
     "no such type": ("/Nonsense/$validate", {"resourceType": "Nonsense"}, 404, "Nonsense"),
 }  # fmt: skip
 
@@ -510,7 +510,7 @@ def test_a_token_with_scopes_gets_no_files_that_wider_ones_made(filled: Running)
     ("address", "headers", "status", "word"),
     [
         ("/$export", {}, 400, "respond-async"),
-        ("/$export?_type=Condition", ASYNC, 403, "operation export Condition"),
+        ("/$export?_type=Condition", ASYNC, 403, "use $export on Condition"),
         ("/$export?_type=Nonsense", ASYNC, 400, "Nonsense"),
         ("/$export?_since=x", ASYNC, 400, "instant"),
         ("/$export?_typeFilter=x", ASYNC, 400, "_typeFilter"),

@@ -127,8 +127,8 @@ def test_the_formats_that_there_are(filled: Running, wanted: str) -> None:
         (f"/Patient/{NHS_NUMBER}?_count=1", 400, "_count"),
         (f"/Patient/{NHS_NUMBER}?gender=female", 400, "gender"),
         (f"/Patient/{NHS_NUMBER}?_summary=count", 400, "_summary"),
-        (f"/Patient/{NHS_NUMBER}/_history", 403, "no rule lets anyone history Patient"),
-        (f"/Patient/{NHS_NUMBER}/_history/1", 403, "no rule lets anyone history Patient"),
+        (f"/Patient/{NHS_NUMBER}/_history", 403, "no rule lets anyone see the history of Patient"),
+        (f"/Patient/{NHS_NUMBER}/_history/1", 403, "no rule lets anyone see the history of Patient"),
     ],
 )
 def test_what_is_not_taken_is_refused_with_words(filled: Running, address: str, status: int, word: str) -> None:

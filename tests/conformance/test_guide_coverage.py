@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.guide_coverage import Coverage, coverage, section, written
+from tests.conformance.guide_coverage import Coverage, coverage, part, section, written
 from tests.conformance.guide_tables import KINDS
 
 COUNTS = {"messages": 13, "segments": 75, "datatypes": 105, "codesystems": 99}
@@ -45,3 +45,5 @@ def test_a_part_of_a_page_is_written_anew() -> None:
     assert written(page, "## B\n\nnew\n") == "# A\n\nwords\n\n## B\n\nnew\n\n## C\n\nmore\n"
     assert written(page, "## D\n\nnew\n") == page + "\n## D\n\nnew\n"
     assert written("# A\n\n## B\n\nold\n", "## B\n\nnew\n") == "# A\n\n## B\n\nnew\n"
+    assert part(page, "## B") == "## B\n\nold\n"
+    assert part(page, "## D") == ""

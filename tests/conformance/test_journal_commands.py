@@ -29,6 +29,7 @@ from tests.running import NHS_NUMBER, NOW, Running, message, running
 BAD = {"control_id": "C-BAD", "nhs_number": "9990000019"}
 SAMPLE = next((ROOT / "rules" / "samples" / "emergency-care").glob("accepted-*.csv"))
 CSV = b"NHS_NUMBER,ARRIVAL\n9990000018,nonsense\n"
+pytestmark = pytest.mark.usefixtures("stood_on")
 
 
 @dataclass(frozen=True)

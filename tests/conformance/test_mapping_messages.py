@@ -17,6 +17,7 @@ import pytest
 
 from gateway import fhir, hl7v2, mapping, specs
 from gateway.hl7v2 import dictionary
+from tests.bounded import WHOLE, sample
 
 MESSAGES = Path(__file__).parent / "maps" / "messages"
 CONTEXT = mapping.Context(
@@ -32,9 +33,12 @@ CODES = {
     "PGL": "PC6-PC8", "PPR": "PC1-PC3", "RAS": "O17", "RDE": "O11 O25", "RDS": "O13", "REF": "I12-I15",
     "SIU": "S12-S24 S26 S27", "VXU": "V04",
 }  # fmt: skip
+ONE_IN = 3
+"""Messages of the shared corpus of which `make test` converts one; `make interop` converts all."""
 REFUSED = {
-    "ADT-A41-02": {"MAP-REQUIRED"},  # MRG has no account, which the message is about
+    "ADT-A41-02": {"MAP-REQUIRED", "MAP-IDENTITY"},  # MRG has no account, which it is about; two patients of one visit
     "ADT-A47-02": {"MAP-STRUCTURE"},  # two pairs, in a message that has one
+    "BAR-P02-02": {"MAP-IDENTITY"},  # one visit of two patients
 }
 """Messages of the shared corpus that can't be converted, and by which rule."""
 
@@ -146,7 +150,7 @@ def test_the_maps_name_themselves_by_their_content(maps: mapping.Maps) -> None:
 
 def test_shared_corpus_converts_without_exception(shared: Path, maps: mapping.Maps) -> None:
     converted = 0
-    for path in sorted((shared / "corpus" / "microsoft").glob("*.hl7")):
+    for path in sample(sorted((shared / "corpus" / "microsoft").glob("*.hl7")), ONE_IN):
         message = hl7v2.read(path.read_bytes())
         conversion = maps.convert(message, CONTEXT)
         if message.type in maps.messages:
@@ -157,4 +161,4 @@ def test_shared_corpus_converts_without_exception(shared: Path, maps: mapping.Ma
             converted += 1
         else:
             assert [f.rule for f in conversion.findings] == ["MAP-FAILED"]
-    assert converted >= 55
+    assert converted >= (55 if WHOLE else 55 // ONE_IN)

@@ -6,16 +6,17 @@ Source: `trust.md` of the design, "Identity"; `http-interface.md`, `POST /$inges
 from __future__ import annotations
 
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import httpx
 import pytest
 from cryptography import x509
 
+from gateway import cli
 from gateway.config import CREDENTIALS, KEYS
 from gateway.hl7v2.acknowledgement import read_acknowledgement
 from gateway.identity import Credentials
@@ -178,11 +179,27 @@ def test_rfc7009_a_token_is_taken_back_over_the_other_port(site: Site) -> None:
         assert client.post("/$ingest/auth/introspect", data={**form, "token": own}).json() == {"active": False}
 
 
-def shell(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """A command of the gateway's, run to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "gateway", *arguments], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT
-    )
+class Shell(Protocol):
+    """Run a command of the gateway's in this process: how it ended, what it printed, and what it said beside that."""
+
+    def __call__(self, *arguments: str) -> tuple[int, str, str]: ...
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        with monkeypatch.context() as patched:
+            patched.setattr(sys, "argv", ["gateway", *arguments])
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out, printed.err
+
+    return run
 
 
 def shows(site: Site, name: str | None) -> list[str]:
@@ -192,20 +209,22 @@ def shows(site: Site, name: str | None) -> list[str]:
     return ["--principal", NAME, "--url", site.mtls, "--authority", str(site.authority.file), *mine]
 
 
-def test_our_own_command_line_shows_a_certificate_too(site: Site, tmp_path: Path) -> None:
-    told = shell("token", *shows(site, NAME))
-    assert told.returncode == 0, told.stderr
+def test_our_own_command_line_shows_a_certificate_too(site: Site, shell: Shell, tmp_path: Path) -> None:
+    status, printed, said = shell("token", *shows(site, NAME))
+    assert status == 0, said
     with site.client(NAME) as client:
-        assert send(client, told.stdout.strip()).status_code == 200
+        assert send(client, printed.strip()).status_code == 200
     file = tmp_path / "a01.hl7"
     file.write_bytes(next(BODIES))
-    sent = shell("send", str(file), "--domain", "emergency-care", "--organisation", "r0d", *shows(site, NAME))
-    assert (sent.returncode, "MSA|AA|" in sent.stdout) == (0, True), sent.stderr
+    status, printed, said = shell(
+        "send", str(file), "--domain", "emergency-care", "--organisation", "r0d", *shows(site, NAME)
+    )
+    assert (status, "MSA|AA|" in printed) == (0, True), said
 
 
-def test_our_own_command_line_says_what_is_wrong_with_a_certificate(site: Site, tmp_path: Path) -> None:
-    anothers = shell("token", *shows(site, "spare"))
-    assert (anothers.returncode, "invalid_client" in anothers.stderr) == (1, True)
+def test_our_own_command_line_says_what_is_wrong_with_a_certificate(site: Site, shell: Shell, tmp_path: Path) -> None:
+    status, _, said = shell("token", *shows(site, "spare"))
+    assert (status, "invalid_client" in said) == (1, True)
     mixed = shows(site, NAME)
     mixed[-1] = str(site.authority.folder / "spare.key")
     nowhere = [*shows(site, None), "--certificate", str(tmp_path / "nowhere.pem")]
@@ -215,8 +234,8 @@ def test_our_own_command_line_says_what_is_wrong_with_a_certificate(site: Site, 
         (mixed, "spare.key can't be used"), (nowhere, "nowhere.pem can't be used"),
         (keyless, "is the key of no certificate"), (strangers, "it takes certificates in PEM"),
     ):  # fmt: skip
-        told = shell("token", *options)
-        assert (told.returncode, words in told.stderr.replace("\n", " ")) == (1, True), told.stderr
+        status, _, said = shell("token", *options)
+        assert (status, words in said.replace("\n", " ")) == (1, True), said
 
 
 def test_a_handshake_that_never_ends_holds_nobody_up(site: Site) -> None:

@@ -24,7 +24,7 @@ from gateway.interactions.gateway import Gateway
 from gateway.interactions.reload import Reload
 from tests import rule_sets
 from tests.running import NHS_NUMBER, Running, acknowledged, issues, message, running
-from tests.traffic import ROOT, free_port, start, start_gateway
+from tests.traffic import ROOT, start_gateway
 
 MATERNITY = """language 1
 
@@ -287,11 +287,7 @@ def test_a_process_reads_its_rules_again_at_a_hangup(
 
 def test_a_gateway_at_a_terminal_ends_with_it(tmp_path: Path) -> None:
     terminal, its = pty.openpty()
-    port = free_port()
-    server = start(
-        "gateway", "serve", "--demo", "--data", str(tmp_path / "data"), "--port", str(port), port=port,
-        data=tmp_path / "data", stdin=its,
-    )  # fmt: skip
+    server = start_gateway(tmp_path / "data", stdin=its)
     try:
         server.process.send_signal(signal.SIGHUP)
         assert server.process.wait(timeout=30) == -signal.SIGHUP

@@ -22,6 +22,7 @@ from gateway.rules.trial.suite import Result
 from tests.conformance.rules.support import ROOT
 
 RULES = ROOT / "rules"
+pytestmark = pytest.mark.usefixtures("stood_on")
 
 
 @functools.cache

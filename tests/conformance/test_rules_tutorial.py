@@ -29,6 +29,7 @@ FAILING = (
 """The commands that end with status 1, in their order; the others succeed."""
 
 Run = Callable[[str], "Told"]
+pytestmark = pytest.mark.usefixtures("stood_on")
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,7 @@ message ADT_A01 for ADT^A01, ADT^A04
   PID -> patient using PID to Patient
   ignore MSH-7 because "the time of the message"
 """
+pytestmark = pytest.mark.usefixtures("stood_on")
 
 
 @pytest.fixture(scope="module")

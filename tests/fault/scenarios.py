@@ -15,7 +15,9 @@ from tests.fault import (
     slow_connections,
     stopped,
     synced,
+    token_timing,
     upstream_faults,
+    workers,
 )
 from tests.fault.scenario import NEVER, Scenario
 
@@ -82,6 +84,10 @@ SCENARIOS: Mapping[str, Scenario] = {
         "SIGTERM under load, SQLite", partial(stopped.run, backend="sqlite"), 5, 100,
         never=(*NEVER, "ended in a fault"), some=("acknowledged", "stopped"), forks=True,
     ),
+    "kill-workers": Scenario(
+        "kill -9 of one of three workers under load, then SIGTERM of all, PostgreSQL", workers.run, 10, 100,
+        never=(*NEVER, "not there again", "ended in a fault", "left behind"), some=("acknowledged", "killed"),
+    ),
     "upstream": Scenario(
         "a record that fails in seven ways under load", upstream_faults.run, 14, 140, some=("acknowledged", "faults")
     ),
@@ -92,6 +98,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         "clock steps under load, two gateways on PostgreSQL", partial(clock_steps.run, backend="postgresql"), 11, 110,
         some=("acknowledged", "steps"),
     ),
+    "timing": token_timing.SCENARIO,
     "slow": slow_connections.SCENARIO,
     "canaries": canaries.SCENARIO,
 }  # fmt: skip

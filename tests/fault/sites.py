@@ -88,7 +88,7 @@ def site(  # noqa: PLR0913 - each is one thing that a run does to a site
             record = store.url
         if record is not None:
             # what gateways share is none's own, whatever targets of FHIR the rules declare
-            chosen["targets"] = json.dumps(dict.fromkeys(_fhir_targets(), record))
+            chosen["targets"] = json.dumps(dict.fromkeys(fhir_targets(), record))
         made = Site(
             folder, backend, chosen, ports, program, environment or {}, launch, server, address, store,
         )  # fmt: skip
@@ -118,7 +118,7 @@ def _lasting_port() -> int:
     raise RuntimeError(f"no port below {first} is free")
 
 
-def _fhir_targets() -> list[str]:
+def fhir_targets() -> list[str]:
     """Targets of the shipped rules that take FHIR."""
     text = (ROOT / "rules" / "registry.rules").read_text("utf-8")
     return re.findall(r"^target (\S+) .* takes Fhir$", text, re.MULTILINE)

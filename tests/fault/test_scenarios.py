@@ -59,6 +59,7 @@ def test_what_was_acknowledged_survives_kill_9_exactly_once(tmp_path: Path) -> N
         ("disk", 3),
         ("sigterm-postgresql", 3),
         ("sigterm-sqlite", 2),
+        ("kill-workers", 3),
         ("upstream", 7),
         ("clock-sqlite", 6),
         ("clock-postgresql", 6),

@@ -3,10 +3,11 @@
 `python -m tests.fault.token_timing --count 10000` asks the issuer for tokens with credentials that fail in different
 ways, in an order of chance, and compares the processor time of each with that of an unknown client: by how often one
 takes longer than the other (the area under the ROC curve; 0.5 says nothing), with its standard error, and by the
-difference of the medians. Clients whose keys are at an address, asked each time, are compared by the time that
-passes until the answer is there: up to 1,000 of each, since an answer waits. An area is told as a difference where it
-is further from 0.5 than four standard errors and than a guess would gain, 0.02. A test runs a few rounds, to see that
-it measures; it asserts no time.
+difference of the medians. Clients whose keys are at an address, asked nearly each time, are compared by the time that
+passes until the answer is there: 2 s, as the product has it, so some hundreds are asked for at once. An area is told as
+a difference where it is further from 0.5 than four standard errors and than a guess would gain, 0.02. It is also a
+fault run (`python -m tests.fault --only timing`). A test runs a few rounds, to see that it measures; it asserts no
+time.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
-import itertools
 import json
 import math
 import random
@@ -22,7 +22,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,19 +34,24 @@ from joserfc.jwk import import_key
 
 from gateway.identity import Credentials, Form, Issuer, KeyFile, RemoteKeys, new_client_key, public_set
 from gateway.identity import secret as secrets
+from gateway.identity.issuer import REFUSED_AFTER
 from gateway.identity.remote_keys import AGAIN
 from tests.bench.machine import machine
+from tests.fault.scenario import Counts, Scenario
 
 URL = "https://exchange.example.org"
 ENDPOINT = f"{URL}/$ingest/auth"
 KIND = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 FORM = ["application/x-www-form-urlencoded"]
+REFUSED = 401
 CLIENTS = 20
 UNLIKE = 0.02
 ERRORS = 4.0
 RESULTS = Path(__file__).parent / "token_timing.md"
-AFTER = 0.05
-"""Until a refusal is answered, here: at the product's own 2 s, 1,000 of each way take hours. Units: seconds."""
+AT_ONCE = 300
+"""Requests under way at a time, where each waits."""
+AWAY = 1000
+"""Clients whose keys are at an address: so many, since an address is asked again after a while alone."""
 SECRET_COST = 2**8
 """Of scrypt, here: at the product's own, 10,000 refusals take half an hour, and hide more."""
 
@@ -102,37 +107,61 @@ def _ways(keys: list[dict[str, Any]], stranger: Mapping[str, Any], chance: rando
     }
 
 
-def _ways_away(keys: list[dict[str, Any]], stranger: Mapping[str, Any]) -> dict[str, list[Form]]:
+def _ways_away(keys: list[dict[str, Any]], stranger: Mapping[str, Any], clients: int) -> dict[str, list[Form]]:
     """The same for clients whose keys are at an address."""
-    away = [f"remote-{number:04d}" for number in range(CLIENTS)]
-    nobody = [f"nobody-{number:04d}" for number in range(CLIENTS)]
+    kids = [keys[number % len(keys)]["kid"] for number in range(clients)]
+    away = [f"remote-{number:04d}" for number in range(clients)]
+    nobody = [f"nobody-{number:04d}" for number in range(clients)]
     return {
-        "unknown client": [_assertion(one, stranger, key["kid"]) for one, key in zip(nobody, keys, strict=True)],
-        "wrong key, keys at an address": [
-            _assertion(one, stranger, key["kid"]) for one, key in zip(away, keys, strict=True)
-        ],
+        "unknown client": [_assertion(one, stranger, kid) for one, kid in zip(nobody, kids, strict=True)],
+        "wrong key, keys at an address": [_assertion(one, stranger, kid) for one, kid in zip(away, kids, strict=True)],
         "unknown kid, keys at an address": [_assertion(one, stranger, stranger["kid"]) for one in away],
     }
 
 
 async def _times(
-    issuer: Issuer, ways: Mapping[str, list[Form]], count: int, chance: random.Random,
-    clock: Callable[[], int] = time.process_time_ns,
-) -> dict[str, list[int]]:  # fmt: skip
-    order = [way for way in ways for _ in range(count)]
-    chance.shuffle(order)
+    issuer: Issuer, ways: Mapping[str, list[Form]], count: int, chance: random.Random
+) -> dict[str, list[int]]:
+    """Processor time of each refusal, one after the other. Units: nanoseconds."""
     taken: dict[str, list[int]] = {way: [] for way in ways}
     for way in ways:  # what is made at the first use is made before
         for form in ways[way]:
             await issuer.token(form)
-    for way in order:
-        form = chance.choice(ways[way])
-        began = clock()
-        answer = await issuer.token(form)
-        taken[way].append(clock() - began)
-        if answer.status != 401:
-            raise RuntimeError(f"{way}: {answer.status} {answer.reason}")
+    for way in _shuffled(ways, count, chance):
+        taken[way].append(await _refusal(issuer, way, chance.choice(ways[way]), time.process_time_ns))
     return taken
+
+
+async def _times_away(
+    issuer: Issuer, ways: Mapping[str, list[Form]], count: int, chance: random.Random, at_once: int
+) -> dict[str, list[int]]:
+    """Time of each refusal until it is there, with so many under way. Units: nanoseconds."""
+    taken: dict[str, list[int]] = {way: [] for way in ways}
+    more = iter(_shuffled(ways, count, chance))
+
+    async def client() -> None:
+        await asyncio.sleep(chance.uniform(0, issuer.refused_after))  # else they would all come together, each time
+        for way in more:
+            taken[way].append(await _refusal(issuer, way, chance.choice(ways[way]), time.perf_counter_ns))
+
+    await asyncio.gather(*(client() for _ in range(at_once)))
+    return taken
+
+
+def _shuffled(ways: Iterable[str], count: int, chance: random.Random) -> list[str]:
+    order = [way for way in ways for _ in range(count)]
+    chance.shuffle(order)
+    return order
+
+
+async def _refusal(issuer: Issuer, way: str, form: Form, clock: Callable[[], int]) -> int:
+    """What one takes. Errors: RuntimeError where it is none."""
+    began = clock()
+    answer = await issuer.token(form)
+    took = clock() - began
+    if answer.status != REFUSED:
+        raise RuntimeError(f"{way}: {answer.status} {answer.reason}")
+    return took
 
 
 def _area(these: list[int], those: list[int]) -> float:
@@ -175,30 +204,34 @@ def measured(folder: Path, count: int, seed: int) -> list[Compared]:
     return [_compared(base, way, taken) for base, way in pairs]
 
 
-def measured_away(folder: Path, count: int, seed: int) -> list[Compared]:
-    """Compare the ways to fail of clients whose keys are at an address, each tried up to 1,000 times."""
+def measured_away(
+    folder: Path, count: int, seed: int, *, after: float = REFUSED_AFTER, at_once: int = AT_ONCE, clients: int = AWAY
+) -> list[Compared]:
+    """Compare the ways to fail of clients whose keys are at an address, each tried `count` times.
+
+    Shape: so many are under way `at_once`, of so many `clients`. Units: a refusal is answered `after` so many seconds.
+    """
     chance = random.Random(seed)  # noqa: S311 - an order of requests
     keys, stranger = [new_client_key() for _ in range(CLIENTS)], new_client_key()
     credentials = Credentials(folder / "credentials")
     at: dict[str, bytes] = {}
-    for number, key in enumerate(keys):
+    for number in range(clients):
         address = f"https://remote-{number:04d}.example.org/jwks.json"
-        at[address] = json.dumps(public_set(key)).encode()
+        at[address] = json.dumps(public_set(keys[number % CLIENTS])).encode()
         credentials.enrol(f"remote-{number:04d}", key_address=address)
-    later = itertools.count(0, 2 * AGAIN)
 
     async def fetch(address: str) -> bytes:
-        await asyncio.sleep(chance.uniform(0.0, 2 * AFTER))  # some answer too late
+        await asyncio.sleep(chance.uniform(0.0, 2 * after))  # some answer too late
         return at[address]
 
     issuer = Issuer(
         public_url=URL, token_address=ENDPOINT, keys=KeyFile(folder / "keys"), credentials=credentials,
-        claim_token_id=_never_used, remote=RemoteKeys(fetch, clock=lambda: next(later)),
+        claim_token_id=_never_used, remote=RemoteKeys(fetch, clock=lambda: time.monotonic() * AGAIN / (2 * after)),
     )  # fmt: skip
-    issuer.refused_after = AFTER
-    ways = _ways_away(keys, stranger)
+    issuer.refused_after = after
+    ways = _ways_away(keys, stranger, clients)
     try:
-        taken = asyncio.run(_times(issuer, ways, min(count, 1000), chance, time.perf_counter_ns))
+        taken = asyncio.run(_times_away(issuer, ways, count, chance, at_once))
     finally:
         issuer.close()
     base, *others = ways
@@ -231,6 +264,43 @@ def shown(found: list[Compared], count: int) -> str:
     ])  # fmt: skip
 
 
+def compared(folder: Path, count: int, seed: int) -> list[Compared]:
+    """All ways, each tried `count` times."""
+    return [*measured(folder / "here", count, seed), *measured_away(folder / "away", count, seed)]
+
+
+def counted(found: Iterable[Compared], count: int) -> Counts:
+    """What a fault run tells of them."""
+    listed = list(found)
+    return {
+        "refusals of each kind": count,
+        "kinds compared with an unknown client": len(listed),
+        "told apart": sum(one.tells for one in listed),
+    }
+
+
+def run(folder: Path, times: int, seed: int) -> Counts:
+    """Compare all ways so often, write the figures, and count."""
+    found = compared(folder, times, seed)
+    _write(found, times)
+    return counted(found, times)
+
+
+SCENARIO = Scenario(
+    "Refusals of the token endpoint by the time that they take (figures in token_timing.md)", run, 1000, 10_000,
+    ("told apart",), ("refusals of each kind", "kinds compared with an unknown client"),
+)  # fmt: skip
+
+
+def _write(found: list[Compared], count: int) -> str:
+    text = "\n".join([
+        "# Timing of refusals", "", "Written by `python -m tests.fault.token_timing`.", "", f"Machine: {machine()}", "",
+        shown(found, count),
+    ])  # fmt: skip
+    RESULTS.write_text(text + "\n", "utf-8")
+    return text
+
+
 def main() -> None:
     """Run, print, and write the results; exit status 1 where a time tells."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -238,14 +308,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=20261123)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        found = measured(Path(folder) / "here", options.count, options.seed)
-        found += measured_away(Path(folder) / "away", options.count, options.seed)
-    text = "\n".join([
-        "# Timing of refusals", "", "Written by `python -m tests.fault.token_timing`.", "", f"Machine: {machine()}", "",
-        shown(found, options.count),
-    ])  # fmt: skip
-    RESULTS.write_text(text + "\n", "utf-8")
-    print(text)  # noqa: T201 - the figures are what this command is for
+        found = compared(Path(folder), options.count, options.seed)
+    print(_write(found, options.count))  # noqa: T201 - the figures are what this command is for
     if any(one.tells for one in found):
         sys.exit(1)
 

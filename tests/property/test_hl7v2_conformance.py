@@ -112,7 +112,7 @@ def structural(one: Nonconformity) -> bool:
 def part_by_part(message: Message, version: str, *, suggested: bool) -> Iterator[Nonconformity]:
     """What the segments depart in, without a pattern."""
     rules = RULES.setdefault(version, VersionRules(DICTIONARIES[version], DICTIONARIES, beside()))
-    examiner = Examiner(version, suggested, message.codec)
+    examiner = Examiner(version, message.delimiters, message.codec, suggested=suggested)
     for segment in message.segments:
         if segment.name not in rules.dictionary.segments:
             continue

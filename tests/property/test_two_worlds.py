@@ -29,12 +29,13 @@ from gateway.upstream.by_httpx import ByHttpx
 from gateway.upstream.embedded import Embedded
 from gateway.upstream.embedded_server import EmbeddedServer
 from tests import rule_sets
+from tests.bounded import examples
 from tests.conformance.leaks import cases
 from tests.property.worlds.chance import GONE, Asked, Json, Pair, escaped
 from tests.property.worlds.pairs import pair
 from tests.running import NOW, enrol
 
-PAIRS = int(os.environ.get("GATEWAY_PAIRS", "50"))
+PAIRS = int(os.environ.get("GATEWAY_PAIRS", examples(50)))
 FIRST = int(os.environ.get("GATEWAY_PAIR", "0"))
 BASE, RECORD = "http://localhost:8000", "http://embedded"
 SECRETS = {"leak-partner": "a-secret-of-the-first-partner", "leak-clinic": "a-secret-of-the-second-partner"}

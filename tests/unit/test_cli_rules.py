@@ -24,6 +24,7 @@ LOOSE = 'language 1\n# who\nrole   gp-viewer\n  "Viewer" # who reads\n'
 LAID = 'language 1\n\n# who\nrole gp-viewer "Viewer"  # who reads\n'
 BROKEN = "language 1\nrole   gp-viewer\n"
 MISSPELT = 'language 1\ntarget  record "Record" takes Fire\nrole spare "Spare"\n'
+pytestmark = pytest.mark.usefixtures("stood_on")
 
 
 @pytest.fixture

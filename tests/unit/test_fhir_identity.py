@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import uuid
 
 import pytest
 
 from gateway import fhir
+from gateway.fhir.identity import NAMESPACE
 
 
 @pytest.mark.parametrize("text", ["9990000018", "999 000 0018", "999-000-0018"])
@@ -55,6 +57,13 @@ def test_a_derived_id_is_the_same_for_ever() -> None:
     # a change of this value would make every stored Encounter a second one
     assert fhir.derived_id("Encounter", "R0D", "V1") == "80829be9-c04b-5a96-90eb-74aa910972bd"
     assert re.fullmatch(r"[A-Za-z0-9.\-]{1,64}", fhir.derived_id("Encounter", "", ""))
+
+
+def test_a_derived_id_is_a_uuid_of_version_5() -> None:
+    for authority in ("", "R0D", "Übernahme", "漢字"):
+        for value in map(str, range(50)):
+            name = f"Encounter/{len(authority)}:{authority}/{len(value)}:{value}"
+            assert fhir.derived_id("Encounter", authority, value) == str(uuid.uuid5(NAMESPACE, name))
 
 
 def test_different_facts_have_different_derived_ids() -> None:

@@ -160,6 +160,41 @@ PLAN: dict[str, Any] = {"resourceType": "MedicationRequest", "id": "1", "medicat
 PROVENANCE: dict[str, Any] = {"resourceType": "Provenance", "id": "1", "target": [{"reference": "x/1"}] * 2}
 
 
+SECTIONS: dict[str, Any] = {"resourceType": "Composition", "section": [
+    {"title": "a", "text": {"div": "1"}, "section": [
+        {"title": "b", "text": {"div": "2"}, "section": [{"title": "c", "text": {"div": "3"}}]}]}
+]}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "left"),
+    [
+        ("Composition.section.text", ()),
+        ("Composition.section.section.text", ("1",)),
+        ("Composition.section.section.section.text", ("1", "2")),
+    ],
+)
+def test_what_stands_within_itself_is_hidden_however_deep(path: str, left: tuple[str, ...]) -> None:
+    found = fhir.redact(SECTIONS, [path], ELEMENTS)
+    assert [text for text in "123" if f"'{text}'" in str(found)] == list(left)
+    assert [title for title in "abc" if f"'{title}'" in str(found)] == ["a", "b", "c"]
+    assert fhir.held(SECTIONS, [path], ELEMENTS) == (path,)
+    assert fhir.held(found, [path], ELEMENTS) == ()
+
+
+def test_what_has_the_content_of_another_element_is_hidden_with_it() -> None:
+    who = {"who": {"reference": "Practitioner/1"}}
+    provenance = {"resourceType": "Provenance", "agent": [who], "entity": [{"role": "source", "agent": [who, who]}]}
+    found = fhir.redact(provenance, ["Provenance.agent.who"], ELEMENTS)
+    assert found["agent"] == [{"who": MASKED}]
+    assert found["entity"] == [{"role": "source", "agent": [{"who": MASKED}] * 2}]
+    assert "Practitioner" not in str(found)
+    assert fhir.held({**provenance, "agent": []}, ["Provenance.agent.who"], ELEMENTS) == ("Provenance.agent.who",)
+    only = fhir.redact(provenance, ["Provenance.entity.agent.who"], ELEMENTS)
+    assert only["agent"] == [who]
+    assert only["entity"][0]["agent"] == [{"who": MASKED}] * 2
+
+
 @pytest.mark.parametrize(
     ("resource", "path", "member", "stands"),
     [

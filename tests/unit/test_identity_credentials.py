@@ -7,18 +7,28 @@ import json
 import logging
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from joserfc.jwk import ECKey, OKPKey
 
 from gateway.identity import BadKeys, BadSecret, Credentials, CredentialsError, new_client_key, new_secret, public_set
+from gateway.identity import secret as secrets
 from gateway.identity.private_file import create_private, only_writer, write_private
-from gateway.identity.secret import LONGEST, SHORTEST, hash_secret, matches
+from gateway.identity.secret import COST, LONGEST, SHORTEST, hash_secret, matches
+from tests.running import cheap_secrets
 
 SECRET = "correct-horse-battery-staple"
+
+
+@pytest.fixture(autouse=True)
+def cheap() -> Iterator[None]:
+    with cheap_secrets():
+        yield
 
 
 @pytest.fixture
@@ -327,6 +337,21 @@ def test_a_new_secret_can_be_enrolled(credentials: Credentials) -> None:
     secret = new_secret()
     assert secret != new_secret()
     assert matches(credentials.enrol("demo-engine", secret=secret).secret, secret)
+
+
+def test_what_hashing_costs_is_more_than_tests_spend(credentials: Credentials) -> None:
+    assert COST >= 2**15
+    cheap = hash_secret(SECRET)
+    dear = replace(cheap, cost=COST)
+    assert matches(cheap, SECRET)
+    assert not matches(dear, SECRET), "the cost that stands beside a hash is the one that it is compared at"
+    with patch.object(secrets, "COST", COST):
+        enrolled = credentials.enrol("demo-engine", secret=SECRET)
+    assert enrolled.secret is not None
+    assert enrolled.secret.cost == COST
+    found = credentials.find("demo-engine")
+    assert found is not None
+    assert matches(found.secret, SECRET)
 
 
 def test_one_secret_is_hashed_twice_differently() -> None:

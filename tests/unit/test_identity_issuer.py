@@ -31,7 +31,7 @@ from gateway.identity import (
     signing_keys,
 )
 from gateway.identity.assertion import BadAssertion, Decoys, check
-from tests.running import enrol
+from tests.running import cheap_secrets, enrol
 
 NOW = 1_800_000_000
 URL = "https://exchange.example.org"
@@ -63,6 +63,12 @@ class Bench:
     credentials: Credentials
     once: Once
     make: Callable[..., Issuer]
+
+
+@pytest.fixture(autouse=True)
+def cheap() -> Iterator[None]:
+    with cheap_secrets():
+        yield
 
 
 @pytest.fixture

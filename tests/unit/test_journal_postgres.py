@@ -183,6 +183,23 @@ class TestLeases:
 
         asyncio.run(play())
 
+    def test_what_a_worker_left_is_taken_up_by_those_that_have_its_files_and_by_no_other(
+        self, shared_storage: OnPostgres
+    ) -> None:
+        homes = shared_storage.folder / "1", shared_storage.folder / "2"
+
+        async def left() -> None:
+            async with PostgresJournal(Database(shared_storage.address), homes[1]) as gone:
+                await gone.claim(submission("r1"), here=True)
+
+        async def taken(*beside: Path) -> list[str]:
+            async with PostgresJournal(Database(shared_storage.address), homes[0], beside=beside) as journal:
+                return [one.receipt for one in await journal.unfinished()]
+
+        asyncio.run(left())
+        assert asyncio.run(taken()) == []
+        assert asyncio.run(taken(homes[1], shared_storage.folder / "never-served")) == ["r1"]
+
     def test_one_that_stops_leaves_at_once_what_it_had(self, shared_storage: OnPostgres) -> None:
         async def play(one: PostgresJournal, other: PostgresJournal) -> None:
             await one.claim(submission("r1"))

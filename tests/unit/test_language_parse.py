@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 
 import pytest
@@ -45,9 +46,14 @@ from gateway.source import Diagnostic, Source, Span
 ALONE = "start: condition\n"
 
 
+@functools.cache
+def alone() -> Lark:
+    return parse.parser(ALONE, ("start",))
+
+
 def parsed(text: str, lark: Lark | None = None) -> Test | Diagnostic:
     source = Source("x", text)
-    tree = parse.read(lark or parse.parser(ALONE, ("start",)), Span(source, 0, len(text)), "start")
+    tree = parse.read(lark or alone(), Span(source, 0, len(text)), "start")
     if isinstance(tree, Diagnostic):
         return tree
     (inner,) = tree.children

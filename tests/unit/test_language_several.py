@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from gateway.language.check import check
 from gateway.language.functions import ERRORS, EvaluationError
+from gateway.language.systems import may_be
 from gateway.rules.reading import PATIENT, RESOURCE, reads
 from tests.conditions import (
     NHS,
@@ -23,6 +25,7 @@ from tests.conditions import (
     sent,
 )
 from tests.conformance.rules.support import message
+from tests.unit.test_language_compile import tree
 
 # --- codings -------------------------------------------------------------------------------------------------------
 
@@ -34,6 +37,8 @@ CHEST = {"system": SNOMED, "code": "29857009"}
     [
         (condition(CHEST), True),
         (condition({"system": "other", "code": "29857009"}), False),
+        (condition({"system": "urn:oid:2.16.840.1.113883.6.96", "code": "1"}), False),
+        (condition({"system": f"{SNOMED}/", "code": "29857009"}, CHEST), True),
         (condition({"system": SNOMED, "code": "1"}, CHEST), True),
         (condition({"code": "1"}), False),
         (condition({"display": "Chest pain"}), False),
@@ -52,6 +57,10 @@ def test_codes(resource: dict[str, Any], expected: bool) -> None:  # noqa: FBT00
     "resource",
     [
         condition({"code": "29857009"}),  # of no system: it may be meant
+        condition({"system": "urn:oid:2.16.840.1.113883.6.96", "code": "29857009"}),  # SNOMED CT as CDA names it
+        condition({"system": f"{SNOMED}|{SNOMED}/83821000000107", "code": "29857009"}),
+        condition({"system": f"{SNOMED}/", "code": "29857009"}),
+        condition({"system": SNOMED.upper().replace("HTTP:", "https:"), "code": "29857009"}),
         {"resourceType": "Condition", "code": "29857009"},
         {"resourceType": "Condition", "code": {"coding": {"code": "1"}}},
         {"resourceType": "Condition", "code": {"coding": ["29857009"]}},
@@ -75,6 +84,41 @@ def test_codings_that_stand_alone_and_many() -> None:
     visit = encounter(type=[{"coding": [{"system": SNOMED, "code": "1"}]}, {"coding": [CHEST]}])
     assert of("Encounter.type has code sensitive", visit)
     assert of("Encounter.class has code sensitive", encounter(**{"class": CHEST}))
+
+
+@pytest.mark.parametrize(
+    ("found", "system", "may"),
+    [
+        (None, SNOMED, True),
+        ("http://hl7.org/fhir/v3/Confidentiality", "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", True),
+        ("http://hl7.org/fhir/v2/0203", "http://terminology.hl7.org/CodeSystem/v2-0203", True),
+        ("http://hl7.org/fhir/v3/ActCode", "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", False),
+        ("urn:oid:2.16.840.1.113883.5.25", "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", True),
+        (SNOMED, "urn:oid:2.16.840.1.113883.6.96", True),
+        ("urn:oid:2.16.840.1.113883.6.1", "urn:oid:2.16.840.1.113883.6.96", False),
+        ("http://loinc.org", SNOMED, False),
+    ],
+)
+def test_a_system_may_be_named_in_another_way(found: str | None, system: str, may: bool) -> None:  # noqa: FBT001 - as above
+    assert may_be(found, system) is may
+
+
+@pytest.mark.parametrize(
+    ("system", "codes"),
+    [
+        (SNOMED, []),
+        (f"{SNOMED}/", ["R127"]),
+        ("https://snomed.info/sct", ["R127"]),
+        ("http://snomd.info/sct", ["R127"]),
+        ("http://snomed.info/scd", []),  # a site's own system may differ in one letter
+        ("urn:oid:2.16.840.1.113883.6.96", []),
+    ],
+)
+def test_a_system_that_is_nearly_a_declared_one_is_refused(system: str, codes: list[str]) -> None:
+    found = check(
+        tree(f'Condition.code has code "29857009" in "{system}"'), replace(SCOPE, resources=frozenset({"Condition"}))
+    )
+    assert [one.code for one in found.diagnostics] == codes
 
 
 @pytest.mark.parametrize("resource", [condition(CHEST), condition(), {"resourceType": "Condition"}])

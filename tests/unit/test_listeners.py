@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import stat
@@ -12,6 +13,7 @@ import pytest
 
 from gateway import trust
 from gateway.config import FILE, ConfigError, Settings, load
+from gateway.guard import Handshakes, Limits
 from gateway.listeners import ListenerError, listeners
 from gateway.loading import Decisions
 from gateway.stated import Stated
@@ -85,6 +87,23 @@ def test_a_port_that_is_taken_is_told_and_nothing_stays_open(authority: Authorit
         with pytest.raises(ListenerError, match=r"mtls\.port: can't listen on 127\.0\.0\.1:\d+"):
             listeners(asked)
     assert not (authority.folder / "proxy.sock").exists()
+
+
+def test_of_two_gateways_that_start_at_one_moment_the_slower_is_told(authority: Authority) -> None:
+    """Both may bind the port before either listens."""
+    asked = settings(authority.folder)
+    (first,), (second,) = listeners(asked), listeners(asked)
+
+    async def both() -> None:
+        doors = Handshakes(Limits())
+        taken = await first.listen(asyncio.Protocol, 10, doors)
+        with pytest.raises(ListenerError, match=r"mtls\.host and mtls\.port: can't listen on 127\.0\.0\.1:\d+"):
+            await second.listen(asyncio.Protocol, 10, doors)
+        taken.close()
+
+    asyncio.run(both())
+    first.close()
+    second.close()
 
 
 def resolved(monkeypatch: pytest.MonkeyPatch, *hosts: str) -> None:

@@ -26,23 +26,25 @@ Convert = Callable[..., mapping.Conversion]
 
 
 @pytest.fixture(scope="module")
-def real() -> mapping.Maps:
+def known() -> SimpleNamespace:
     elements = fhir.Elements(specs.fhir())
-    known = SimpleNamespace(dictionaries={"2.5.1": dictionary.load("2.5.1")}, elements=elements, tables=elements.tables)
+    return SimpleNamespace(dictionaries={"2.5.1": dictionary.load("2.5.1")}, elements=elements, tables=elements.tables)
+
+
+@pytest.fixture(scope="module")
+def real(known: SimpleNamespace) -> mapping.Maps:
     maps = mapping.load(specs.ROOT, known).maps
     assert maps is not None
     return maps
 
 
 @pytest.fixture
-def load(tmp_path: Path) -> Callable[[str], mapping.Maps]:
+def load(tmp_path: Path, known: SimpleNamespace) -> Callable[[str], mapping.Maps]:
     """Maps of a test's own beside the real data types and code maps."""
     shutil.copytree(specs.ROOT / "hl7v2" / "datatypes", tmp_path / "hl7v2" / "datatypes")
     (tmp_path / "hl7v2" / "messages").mkdir()
     (tmp_path / "hl7v2" / "dictionary").symlink_to(specs.ROOT / "hl7v2" / "dictionary")
     (tmp_path / "codes").symlink_to(specs.ROOT / "codes")
-    elements = fhir.Elements(specs.fhir())
-    known = SimpleNamespace(dictionaries={"2.5.1": dictionary.load("2.5.1")}, elements=elements, tables=elements.tables)
 
     def made(text: str) -> mapping.Maps:
         (tmp_path / "hl7v2" / "messages" / "own.map").write_text(f"language 1\n{text}", encoding="utf-8")
@@ -128,13 +130,13 @@ def shown(conversion: mapping.Conversion) -> list[bytes]:
     return [fhir.dump(draft.resource) for draft in conversion.drafts]
 
 
-def test_a_visit_that_is_told_of_two_patients_is_said_to_be(real: mapping.Maps) -> None:
+def test_a_visit_that_is_told_of_two_patients_is_refused(real: mapping.Maps) -> None:
     visit = "PV1|1|I|||||||||||||||||V1"
     header = HEADER.replace("ADT^A01", "ORU^R01")
     sent = [part for mrn in "12" for part in (f"PID|1||{mrn}^^^R0D^MR", visit, f"OBR|1|P{mrn}|F{mrn}|C^T")]
     found = convert(real, *sent, header=header).findings
     assert [(f.severity, f.code, f.rule, f.expression) for f in found] == [
-        ("warning", "conflict", "MAP-IDENTITY", "PV1[2]")
+        ("error", "conflict", "MAP-IDENTITY", "PV1[2]")
     ]
     assert convert(real, *[part.replace("2^^^", "1^^^") for part in sent], header=header).findings == ()
 
@@ -641,20 +643,52 @@ datatype FN to HumanName as round
     assert one(convert(maps, "PID|1||X1||a&b"), "Patient")["contact"] == [{"name": {"family": "a"}}]
 
 
-def test_memory_forgets_the_first_of_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "SIZE", 2)
+def test_memory_forgets_the_first_of_too_many() -> None:
     seen: list[str] = []
 
-    def convert_one(raw: str, _run: Any, _before: Any, _after: Any) -> dict[str, str]:
+    def convert_one(raw: str, _run: Any) -> dict[str, str]:
         seen.append(raw)
         return {"display": raw}
 
-    convert_remembered = memory.remembered(convert_one)
+    convert_remembered = memory.remembered(convert_one, 2)
     header = hl7v2.read(HEADER.encode())
     run = Run(header, {"context.organisation": "R0D"}, UTC, header.segments[0])
     for raw in "aabcba":
-        assert convert_remembered(raw, run, None, None) == {"display": raw}
+        assert convert_remembered(raw, run) == {"display": raw}
     assert "".join(seen) == "abca"
+
+
+def test_a_code_map_leads_on_once_unless_there_is_something_to_report() -> None:
+    seen: list[str] = []
+
+    def recode(concept: dict[str, Any], run: Run) -> dict[str, Any]:
+        code = concept["coding"][0]["code"]
+        seen.append(code)
+        if code == "?":
+            run.lack()
+        return {"coding": [{"code": code.upper()}]}
+
+    led_on = memory.led_on(lambda raw, _run: {"coding": [{"code": raw}]}, recode, 3)
+    header = hl7v2.read(HEADER.encode())
+    run = Run(header, {"context.organisation": "R0D"}, UTC, header.segments[0])
+    for raw in "aa??":
+        found = led_on(raw, run)
+        assert found == {"coding": [{"code": raw.upper()}]}
+        found["coding"][0]["code"] = "changed by a row"
+    assert "".join(seen) == "a??"
+    assert run.lost == ["MSH-0.3", "MSH-0.3"]
+
+
+def test_rows_are_written_when_their_segment_is_first_sent(load: Callable[[str], mapping.Maps]) -> None:
+    visit = (
+        'segment PV1 to Encounter as own\n  source "a test"\n  identity PV1-19.1\n  PV1-19.1 -> identifier[1].value\n'
+    )
+    row = "  PV1 -> visit using PV1 to Encounter as own\n"
+    maps = load(OWN.replace("as own\n", f"as own\n{row}", 1) + "  PID-7 -> birthDate\n" + visit)
+    blocks = dict(maps.messages["ADT^A01"].rows[""])
+    assert {name: block.do.__name__ for name, block in blocks.items()} == {"PID": "_first", "PV1": "_first"}
+    convert(maps, "PID|1||X1^^^H")
+    assert {name: block.do.__name__ for name, block in blocks.items()} == {"PID": "rows of PID", "PV1": "_first"}
 
 
 def test_what_is_remembered_is_not_changed_by_what_is_added(real: mapping.Maps) -> None:

@@ -38,3 +38,45 @@ def test_a_traceback_in_the_log_has_places_and_no_values() -> None:
     assert said.count("judged") == 2
     assert "ERROR uvicorn.error: Exception in ASGI application" in said
     assert "nothing in hand" in said
+
+
+STARTS = """
+import sys
+from contextlib import asynccontextmanager
+from starlette.applications import Starlette
+from gateway import serve
+from gateway.stated import Stated
+
+serve.log_as_json()
+
+@asynccontextmanager
+async def life(app):
+    if sys.argv[1] == "stated":
+        raise Stated("another gateway uses this data folder")
+    raise ValueError("MARLOW 9990000018")
+    yield
+
+try:
+    serve.run(Starlette(lifespan=life), "127.0.0.1", None, lambda: None)
+except Stated as fault:
+    sys.exit(f"gateway: {fault}")
+"""
+
+
+def started(kind: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", STARTS, kind], check=False, capture_output=True, text=True, timeout=60)
+
+
+def test_a_start_that_fails_for_a_known_reason_is_told_in_its_words_alone() -> None:
+    ran = started("stated")
+    assert ran.returncode == 1
+    assert "gateway: another gateway uses this data folder" in ran.stderr
+    assert "Traceback" not in ran.stdout + ran.stderr
+
+
+def test_a_start_that_fails_for_another_reason_is_told_by_places_without_values() -> None:
+    ran = started("other")
+    assert ran.returncode != 0
+    assert "ValueError" in ran.stderr
+    assert "life" in ran.stderr
+    assert "MARLOW" not in ran.stdout + ran.stderr

@@ -9,17 +9,25 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from gateway import specs
+from gateway import fhir, specs
+from gateway.query import WHOLE, Query, parse
 from gateway.upstream import store
 from gateway.upstream.embedded import Embedded
-from gateway.upstream.store.engine import Store
+from gateway.upstream.store import splice
+from gateway.upstream.store.engine import Change, Store
+from gateway.upstream.store.extraction import Extractor, Rows
+from gateway.upstream.store.frames import Text
 from gateway.upstream.store.schema import StoreError
+from gateway.upstream.store.versions import Draft
 
 JSON = {"content-type": "application/fhir+json"}
 
@@ -151,6 +159,82 @@ def test_a_refused_write_leaves_no_system_behind_that_others_count_on(tmp_path: 
             assert (await client.get("/Patient/a")).status_code == 404
             assert (await client.put("/Patient/a", json=patient)).status_code == 201
             assert (await client.get("/Patient?identifier=urn:new|1")).json()["total"] == 1
+
+    asyncio.run(run())
+
+
+def test_works_of_one_group_see_each_other_and_one_that_fails_half_way_leaves_no_row_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = specs.fhir()
+
+    def change(id_: str, *, etag: str | None = None, **members: object) -> Change:
+        resource = {"resourceType": "Patient", "id": id_, **members}
+        return Change("PUT", Draft("Patient", resource, splice.content_of(resource)), id_, if_match=etag)
+
+    def criteria(text: str) -> Query:
+        found = parse("Patient", [("gender", text)], tables, WHOLE)
+        assert isinstance(found, Query)
+        return found
+
+    async def run() -> None:
+        store = Store(tmp_path / "store.db", tables, now)
+        rows = Extractor.rows
+
+        def failing(extractor: Extractor, resource: Mapping[str, Any]) -> Rows:
+            if resource["id"] == "bad":
+                raise LookupError("no rows of this one")
+            return rows(extractor, resource)
+
+        monkeypatch.setattr(Extractor, "rows", failing)
+        created = change("new", gender="other").draft
+        found = await asyncio.gather(
+            store.write([change("a", gender="male")], ""),
+            store.write([change("half", gender="unknown"), change("bad")], ""),
+            store.write([change("a", etag='W/"1"', gender="female")], ""),
+            store.write([change("b", gender="male")], ""),
+            # it finds b, of a work before it in the same group
+            store.write([Change("POST", created, criteria=criteria("male"))], ""),
+            return_exceptions=True,
+        )
+        assert isinstance(found[1], LookupError)
+        first, _, second, other, there = found
+        assert isinstance(first, list)
+        assert isinstance(second, list)
+        assert isinstance(other, list)
+        assert isinstance(there, list)
+        assert [one.version.version for one in (*first, *second, *other) if one.version] == [1, 2, 1]
+        assert [(one.status, one.version.id) for one in there if one.version] == [(200, "b")]
+        assert [one.id for one in (await store.search(criteria("male"), "")).found] == ["b"]
+        assert [one.id for one in (await store.search(criteria("female"), "")).found] == ["a"]
+        assert store.standing("Patient", "half") is None
+        assert not (await store.search(criteria("unknown"), "")).found
+        await store.aclose()
+
+    asyncio.run(run())
+
+
+def test_a_decimal_that_is_told_more_exactly_is_a_new_version_however_it_was_handed_over(tmp_path: Path) -> None:
+    def weight(value: str) -> Text:
+        resource = {"resourceType": "Observation", "id": "w", "status": "final", "code": {"text": "weight"}}
+        told = {**resource, "valueQuantity": {"value": Decimal(value), "unit": "kg"}}
+        return Text("Observation", "w", None if value == "72.5" else "1", fhir.dump(told))
+
+    async def run() -> None:
+        app = store.app(tmp_path / "store.db", trusted=True)
+        (first,) = await app.hand_over([weight("72.5")])
+        (second,) = await app.hand_over([weight("72.50")])
+        turned = fhir.dump(dict(reversed(fhir.load(weight("72.50").text).items())))
+        (again,) = await app.hand_over([weight("72.50")._replace(etag="2", text=turned)])
+        assert [one.version.version for one in (first, second, again) if one.version] == [1, 2, 2]
+        found = await app.found("Observation", "value-quantity=72.5", "")
+        assert fhir.load(found)["entry"][0]["resource"]["valueQuantity"]["value"] == Decimal("72.50")
+        assert b"72.50" in found
+        large = Text("Observation", "x", None, weight("72.5").text.replace(b'"w"', b'"x"').replace(b"72.5", b"1e400"))
+        (kept,) = await app.hand_over([large])
+        assert kept.version is not None
+        assert b"1e400" in kept.version.body
+        await app.aclose()
 
     asyncio.run(run())
 

@@ -17,7 +17,9 @@ import pytest
 from gateway.upstream import TargetDown, connect
 from gateway.upstream.embedded_server import EmbeddedServer
 from gateway.upstream.store import __main__ as other_end
-from gateway.upstream.store.own_process import MODULE, OPENED, UNDER_WAY, Answer, WriterProcess, framed
+from gateway.upstream.store import own_process as module
+from gateway.upstream.store.frames import Answer, Put, frame_of, put_of
+from gateway.upstream.store.own_process import AT_ONCE, MODULE, OPENED, UNDER_WAY, WriterProcess
 from gateway.upstream.store.refusal import Refusal
 from gateway.upstream.store.room import Room
 from gateway.upstream.store.writer import Unwritable
@@ -66,6 +68,31 @@ def test_what_is_handed_over_is_written_once_put_returns(tmp_path: Path) -> None
         await server.aclose()
 
     asyncio.run(run())
+
+
+def test_what_is_handed_over_in_one_turn_goes_in_few_frames_and_the_first_go_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = list[tuple[int, int]]()
+    asked = 0
+
+    def seen(puts: list[Put]) -> bytes:
+        frames.append((len(puts), asked))
+        return frame_of(puts)
+
+    async def one(writer: WriterProcess, number: int) -> None:
+        nonlocal asked
+        asked += 1
+        await writer.put([(patient(number), None)])
+
+    async def run() -> None:
+        async with writing(tmp_path / "store.db") as writer:
+            monkeypatch.setattr(module, "frame_of", seen)
+            await asyncio.gather(*(one(writer, number) for number in range(10)))
+
+    asyncio.run(run())
+    assert AT_ONCE == 8
+    assert frames == [(8, 8), (2, 10)]
 
 
 def test_a_refusal_comes_back_with_its_findings(tmp_path: Path) -> None:
@@ -206,10 +233,10 @@ def test_a_file_that_is_no_store_starts_no_writer(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-async def served(path: Path, *asked: Answer) -> list[Answer]:
+async def served(path: Path, *asked: list[Put]) -> list[Answer]:
     reader, answers = asyncio.StreamReader(), list[Answer]()
-    for one in asked:
-        reader.feed_data(framed(one))
+    for puts in asked:
+        reader.feed_data(frame_of(puts))
     reader.feed_eof()
     await other_end.serve(path, reader, answers.append)
     return answers
@@ -219,15 +246,15 @@ def test_the_other_end_answers_each_under_its_number(tmp_path: Path) -> None:
     async def run() -> None:
         answers = await served(
             tmp_path / "store.db",
-            {"number": 1, "put": [[patient(1), None]]},
-            {"number": 2, "put": [[{"resourceType": "Patience", "id": "x"}, None]]},
-            {"number": 3, "put": [["no resource", None]]},
+            [put_of(1, [(patient(1), None)]), put_of(2, [({"resourceType": "Patience", "id": "x"}, None)])],
+            [Put(b'[3,[["Patient","p3",null,5]]]', [b"where"]), put_of(4, [(patient(4), None), (patient(5), None)])],
         )
         assert answers[0] == {"number": OPENED}
         found = {answer["number"]: answer for answer in answers[1:]}
         assert found[1] == {"number": 1}
         assert found[2]["status"] == 404
         assert found[3] == {"number": 3, "unwritable": "it failed"}
+        assert found[4] == {"number": 4}
 
     asyncio.run(run())
 
@@ -243,7 +270,7 @@ def test_the_other_end_says_that_it_can_not_open_the_file(tmp_path: Path) -> Non
 
 
 def test_what_was_handed_over_is_written_although_its_gateway_is_gone(tmp_path: Path) -> None:
-    asked = b"".join(framed({"number": n, "put": [(patient(n), None)]}) for n in range(1, 41))
+    asked = b"".join(frame_of([put_of(n, [(patient(n), None)])]) for n in range(1, 41))
     with subprocess.Popen(
         [sys.executable, "-m", MODULE, str(tmp_path / "store.db")],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -18,10 +19,12 @@ class Watched(sqlite3.Connection):
 
     commits = 0
     broken = False
+    takes = 0.0
 
     def commit(self) -> None:
         if self.broken:
             raise sqlite3.OperationalError("database or disk is full")
+        time.sleep(self.takes)
         self.commits += 1
         super().commit()
 
@@ -78,6 +81,44 @@ def test_a_group_has_a_limit(tmp_path: Path) -> None:
     async def test(b: Bench) -> None:
         await asyncio.gather(*(b.writer.submit(b.add(n)) for n in range(module.GROUP + 1)))
         assert b.connection.commits == 2
+
+    bench(tmp_path, test)
+
+
+def test_where_several_write_a_group_waits_for_more_and_who_writes_alone_waits_for_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LONGEST_PAUSE", 10.0)
+
+    async def one_then_another(b: Bench, first: int) -> None:
+        one = b.writer.hand_over(b.add(first))
+        for _ in range(20):  # turns of the loop in which a group without a pause would begin
+            await asyncio.sleep(0)
+        await asyncio.gather(one, b.writer.hand_over(b.add(first + 1)))
+
+    async def test(b: Bench) -> None:
+        b.connection.takes = 0.3
+        await one_then_another(b, 0)
+        assert b.connection.commits == 2
+        await asyncio.gather(*(b.writer.submit(b.add(n)) for n in range(2, 5)))
+        assert b.connection.commits == 3
+        await one_then_another(b, 5)
+        assert b.connection.commits == 4
+        await b.writer.submit(b.add(7))
+        await one_then_another(b, 8)
+        assert b.connection.commits == 7
+        assert b.stored() == list(range(10))
+
+    bench(tmp_path, test)
+
+
+def test_a_group_that_is_large_enough_waits_for_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LONGEST_PAUSE", 3600.0)
+
+    async def test(b: Bench) -> None:
+        b.writer._pause = 3600.0
+        async with asyncio.timeout(30):
+            await asyncio.gather(*(b.writer.submit(b.add(n)) for n in range(module.ENOUGH)))
 
     bench(tmp_path, test)
 

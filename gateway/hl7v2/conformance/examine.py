@@ -5,51 +5,55 @@ Exact and slower than the patterns, which see to it that only what does not fit 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 
 from gateway.hl7v2.conformance import words
 from gateway.hl7v2.conformance.kinds import USER_TABLE, Nonconformity
 from gateway.hl7v2.conformance.rules import FieldRule, Leaf, Part, Shape
 from gateway.hl7v2.conformance.tables import Table
-from gateway.hl7v2.delimiters import NULL, unescape
+from gateway.hl7v2.delimiters import NULL, Delimiters, unescape
 from gateway.hl7v2.message import Segment
 from gateway.hl7v2.place import Place
 
 _SYSTEM = 2
 """Index of the component of a coded value that names its system."""
 
+_At = tuple[str, int, int, "int | None", "int | None", "int | None"]
+"""What a `Place` is made of. Most of what is looked at departs in nothing, so its place is not made."""
 
-@dataclass(frozen=True, slots=True)
+
 class Examiner:
-    """What parts are looked at for. Shape: `suggested` is whether user-defined tables are asked too."""
+    """What parts of one message are looked at for. Shape: `suggested` is whether user-defined tables are asked too."""
 
-    version: str
-    suggested: bool
-    codec: str
+    __slots__ = ("_codec", "_delimiters", "_separators", "_suggested", "_version")
+
+    def __init__(self, version: str, delimiters: Delimiters, codec: str, *, suggested: bool) -> None:
+        """Look at nothing yet."""
+        self._version = version
+        self._delimiters = d = delimiters
+        self._codec = codec
+        self._separators = d.component + d.repetition + d.subcomponent
+        self._suggested = suggested
 
     def unknown(self, segment: Segment, number: int, last: int) -> Iterator[Nonconformity]:
         """A field that the version does not have, where something is sent in it."""
-        if self._something(segment, segment.raw(number)):
-            yield words.unknown_field(Place(segment.name, segment.number, number), last, self.version)
+        if segment.raw(number).strip(self._separators):
+            yield words.unknown_field(Place(segment.name, segment.number, number), last, self._version)
 
     def field(self, segment: Segment, field: FieldRule) -> Iterator[Nonconformity]:
         """Departures of one field."""
-        raw = segment.raw(field.number)
-        place = Place(segment.name, segment.number, field.number)
-        if not self._something(segment, raw):
+        if not segment.raw(field.number).strip(self._separators):
             if field.required:
-                yield words.missing(place, field.name, self.version)
-            return
-        if field.withdrawn:
-            yield words.withdrawn(place, field.name, self.version)
-            return
-        yield from self.values(segment, field, field.shape)
+                yield words.missing(Place(segment.name, segment.number, field.number), field.name, self._version)
+        elif field.withdrawn:
+            yield words.withdrawn(Place(segment.name, segment.number, field.number), field.name, self._version)
+        else:
+            yield from self.values(segment, field, field.shape)
 
     def values(self, segment: Segment, field: FieldRule, shape: Shape) -> Iterator[Nonconformity]:
         """Departures of the repetitions of a field, of which each holds what `shape` says."""
         number = field.number
-        repetitions = segment.raw(number).split(segment.delimiters.repetition)
+        repetitions = segment.raw(number).split(self._delimiters.repetition)
         while repetitions and not repetitions[-1]:
             repetitions.pop()
         if field.most is not None and len(repetitions) > field.most:
@@ -58,77 +62,84 @@ class Examiner:
         repeats = field.most != 1 or len(repetitions) > 1
         for index, repetition in enumerate(repetitions, 1):
             if repetition and repetition != NULL:
-                place = Place(segment.name, segment.number, number, index if repeats else None)
-                yield from self._value(segment, place, repetition, shape)
+                at = (segment.name, segment.number, number, index if repeats else None, None, None)
+                if shape.leaf is not None:
+                    yield from self._leaf(at, repetition, shape.leaf)
+                elif shape.parts:
+                    yield from self._parts(at, repetition, shape)
 
-    def _something(self, segment: Segment, raw: str) -> bool:
-        d = segment.delimiters
-        return bool(raw.strip(f"{d.component}{d.repetition}{d.subcomponent}")) if raw else False
-
-    def _value(self, segment: Segment, place: Place, raw: str, shape: Shape) -> Iterator[Nonconformity]:
-        """One value; the place says how deep it stands."""
-        if shape.leaf is not None:
-            yield from self._leaf(segment, place, raw, shape.leaf)
-        elif shape.parts:
-            yield from self._parts(segment, place, raw, shape)
-
-    def _parts(self, segment: Segment, place: Place, raw: str, shape: Shape) -> Iterator[Nonconformity]:
-        d = segment.delimiters
-        pieces = raw.split(d.component if place.component is None else d.subcomponent)
+    def _parts(self, at: _At, raw: str, shape: Shape) -> Iterator[Nonconformity]:
+        """Parts of a value; where it stands says whether they are components or sub-components."""
+        d = self._delimiters
+        inner = d.subcomponent
+        pieces = raw.split(d.component if at[4] is None else inner)
+        count = len(pieces)
         for part in shape.parts:
-            piece = pieces[part.position - 1] if part.position <= len(pieces) else ""
+            position = part.position
+            piece = pieces[position - 1] if position <= count else ""
             # most parts are empty, or any text without a separator would do
-            if part.required if not piece else not (part.plain and d.subcomponent not in piece):
-                yield from self._part(segment, _below(place, part.position), piece, part)
+            if not part.required if not piece else part.plain and inner not in piece:
+                continue
+            yield from self._part(_inside(at, position), piece, part)
         last = shape.parts[-1].position
         for position, piece in enumerate(pieces[last:], last + 1):
-            if self._something(segment, piece):
-                yield words.unknown_part(_below(place, position), shape.datatype, last, self.version)
+            if piece.strip(self._separators):
+                yield words.unknown_part(Place(*_inside(at, position)), shape.datatype, last, self._version)
         if shape.coded is not None and self._asked(shape.coded):
-            yield from self._coded(segment, place, pieces, shape.coded)
+            yield from self._coded(at, pieces, shape.coded)
 
-    def _part(self, segment: Segment, place: Place, piece: str, part: Part) -> Iterator[Nonconformity]:
-        if not self._something(segment, piece):
-            if part.required:
-                yield words.missing(place, part.name, self.version)
-        elif part.withdrawn:
-            yield words.withdrawn(place, part.name, self.version)
-        elif piece != NULL:
-            yield from self._value(segment, place, piece, part.shape)
+    def _part(self, at: _At, piece: str, part: Part) -> Iterable[Nonconformity]:
+        """Departures of one part, which is not empty or has to be there."""
+        if not piece.strip(self._separators):
+            return (words.missing(Place(*at), part.name, self._version),) if part.required else ()
+        if part.withdrawn:
+            return (words.withdrawn(Place(*at), part.name, self._version),)
+        if piece == NULL:
+            return ()
+        if part.shape.leaf is not None:
+            return self._leaf(at, piece, part.shape.leaf)
+        return self._parts(at, piece, part.shape) if part.shape.parts else ()
 
-    def _leaf(self, segment: Segment, place: Place, raw: str, leaf: Leaf) -> Iterator[Nonconformity]:
-        d = segment.delimiters
-        for sign, delimiter in (("component", d.component), ("subcomponent", d.subcomponent)):
-            head, _, rest = raw.partition(delimiter)
-            if self._something(segment, rest):
-                yield words.parted(place, leaf.datatype, sign)
-            raw = head
+    def _leaf(self, at: _At, raw: str, leaf: Leaf) -> Sequence[Nonconformity]:
+        d = self._delimiters
+        found: list[Nonconformity] = []
+        if d.component in raw:
+            raw, _, rest = raw.partition(d.component)
+            if rest.strip(self._separators):
+                found.append(words.parted(Place(*at), leaf.datatype, "component"))
+        if d.subcomponent in raw:
+            raw, _, rest = raw.partition(d.subcomponent)
+            if rest.strip(self._separators):
+                found.append(words.parted(Place(*at), leaf.datatype, "subcomponent"))
         if not raw or raw == NULL:
-            return
-        text = unescape(raw, d, self.codec)
+            return found
+        text = unescape(raw, d, self._codec) if d.escape in raw else raw
         if leaf.table is not None and self._asked(leaf.table) and text not in leaf.table.codes:
-            yield _not_in(leaf.table, place, text)
+            found.append(_not_in(leaf.table, Place(*at), text))
         if leaf.format is not None and not leaf.format.sound(text):
-            yield words.wrong_type(place, leaf.datatype, text, leaf.format.words)
+            found.append(words.wrong_type(Place(*at), leaf.datatype, text, leaf.format.words))
         if leaf.most is not None and len(text) > leaf.most:
-            yield words.too_long(place, len(text), leaf.most, leaf.limit)
+            found.append(words.too_long(Place(*at), len(text), leaf.most, leaf.limit))
+        return found
 
-    def _coded(self, segment: Segment, place: Place, pieces: Sequence[str], table: Table) -> Iterator[Nonconformity]:
+    def _coded(self, at: _At, pieces: Sequence[str], table: Table) -> Iterator[Nonconformity]:
         """A code that claims to be of the table: it names no other system."""
-        code = unescape(pieces[0], segment.delimiters, self.codec)
+        code = unescape(pieces[0], self._delimiters, self._codec)
         system = pieces[_SYSTEM] if len(pieces) > _SYSTEM else ""
         if code and code != NULL and code not in table.codes and system in {"", f"HL7{table.number}"}:
-            yield _not_in(table, _below(place, 1), code)
+            yield _not_in(table, Place(*_inside(at, 1)), code)
 
     def _asked(self, table: Table) -> bool:
-        return self.suggested or table.kind != USER_TABLE
+        return self._suggested or table.kind != USER_TABLE
 
 
 def _not_in(table: Table, place: Place, text: str) -> Nonconformity:
-    return words.not_in_table(table.kind, place, text, table.number, table.name, sorted(table.codes))
+    return words.not_in_table(table.kind, place, text, table.number, table.name, table.listed)
 
 
-def _below(place: Place, position: int) -> Place:
-    if place.component is None:
-        return Place(place.segment, place.number, place.field, place.repetition, position)
-    return Place(place.segment, place.number, place.field, place.repetition, place.component, position)
+def _inside(at: _At, position: int) -> _At:
+    """Where a part of what stands there is."""
+    segment, number, field, repetition, component, _ = at
+    if component is None:
+        return segment, number, field, repetition, position, None
+    return segment, number, field, repetition, component, position

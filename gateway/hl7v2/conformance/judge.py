@@ -108,7 +108,7 @@ class _Version:
 
     def departures(self, message: Message) -> Iterator[Nonconformity]:
         yield from self._structure(message)
-        examiner = Examiner(self._dictionary.version, self._suggested, message.codec)
+        examiner = Examiner(self._dictionary.version, message.delimiters, message.codec, suggested=self._suggested)
         kept = self._kept(message.delimiters)
         for segment in message.segments:
             name = segment.name
@@ -122,8 +122,9 @@ class _Version:
                         yield words.unknown_segment(segment, self._dictionary.version)
                     continue
                 own = kept[name] = SegmentRules(name, self._rules, message.delimiters, suggested=self._suggested)
-            if own.suspect(segment.raws):
-                yield from own.departures(segment, examiner)
+            found = own.departures(segment, examiner)
+            if found:
+                yield from found
 
     def _kept(self, delimiters: Delimiters) -> dict[str, SegmentRules]:
         kept = self._segments.get(delimiters)

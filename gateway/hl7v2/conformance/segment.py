@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import repeat
+from collections.abc import Iterable, Iterator, Sequence
 
 from gateway.hl7v2.conformance.examine import Examiner
 from gateway.hl7v2.conformance.kinds import Nonconformity
@@ -20,9 +19,9 @@ _closed: Fits = dict[str, object]().get
 
 
 class SegmentRules:
-    """What is kept of one segment."""
+    """What is kept of one segment. Shape: `last` is the number of its last field."""
 
-    __slots__ = ("_fields", "_fits", "_name", "_required", "_rules", "_said", "_varies", "_varying", "_writer")
+    __slots__ = ("_fields", "_fits", "_name", "_required", "_rules", "_said", "_varies", "_varying", "_writer", "last")
 
     def __init__(self, name: str, rules: VersionRules, delimiters: Delimiters, *, suggested: bool) -> None:
         """Make no pattern yet."""
@@ -36,39 +35,32 @@ class SegmentRules:
         self._varying: tuple[FieldRule, ...] = tuple(f for f in self._fields.values() if (name, f.number) in said_by)
         self._varies = bool(self._varying)
         self._said: dict[str, tuple[Shape, Fits] | None] = {}
+        self.last = max(self._fields, default=0)
         self._fits: list[Fits] = [_open, *(self._first(number, first) for number in range(1, self.last + 1))]
 
-    @property
-    def last(self) -> int:
-        """The number of the last field."""
-        return max(self._fields, default=0)
-
-    def suspect(self, raws: Sequence[str]) -> bool:
-        """Whether the segment may depart in anything. Shape: its fields as sent, by number."""
-        for raw, fits in zip(raws, self._fits, strict=False):
-            if raw and not fits(raw):
-                return True
-        count = len(raws)
-        for number in self._required:
-            if number >= count or not raws[number]:
-                return True
-        return count > len(self._fits) or (self._varies and any(map(self._of_other_type, repeat(raws), self._varying)))
-
-    def departures(self, segment: Segment, examiner: Examiner) -> Iterator[Nonconformity]:
-        """What the segment departs in."""
+    def departures(self, segment: Segment, examiner: Examiner) -> Iterable[Nonconformity]:
+        """What the segment departs in; of a sound one, nothing, and that is found out in one go."""
         raws = segment.raws
-        count = len(raws)
         asked = enumerate(zip(raws, self._fits, strict=False))
-        found = {number for number, (raw, fits) in asked if raw and not fits(raw)}
-        found.update(number for number in self._required if number >= count or not raws[number])
-        for number in sorted(found):
+        found = [number for number, (raw, fits) in asked if raw and not fits(raw)]
+        count = len(raws)
+        if self._required:
+            found += [number for number in self._required if number >= count or not raws[number]]
+        if found or self._varies or count > len(self._fits):
+            return self._told(segment, examiner, found)
+        return ()
+
+    def _told(self, segment: Segment, examiner: Examiner, found: Iterable[int]) -> Iterator[Nonconformity]:
+        """Departures of fields that did not fit, of those whose type another tells, and of those behind the last."""
+        raws = segment.raws
+        for number in sorted({*found}):
             field = self._fields.get(number)
             yield from examiner.unknown(segment, number, self.last) if field is None else examiner.field(segment, field)
         for field in self._varying:
             own = self._said_by(raws, field)
             if own is not None and not own[1](raws[field.number]):
                 yield from examiner.values(segment, field, own[0])
-        for number in range(len(self._fits), count):
+        for number in range(len(self._fits), len(raws)):
             yield from examiner.unknown(segment, number, self.last)
 
     def _first(self, number: int, first: int) -> Fits:
@@ -85,11 +77,6 @@ class SegmentRules:
             return made(raw)
 
         return fits
-
-    def _of_other_type(self, raws: Sequence[str], field: FieldRule) -> bool:
-        """Whether a field may hold something else than the type that another says."""
-        own = self._said_by(raws, field)
-        return own is not None and not own[1](raws[field.number])
 
     def _said_by(self, raws: Sequence[str], field: FieldRule) -> tuple[Shape, Fits] | None:
         """What a field holds by what another says; None where it is empty, or nothing is said that is known."""

@@ -20,12 +20,16 @@ _MORE = frozenset({"...", "\u2026"})
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The codes that a place may hold. Shape: `kind` is what a code beside them is: `table` or `user-table`."""
+    """The codes that a place may hold.
+
+    Shape: `kind` is what a code beside them is: `table` or `user-table`; `listed` are the codes in order.
+    """
 
     kind: str
     number: str
     name: str
     codes: frozenset[str]
+    listed: tuple[str, ...]
 
 
 class Tables:
@@ -75,7 +79,8 @@ class Tables:
             others = [one.tables[number] for one in self._all.values() if number in one.tables]
             codes = frozenset(code for other in others for code in other.codes)
             name = name or next((other.name for other in others), "")
-        return Table(kind, number, name, codes - _MORE) if codes else None
+        own_codes = codes - _MORE
+        return Table(kind, number, name, own_codes, tuple(sorted(own_codes))) if codes else None
 
 
 def _defined(dictionary: Dictionary, codes: Mapping[str, str]) -> frozenset[str]:

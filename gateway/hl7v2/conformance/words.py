@@ -6,6 +6,7 @@ sender wrote is shown shortened and without such characters.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 from gateway.hl7v2.conformance.kinds import Nonconformity
@@ -19,6 +20,8 @@ _UNSHOWN = frozenset("|^~\\&#\"'")
 
 def shown(text: str) -> str:
     """What the sender wrote, as it may stand in a message; blanks around it are told in words."""
+    if text.isalnum() and len(text) <= _SHOWN:
+        return text
     cut = "".join(c if c.isprintable() and c not in _UNSHOWN else " " for c in text[:_SHOWN])
     bare = cut.strip()
     if len(text) > _SHOWN:
@@ -26,6 +29,7 @@ def shown(text: str) -> str:
     return f"{bare} with blanks around it" if bare and bare != cut else bare or "a blank"
 
 
+@functools.lru_cache(maxsize=4096)
 def named(name: str) -> str:
     """A name of the dictionary, `DISCHARGE_DATE_TIME`, for people."""
     return name.replace("_", " ").capitalize()
@@ -176,14 +180,22 @@ def too_long(place: Place, length: int, most: int, of: str) -> Nonconformity:
     return Nonconformity("length", place, f"the value has {length} characters, and {of} takes {most}: shorten it")
 
 
-def not_in_table(kind: str, place: Place, value: str, table: str, name: str, codes: Sequence[str]) -> Nonconformity:
+def not_in_table(kind: str, place: Place, value: str, table: str, name: str, codes: tuple[str, ...]) -> Nonconformity:
     """A code that a table does not have."""
-    some = ", ".join(shown(code) for code in codes[:_NAMES_SHOWN])
-    rest = " and others" if len(codes) > _NAMES_SHOWN else ""
     of = f"{'HL7' if kind == 'table' else 'user-defined'} table {table}{f' {shown(name)}' if name else ''}"
-    return Nonconformity(kind, place, f"{shown(value)} is not in {of}: it has {some}{rest}")
+    return Nonconformity(kind, place, f"{shown(value)} is not in {of}: it has {_some(codes[: _NAMES_SHOWN + 1])}")
+
+
+# the tables of a site's messages are few, and asked again and again
+@functools.lru_cache(maxsize=256)
+def _some(codes: tuple[str, ...]) -> str:
+    """The first codes of a table; one more than are shown says that there are others."""
+    return ", ".join(map(shown, codes[:_NAMES_SHOWN])) + (" and others" if len(codes) > _NAMES_SHOWN else "")
 
 
 def _without(place: Place) -> str:
     """A place without its numbers of segment and repetition."""
-    return str(Place(place.segment, 1, place.field, None, place.component, place.subcomponent))
+    text = f"{place.segment}-{place.field}"
+    if place.component is not None:
+        text += f".{place.component}"
+    return text if place.subcomponent is None else f"{text}.{place.subcomponent}"

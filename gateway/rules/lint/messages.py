@@ -47,3 +47,6 @@ HALF_FORBIDDEN = _message(
 NEVER_OPPOSITE = _message(
     "R168", "this can never hold: `{word}` is demanded and its opposite too", "remove one of the two", "warning"
 )
+ODD_ENVIRONMENT = _message(
+    "R170", "environment `{word}` is nearly another, and nothing declares environments", severity="warning"
+)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from gateway.rules import parse
 from gateway.rules.decide import RuleSet
 from gateway.rules.lint.counted import half_forbidden
+from gateway.rules.lint.environments import misspelt
 from gateway.rules.lint.overlap import overlaps
 from gateway.rules.lint.unused import unused
 from gateway.rules.trial.declared import Trial
@@ -21,4 +22,5 @@ def lint(rules: RuleSet, trials: Sequence[Trial] = ()) -> tuple[Diagnostic, ...]
     """
     files = {source.name: parse.read(source).statements for source in rules.sources}
     missed = untested(rules.domains.values(), trials) if trials else ()
-    return in_order((*overlaps(rules.domains), *half_forbidden(rules.domains), *unused(files), *missed))
+    found = (*overlaps(rules.domains), *half_forbidden(rules.domains), *misspelt(rules.domains))
+    return in_order((*found, *unused(files), *missed))

@@ -15,16 +15,17 @@ import sqlite3
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import uvloop
 
-from gateway.upstream import wire
 from gateway.upstream.store.asgi import StoreApp
-from gateway.upstream.store.own_process import BUFFER, OPENED, Answer, frame, framed
+from gateway.upstream.store.frames import Answer, answers_framed, frame, puts_of
+from gateway.upstream.store.own_process import BUFFER, OPENED
 from gateway.upstream.store.refusal import Refusal
 from gateway.upstream.store.schema import StoreError
+from gateway.upstream.store.versions import Written
 from gateway.upstream.store.writer import Unwritable
 
 _LOG = logging.getLogger(__name__)
@@ -42,30 +43,38 @@ async def serve(path: Path, reader: asyncio.StreamReader, answer: Callable[[Answ
         answer({"number": OPENED, "unwritable": str(error)})
         return
     answer({"number": OPENED})
-    under_way: set[asyncio.Task[None]] = set()
+    under_way: set[asyncio.Future[list[Written]]] = set()
     with contextlib.suppress(asyncio.IncompleteReadError):  # the end of what feeds it
         while True:
-            asked = wire.loads(await frame(reader))
-            task = asyncio.create_task(_write(app, asked, answer))
-            under_way.add(task)
-            task.add_done_callback(under_way.discard)
-    await asyncio.gather(*under_way)
+            for number, texts in puts_of(await frame(reader)):
+                try:
+                    written = app.hand_over(texts)
+                except Exception as error:  # noqa: BLE001 - told to whoever waits for it
+                    answer(_outcome(number, error))
+                else:
+                    under_way.add(written)
+                    written.add_done_callback(under_way.discard)
+                    written.add_done_callback(partial(_tell, number, answer))
+    await asyncio.gather(*under_way, return_exceptions=True)
     await app.aclose()
 
 
-async def _write(app: StoreApp, asked: dict[str, Any], answer: Callable[[Answer], None]) -> None:
-    outcome: Answer = {"number": asked["number"]}
-    try:
-        await app.put([(resource, etag) for resource, etag in asked["put"]])
-    except Refusal as refusal:
-        findings = [dataclasses.astuple(found) for found in refusal.findings]
-        outcome |= {"status": refusal.status, "findings": findings}
-    except (StoreError, Unwritable, sqlite3.Error) as error:
-        outcome |= {"unwritable": str(error)}
-    except Exception as error:  # noqa: BLE001 - whoever waits for the outcome would wait for ever
-        _LOG.error("the store's writer failed", exc_info=error)
-        outcome |= {"unwritable": "it failed"}
-    answer(outcome)
+def _tell(number: int, answer: Callable[[Answer], None], written: asyncio.Future[list[Written]]) -> None:
+    answer(_outcome(number, written.exception()))
+
+
+def _outcome(number: int, error: BaseException | None) -> Answer:
+    match error:
+        case None:
+            return {"number": number}
+        case Refusal():
+            findings = [dataclasses.astuple(found) for found in error.findings]
+            return {"number": number, "status": error.status, "findings": findings}
+        case StoreError() | Unwritable() | sqlite3.Error():
+            return {"number": number, "unwritable": str(error)}
+    # whoever waits for the outcome would wait for ever
+    _LOG.error("the store's writer failed", exc_info=error)
+    return {"number": number, "unwritable": "it failed"}
 
 
 async def _main(path: Path) -> None:
@@ -76,11 +85,20 @@ async def _main(path: Path) -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints must not get between the answers
     transport, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, out)
 
+    going: list[Answer] = []
+
     def answer(outcome: Answer) -> None:
-        if not transport.is_closing():  # of a gateway that is gone, all that it handed over is written
-            transport.write(framed(outcome))
+        if not going:
+            loop.call_soon(tell)
+        going.append(outcome)
+
+    def tell() -> None:
+        if going and not transport.is_closing():  # of a gateway that is gone, all that it handed over is written
+            transport.write(answers_framed(going))
+        going.clear()
 
     await serve(path, reader, answer)
+    tell()
     transport.close()
 
 

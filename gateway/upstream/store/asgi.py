@@ -32,6 +32,7 @@ from gateway.upstream import wire
 from gateway.upstream.store import answers, capability, splice
 from gateway.upstream.store.bundles import Bundles
 from gateway.upstream.store.engine import Change, Store
+from gateway.upstream.store.frames import Text
 from gateway.upstream.store.histories import asked_history
 from gateway.upstream.store.patching import edit_of
 from gateway.upstream.store.refusal import Refusal
@@ -151,10 +152,22 @@ class StoreApp:
             type_, id_ = str(resource["resourceType"]), str(resource["id"])
             known_type(type_, store.tables)
             checked(resource, type_, id_)
-            draft = Draft(type_, resource, splice.content_of(resource))
-            if_match = None if etag is None else f'W/"{etag}"'
-            changes.append(Change("PUT", draft, id_, None, if_match, None, etag is None))
+            changes.append(_put(Draft(type_, resource, splice.content_of(resource)), id_, etag))
         await store.write(changes, _INSIDE)
+
+    def hand_over(self, texts: Iterable[Text]) -> asyncio.Future[list[Written]]:
+        """The same of resources in texts, which `fhir.dump` made; done once they are on the disk.
+
+        Errors: Refusal, StoreError, sqlite3.Error; in the future also Unwritable.
+        """
+        store, changes = self.store(), []
+        for type_, id_, etag, text in texts:
+            known_type(type_, store.tables)
+            resource = wire.roughly(text)
+            checked(resource, type_, id_)
+            draft = store.versions.draft(type_, resource, text, 0, len(text), rough=True)
+            changes.append(_put(draft, id_, etag))
+        return store.hand_over(changes, _INSIDE)
 
     async def found(self, type_: str, text: str, base: str) -> bytes:
         """A page of search results, for a gateway in this process. Shape: `text` is that of an address, behind `?`.
@@ -315,6 +328,11 @@ class StoreApp:
 
     def _outcome(self, status: int, findings: tuple[Finding, ...]) -> Response:
         return answers.json_answer(answers.outcome(findings, self.clock()), status)
+
+
+def _put(draft: Draft, id_: str, etag: str | None) -> Change:
+    """A write under an id. Shape: `etag` is the version id that must stand, None where none may stand."""
+    return Change("PUT", draft, id_, None, None if etag is None else f'W/"{etag}"', None, etag is None)
 
 
 def _is_number(text: str) -> bool:

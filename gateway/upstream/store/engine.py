@@ -156,6 +156,10 @@ class Store:
         """
         return await self._writer.submit(lambda: self._apply(changes, base))
 
+    def hand_over(self, changes: Sequence[Change], base: str) -> asyncio.Future[list[Written]]:
+        """The same for whoever waits for many at once."""
+        return self._writer.hand_over(lambda: self._apply(changes, base))
+
     def _apply(self, changes: Sequence[Change], base: str) -> list[Written]:
         self.versions.tick()
         placed = [self._placed(change, base) for change in changes]
@@ -169,7 +173,8 @@ class Store:
             if change.full_url is not None and change.full_url.startswith("urn:")
         }
         # all that may refuse comes before the first write: what is refused then needs no undoing
-        replaced = [self._replaced(change, place) for change, place in zip(changes, where, strict=True)]
+        standing = self.versions.standing(where)
+        replaced = [_replaced(change, place, standing.get(place)) for change, place in zip(changes, where, strict=True)]
         drafts = [
             change.draft if change.edit is None else self._edited(change.edit, "/".join(place), old)
             for change, place, old in zip(changes, where, replaced, strict=True)
@@ -182,7 +187,7 @@ class Store:
                 written.append(self.versions.delete(old))
             else:
                 written.append(self.versions.write(self._linked(draft, links) if links else draft, id_, old))
-        self.versions.flush()
+        self.versions.create()
         return written
 
     def _placed(self, change: Change, base: str) -> tuple[str, Version | None]:
@@ -192,6 +197,7 @@ class Store:
         own = change.draft.resource.get("id") if change.method == "PUT" else None
         if change.criteria is None:
             return str(uuid.uuid4()), None
+        self.versions.flush()
         page = search(self.versions.connection, self._searching(base), replace(change.criteria, count=2, total="none"))
         if len(page.found) > 1:
             raise Refusal(412, "multiple-matches", "several resources fit the condition", change.draft.type)
@@ -205,17 +211,6 @@ class Store:
         if own is not None and own != match.id:
             raise Refusal(400, "invalid", "the resource that fits the condition has another id", f"{match.type}.id")
         return match.id, None
-
-    def _replaced(self, change: Change, place: tuple[str, str]) -> tuple[int, Version] | None:
-        """What stands where a change goes.
-
-        Errors: Refusal where it is not what the change asks for.
-        """
-        old = self.versions.replaced(*place, change.if_match)
-        if change.only_new and old is not None and not old[1].deleted:
-            words = f"If-None-Match asks for none: version {old[1].version} stands"
-            raise Refusal(412, "conflict", words, "/".join(place))
-        return old
 
     def _edited(self, edit: Edit, place: str, old: tuple[int, Version] | None) -> Draft:
         """What a PATCH makes of the resource that stands.
@@ -235,6 +230,21 @@ class Store:
             return draft
         raw = fhir.dump(resource)
         return self.versions.draft(draft.type, resource, raw, 0, len(raw))
+
+
+def _replaced(change: Change, place: tuple[str, str], old: tuple[int, Version] | None) -> tuple[int, Version] | None:
+    """What stands where a change goes: its number and version, maybe a deletion.
+
+    Errors: Refusal where it is not what the change asks for.
+    """
+    if_match, stands = change.if_match, None if old is None or old[1].deleted else old[1]
+    if if_match is not None and (stands is None or if_match != stands.etag):
+        held = f"version {stands.version} stands" if stands else "there is no such resource"
+        raise Refusal(412, "conflict", f"If-Match asks for {if_match}: {held}", "/".join(place))
+    if change.only_new and stands is not None:
+        words = f"If-None-Match asks for none: version {stands.version} stands"
+        raise Refusal(412, "conflict", words, "/".join(place))
+    return old
 
 
 def _with_links(value: Any, links: Mapping[str, str]) -> Any:

@@ -1,7 +1,8 @@
 """The store's writer in a process of its own, so that indexing takes another core than the one that answers.
 
-What is to be written goes over as JSON with a number, and the outcome comes back under it. Whoever reads stays in the
-gateway's process: SQLite lets one write while others read. The other end is `__main__.py` beside this file.
+What is to be written goes over under a number, and the outcome comes back under it. Whoever reads stays in the
+gateway's process: SQLite lets one write while others read. The other end is `__main__.py` beside this file; what goes
+between them stands in `frames.py`. What is handed over in one turn of the loop goes in few frames.
 """
 
 from __future__ import annotations
@@ -12,9 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gateway import fhir
 from gateway.finding import Finding
-from gateway.upstream import wire
+from gateway.upstream.store.frames import Answer, Put, answers_of, frame, frame_of, put_of
 from gateway.upstream.store.refusal import Refusal
 from gateway.upstream.store.room import Room
 from gateway.upstream.store.writer import Unwritable
@@ -26,14 +26,12 @@ BUFFER = 64 * 1024 * 1024
 """Units: bytes that may wait in a pipe's reader."""
 UNDER_WAY = 16 * 1024 * 1024
 """What may have been handed over and not be answered yet: more waits with whoever asks. Units: bytes."""
-_LENGTH = 8
-"""Units: bytes of a frame's length, which comes before it."""
+AT_ONCE = 8
+"""So many puts make a frame: a turn of the loop may convert many messages, and the process is to begin meanwhile."""
 _PATIENCE = 10.0
 """What the process gets to finish in. Units: seconds."""
 _PAUSE = 30.0
 """How long after one ended the next is started. Units: seconds."""
-
-Answer = dict[str, Any]
 
 
 class WriterProcess:
@@ -48,6 +46,7 @@ class WriterProcess:
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
         self._room = Room(UNDER_WAY)
         self._sizes: dict[int, int] = {}
+        self._going: list[Put] = []
         self._last = OPENED
         self._not_before = 0.0
 
@@ -67,20 +66,32 @@ class WriterProcess:
         self._input()
         self._last += 1
         number = self._last
-        raw = framed({"number": number, "put": resources})
-        await self._room.take(len(raw))
+        put = put_of(number, resources)
+        size = put.size
+        await self._room.take(size)
         try:
-            handed_to = self._input()  # it may have ended meanwhile
+            self._input()  # it may have ended meanwhile
         except Unwritable:
-            self._room.give(len(raw))
+            self._room.give(size)
             raise
-        self._sizes[number] = len(raw)
-        handed_to.write(raw)
+        self._sizes[number] = size
+        self._going.append(put)
+        if len(self._going) == AT_ONCE:
+            self._hand_over()
+        elif len(self._going) == 1:
+            asyncio.get_running_loop().call_soon(self._hand_over)
         answer = await self._answer(number)
         if "unwritable" in answer:
             raise Unwritable(answer["unwritable"])
         if "status" in answer:
             raise Refusal.of(answer["status"], tuple(Finding(*found) for found in answer["findings"]))
+
+    def _hand_over(self) -> None:
+        """Hand over what was put in this turn of the loop; where the process ended, whoever waits was told by then."""
+        puts, self._going = self._going, []
+        process = self._process
+        if puts and process is not None and process.stdin is not None and not process.stdin.is_closing():
+            process.stdin.write(frame_of(puts))
 
     async def aclose(self) -> None:
         """Let the process finish what it was given, and end it."""
@@ -128,11 +139,11 @@ class WriterProcess:
             raise TypeError(process)
         try:
             while True:
-                answer = wire.loads(await frame(process.stdout))
-                self._room.give(self._sizes.pop(answer["number"], 0))
-                waiting = self._waiting.get(answer["number"])
-                if waiting is not None and not waiting.done():
-                    waiting.set_result(answer)
+                for answer in answers_of(await frame(process.stdout)):
+                    self._room.give(self._sizes.pop(answer["number"], 0))
+                    waiting = self._waiting.get(answer["number"])
+                    if waiting is not None and not waiting.done():
+                        waiting.set_result(answer)
         except asyncio.IncompleteReadError:
             if process.stdin is not None:
                 process.stdin.close()
@@ -145,17 +156,3 @@ class WriterProcess:
             for waiting in self._waiting.values():
                 if not waiting.done():
                     waiting.set_result({"unwritable": "its writer ended"})
-
-
-async def frame(reader: asyncio.StreamReader) -> bytes:
-    """The next frame of a pipe.
-
-    Errors: asyncio.IncompleteReadError at its end.
-    """
-    return await reader.readexactly(int.from_bytes(await reader.readexactly(_LENGTH), "big"))
-
-
-def framed(value: dict[str, Any]) -> bytes:
-    """A value as a frame."""
-    raw = fhir.dump(value)
-    return len(raw).to_bytes(_LENGTH, "big") + raw

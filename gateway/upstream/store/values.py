@@ -190,7 +190,7 @@ def _number(value: Any) -> Sequence[Row]:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in {int, Decimal} and bool(abs(value) < MOST)
+    return type(value) in {int, float, Decimal} and bool(abs(value) < MOST)
 
 
 def _bounds(value: Any) -> tuple[float, float] | None:

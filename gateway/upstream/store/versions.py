@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -16,16 +16,15 @@ from gateway.specs import FhirTables
 from gateway.upstream import wire
 from gateway.upstream.store import splice
 from gateway.upstream.store.extraction import Extractor, Rows, compile_type
-from gateway.upstream.store.refusal import Refusal
 from gateway.upstream.store.schema import COLUMNS, GONE, parameters
 from gateway.upstream.store.values import Row, microseconds
 
 _STANDING = "SELECT key, id, version, updated, body FROM resource WHERE type IN (?, ?) AND id = ?"
+_CREATE = "INSERT INTO resource (key, type, id, version, since, updated, body) VALUES (?, ?, ?, ?, ?, ?, ?)"
 _AT_ONCE = 500
-_MANY = (
-    " SELECT wanted.type, wanted.id, version, updated, body FROM wanted CROSS JOIN resource"
-    " ON resource.type = wanted.type AND resource.id = wanted.id"
-)
+_MOST_KEPT = 20_000
+"""So many index rows are kept at the end of a work: a group of large ones must not take all memory."""
+_MANY = " FROM wanted CROSS JOIN resource ON resource.type = wanted.type AND resource.id = wanted.id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +56,14 @@ class Version:
 class Draft:
     """A resource that is to be written, with all that can be made ready before the database is taken.
 
-    Shape: `content` is the text without the server's own part, as `splice.content` gives it.
+    Shape: `content` is the text without the server's own part, as `splice.content` gives it; `rough` says that decimals
+    of `resource` are floats, good for the index alone (`wire.roughly`).
     """
 
     type: str
     resource: Mapping[str, Any]
     content: bytes
+    rough: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +94,19 @@ def standing(connection: sqlite3.Connection, type_: str, id_: str) -> Version | 
 
 def standing_many(connection: sqlite3.Connection, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Version]:
     """The versions that stand under many names, by few statements: each costs a turn of the interpreter's lock."""
-    found: dict[tuple[str, str], Version] = {}
+    rows = _looked_up(connection, "wanted.type, wanted.id, version, updated, body", names)
+    return {(row[0], row[1]): Version(*row) for row in rows}
+
+
+def _looked_up(connection: sqlite3.Connection, columns: str, names: Sequence[tuple[str, str]]) -> Iterator[Any]:
+    """Rows of those that are there. Shape: a type is one of a deletion where `GONE` stands before it."""
     for start in range(0, len(names), _AT_ONCE):
         some = names[start : start + _AT_ONCE]
-        statement = f"WITH wanted (type, id) AS (VALUES {','.join(['(?,?)'] * len(some))}){_MANY}"
-        rows = connection.execute(statement, [part for name in some for part in name])
-        found.update({(row[0], row[1]): Version(*row) for row in rows})
-    return found
+        wanted = f"WITH wanted (type, id) AS (VALUES {','.join(['(?,?)'] * len(some))})"
+        yield from connection.execute(
+            f"{wanted} SELECT {columns}{_MANY}",
+            [part for name in some for part in name],
+        )
 
 
 def history(connection: sqlite3.Connection, type_: str, id_: str) -> list[Version]:
@@ -143,8 +150,8 @@ class Names(dict[str, int]):
 class Versions:
     """Writes versions and their index rows on the writer's connection.
 
-    Shape: a group of works is `begin`, for each work `tick`, any number of `write` and `flush`, then `end`; `undone`
-    after a rollback.
+    Shape: a group of works is `begin`, for each work `tick`, any number of `write` and `create`, then `end`; `undone`
+    takes back what the last work kept, or all, before a rollback. Whoever searches in between calls `flush` before.
     """
 
     def __init__(self, connection: sqlite3.Connection, tables: FhirTables, clock: Callable[[], datetime]) -> None:
@@ -156,6 +163,9 @@ class Versions:
         self._extractors: dict[str, Extractor] = {}
         self._names = Names(connection)
         self._kept: dict[str, list[Row]] = {table: [] for table in COLUMNS}
+        self._created: list[tuple[int, str, str, int, int, int, bytes]] = []
+        self._before: dict[str, int] = {}
+        self._last = 0
         self._moment = 0
         self._updated = 0
         self._inserts = {table: _insert_of(table, columns) for table, columns in COLUMNS.items()}
@@ -168,47 +178,58 @@ class Versions:
             found = self._extractors[type_] = compile_type(type_, self._parameters, self._tables)
         return found
 
-    def draft(self, type_: str, resource: Mapping[str, Any], raw: bytes, start: int, end: int) -> Draft:
+    def draft(
+        self, type_: str, resource: Mapping[str, Any], raw: bytes, start: int, end: int, *, rough: bool = False
+    ) -> Draft:
         """A resource made ready. Shape: `raw[start:end]` is the text that `resource` was read from."""
         own = ("resourceType" in resource) + ("id" in resource) + ("meta" in resource)
-        return Draft(type_, resource, splice.content(raw, start, end, own))
+        return Draft(type_, resource, splice.content(raw, start, end, own), rough)
 
     def begin(self) -> None:
-        """Take up the moment and the clock where the last writer, maybe of another process, left them."""
-        self._moment, self._updated = self._connection.execute("SELECT moment, updated FROM state").fetchone()
+        """Take up the moment, the clock and the last number where the last writer, maybe of another process, left them.
+
+        What was kept of a group before is forgotten: it was rolled back.
+        """
+        state = self._connection.execute("SELECT moment, updated, (SELECT max(key) FROM resource) FROM state")
+        self._moment, self._updated, last = state.fetchone()
+        self._last = last or 0
+        self._created.clear()
+        for kept in self._kept.values():
+            kept.clear()
 
     def tick(self) -> None:
         """Begin a work: its writes share a moment and a time."""
+        self._before = {table: len(kept) for table, kept in self._kept.items()}
         self._moment += 1
         # a clock that was set back must not make a newer version look older
         self._updated = max(self._updated, microseconds(self._clock()) // 1000 * 1000)
 
     def end(self) -> None:
-        """Keep moment and clock."""
+        """Write all that is kept, moment and clock too."""
+        self.flush()
         self._connection.execute("UPDATE state SET moment = ?, updated = ?", (self._moment, self._updated))
 
     def undone(self) -> None:
-        """Forget what a rollback took back."""
+        """Forget what the last work kept, and what a rollback may take back."""
         self._names = Names(self._connection)
-        for kept in self._kept.values():
-            kept.clear()
+        self._last -= len(self._created)
+        self._created.clear()
+        for table, kept in self._kept.items():
+            del kept[self._before[table] :]
 
     @property
     def connection(self) -> sqlite3.Connection:
         """The writer's connection, for searches that decide what is written."""
         return self._connection
 
-    def replaced(self, type_: str, id_: str, if_match: str | None) -> tuple[int, Version] | None:
-        """The resource that a write under an id replaces: its number and standing version, maybe a deletion.
-
-        Errors: Refusal (412) where `if_match` names another version.
-        """
-        row = self._connection.execute(_STANDING, (type_, GONE + type_, id_)).fetchone()
-        old = None if row is None else Version(type_, *row[1:])
-        if if_match is not None and (old is None or old.deleted or if_match != old.etag):
-            held = f"version {old.version} stands" if old and not old.deleted else "there is no such resource"
-            raise Refusal(412, "conflict", f"If-Match asks for {if_match}: {held}", f"{type_}/{id_}")
-        return None if old is None else (row[0], old)
+    def standing(self, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, Version]]:
+        """Numbers and standing versions of the resources that there are under some names, deletions too."""
+        wanted = [*names, *((GONE + type_, id_) for type_, id_ in names)]
+        rows = _looked_up(self._connection, "wanted.type, wanted.id, key, version, updated, body", wanted)
+        return {
+            (type_.removeprefix(GONE), id_): (key, Version(type_.removeprefix(GONE), id_, *rest))
+            for type_, id_, key, *rest in rows
+        }
 
     def write(self, draft: Draft, id_: str, replaced: tuple[int, Version] | None) -> Written:
         """Make a draft the standing version under an id; the same content as before makes no new version."""
@@ -221,7 +242,8 @@ class Versions:
         if old.body[len(written) :] == draft.content:
             return Written(200, old, changed=False)
         before = wire.loads(old.body)
-        if _same(_told(before), _told({**draft.resource, "id": id_})):
+        told = wire.loads(written + draft.content) if draft.rough else {**draft.resource, "id": id_}
+        if _same(_told(before), _told(told)):
             return Written(200, old, changed=False)
         return Written(200, self._update(key, old, before, draft))
 
@@ -239,11 +261,9 @@ class Versions:
 
     def _create(self, draft: Draft, id_: str) -> Version:
         new = self._version(draft, id_, 1)
-        cursor = self._connection.execute(
-            "INSERT INTO resource (type, id, version, since, updated, body) VALUES (?, ?, ?, ?, ?, ?)",
-            (new.type, new.id, new.version, self._moment, new.updated, new.body),
-        )
-        self._insert(self.extractor(draft.type).rows(draft.resource), cursor.lastrowid or 0)
+        self._last += 1
+        self._created.append((self._last, new.type, new.id, new.version, self._moment, new.updated, new.body))
+        self._insert(self.extractor(draft.type).rows(draft.resource), self._last)
         return new
 
     def _update(self, key: int, old: Version, before: Mapping[str, Any], draft: Draft) -> Version:
@@ -273,6 +293,7 @@ class Versions:
             was, is_ = before.get(table, none), now.get(table, none)
             ended = [(self._moment, *row, key) for row in self._numbered(table, was - is_)]
             if ended:
+                self.flush()  # they may be of this group
                 self._connection.executemany(self._ends[table], ended)
             self._insert({table: is_ - was}, key)
 
@@ -281,13 +302,21 @@ class Versions:
         return Version(draft.type, id_, number, self._updated, body)
 
     def _insert(self, rows: Rows, key: int) -> None:
-        """Keep rows until `flush`: one statement for a whole transaction costs less than one for each resource."""
+        """Keep rows until `flush`: one statement for a whole group costs less than one for each resource."""
         moment = self._moment
         for table, found in rows.items():
             self._kept[table].extend([(*row, key, moment) for row in self._numbered(table, found)])
 
+    def create(self) -> None:
+        """Write the new resources that are kept, at the end of a work: those after it may write them again."""
+        if self._created:
+            self._connection.executemany(_CREATE, self._created)
+            self._created.clear()
+        if sum(map(len, self._kept.values())) > _MOST_KEPT:
+            self.flush()
+
     def flush(self) -> None:
-        """Write the index rows that are kept, at the end of a work."""
+        """Write the index rows that are kept."""
         for table, kept in self._kept.items():
             if kept:
                 self._connection.executemany(self._inserts[table], kept)

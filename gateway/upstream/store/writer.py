@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,12 @@ T = TypeVar("T")
 
 GROUP = 64
 """Most works in one commit."""
+ENOUGH = 24
+"""So many works are a group that waits for no more."""
+LONGEST_PAUSE = 0.005
+"""How long a group waits for more, at most. Units: seconds."""
+_TURN = 0.001
+"""How long works run before those get a turn who only read. Units: seconds."""
 _PATIENCE = 10.0
 """How long another process may hold the database. Units: seconds."""
 
@@ -56,17 +63,22 @@ class Writer:
         self._waiting: deque[_Work[Any]] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-commit")
         self._running: asyncio.Task[None] | None = None
+        self._pause = 0.0
 
     async def submit(self, run: Callable[[], T]) -> T:
         """Result of a work, once it is on the disk.
 
         Errors: Unwritable; and what the work raised: what it wrote is undone then, the others of its group stand.
         """
+        return await asyncio.shield(self.hand_over(run))
+
+    def hand_over(self, run: Callable[[], T]) -> asyncio.Future[T]:
+        """The same for whoever waits for many at once; nobody but the writer may cancel the future."""
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Work(run, done))
         if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._drain())
-        return await asyncio.shield(done)
+        return done
 
     async def aclose(self) -> None:
         """Finish what waits and close the connection."""
@@ -79,6 +91,8 @@ class Writer:
         # what arrives in the same turn of the loop shares the first commit
         await asyncio.sleep(0)
         while self._waiting:
+            if self._pause and len(self._waiting) < ENOUGH:
+                await asyncio.sleep(self._pause)
             group = [self._waiting.popleft() for _ in range(min(GROUP, len(self._waiting)))]
             try:
                 await self._write(group)
@@ -96,6 +110,7 @@ class Writer:
         await begin(connection, _PATIENCE)
         self._before()
         results: list[tuple[_Work[Any], Any]] = []
+        until = time.perf_counter() + _TURN
         for work in group:
             changes = connection.total_changes
             try:
@@ -108,9 +123,14 @@ class Writer:
                 if connection.total_changes != changes:
                     connection.rollback()
                     return False
-            await asyncio.sleep(0)  # a long group must not hold up who only reads
+            if time.perf_counter() > until:
+                await asyncio.sleep(0)  # a long group must not hold up who only reads
+                until = time.perf_counter() + _TURN
         self._after()
+        began = time.perf_counter()
         await asyncio.get_running_loop().run_in_executor(self._thread, connection.commit)
+        # one who writes alone waits for nobody
+        self._pause = min(time.perf_counter() - began, LONGEST_PAUSE) if len(group) > 1 else 0.0
         for work, result in results:
             work.done.set_result(result)
         return True

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.interop.hapi.launch import cache
+from tests.peers import cache
 from tests.traffic import Server, free_port
 
 HERE = Path(__file__).resolve().parent

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 
 from gateway import fhir, hl7v2, loading, mapping, specs
 from gateway.finding import refuses
@@ -22,7 +25,14 @@ OVERLAID = ("uk-core",)
 LONGEST_TIME = 0.1
 """Units: seconds of CPU that one input may take; where it took longer it is run again, for the machine's sake."""
 
+GIVEN_UP = 10.0
+"""Units: seconds of CPU after which an input is given up, so that one that never ends is told like the others."""
+
 _ASKED_AGAIN = 3
+
+
+class Hung(BaseException):
+    """An input was given up. No Exception, so that nothing that it goes through takes it for bad input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +86,16 @@ def machine(shared: Path | None) -> Machine:
     return Machine(Corpus(messages(shared), tuple(maps.messages)), run)
 
 
-def driven(fuzzed: Machine, seeds: Iterable[int], longest: float = LONGEST_TIME) -> Iterator[Outcome]:
-    """What becomes of the input of each seed. Units: `longest` in seconds of CPU."""
+def driven(
+    fuzzed: Machine, seeds: Iterable[int], longest: float = LONGEST_TIME, given_up: float = GIVEN_UP
+) -> Iterator[Outcome]:
+    """What becomes of the input of each seed. Units: `longest` and `given_up` in seconds of CPU."""
     for seed in seeds:
         raw = fuzzed.corpus.message(seed)
         try:
-            converted, seconds = _timed(fuzzed, raw)
-        except Exception as fault:  # noqa: BLE001 - whatever it raises is what is looked for
+            with _at_most(given_up):
+                converted, seconds = _timed(fuzzed, raw)
+        except (Exception, Hung) as fault:  # noqa: BLE001 - whatever it raises is what is looked for
             yield Outcome(seed, 0.0, converted=False, fault=_place(fault))
             continue
         for _ in range(_ASKED_AGAIN if seconds > longest else 0):
@@ -91,12 +104,29 @@ def driven(fuzzed: Machine, seeds: Iterable[int], longest: float = LONGEST_TIME)
         yield Outcome(seed, seconds, converted, slow)
 
 
+@contextmanager
+def _at_most(seconds: float) -> Iterator[None]:
+    """Raise Hung where what is done takes longer. Units: seconds of this process's CPU."""
+
+    def give_up(_signal: int, _frame: FrameType | None) -> None:
+        raise Hung(f"given up after {seconds:g} s of CPU")
+
+    before = signal.signal(signal.SIGPROF, give_up)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+
+
 def _timed(fuzzed: Machine, raw: bytes) -> tuple[bool, float]:
-    start = time.process_time()
+    # the thread's: the process's own clock is coarse while a timer runs by it
+    start = time.thread_time()
     converted = fuzzed.run(raw)
-    return converted, time.process_time() - start
+    return converted, time.thread_time() - start
 
 
-def _place(fault: Exception) -> str:
+def _place(fault: BaseException) -> str:
     last = traceback.extract_tb(fault.__traceback__)[-1]
     return f"{type(fault).__name__} at {Path(last.filename).name}:{last.lineno}: {fault}"
