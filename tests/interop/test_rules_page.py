@@ -26,7 +26,7 @@ def test_a_rule_is_found_by_its_id(demo: Server, seen: Seen, artifacts: Path) ->
     page.screenshot(path=artifacts / "rules-check.png")
     page.locator("article#SR-P1 h4 a").click()
     expect(page.locator("article#SR-P1")).to_contain_text(
-        "DSA-2026-021 GP viewing, from 1 April 2026 until 31 March 2027"
+        "DSA-2026-021 GP viewing, from 1 April 2026 until 31 March 2036"
     )
     page.locator("nav a", has_text="Emergency care").click()
     expect(page.locator("#domain-emergency-care h2")).to_be_in_viewport()

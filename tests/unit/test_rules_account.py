@@ -106,7 +106,7 @@ def test_the_nearest_permit_is_named_with_what_kept_it_from_granting() -> None:
 @pytest.mark.parametrize(
     ("day", "purpose", "words"),
     [
-        (date(2027, 4, 1), "TREAT", "is in force from 2026-04-01 to 2027-03-31, and the day is 2027-04-01"),
+        (date(2036, 4, 1), "TREAT", "is in force from 2026-04-01 to 2036-03-31, and the day is 2036-04-01"),
         (DAY, None, "is for TREAT, and the purpose is not given"),
     ],
 )

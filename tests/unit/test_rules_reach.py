@@ -30,7 +30,7 @@ def one(text: str, principal: str = "partner") -> Row:
 def test_the_shipped_rules_say_who_can_send_what_and_until_when() -> None:
     (row,) = rows(shipped(), "wessex-lims")
     assert (row.may, row.domain, row.types, row.organisations) == (("ingest",), "pathology", ("ORU^R01",), "8PA01")
-    assert (row.when, row.agreement, row.first, row.last) == ("", "DSA-2026-041", "2026-04-01", "2028-03-31")
+    assert (row.when, row.agreement, row.first, row.last) == ("", "DSA-2026-041", "2026-04-01", "2036-03-31")
     assert row.unless.startswith("PA-F1: MSH-11.1 is given and MSH-11.1 is T or D")
 
 

@@ -20,7 +20,7 @@ FOLDER = ROOT / "rules"
     [
         ("registry", "language 1", "language 2", "R009"),
         ("shared-record", "language 1", "language 2", "R009"),
-        ("registry", "from 2026-04-01 until 2028-03-31", "from 2026-04-31 until 2028-03-31", "R046"),
+        ("registry", "from 2026-04-01 until 2036-03-31", "from 2026-04-31 until 2036-03-31", "R046"),
         ("registry", "of nhs-number from", "of nhs-numbr from", "R045"),
         ("registry", "takes Fhir", "takes Fhr", "R045"),
         ("registry", 'organisation qvv "NHS Dorset"', "organisation qvv NHS", "R001"),
@@ -45,7 +45,7 @@ def test_what_leans_on_a_mistake_is_no_mistake(file: str, right: str, wrong: str
 
 def test_what_is_declared_twice_is_told_though_it_can_not_be_taken_either() -> None:
     texts = {path.stem: path.read_text("utf-8") for path in sorted(FOLDER.glob("*.rules"))}
-    twice = 'agreement DSA-2026-014 "Again" from 2026-04-31 until 2028-03-31\n'
+    twice = 'agreement DSA-2026-014 "Again" from 2026-04-31 until 2036-03-31\n'
     sources = [Source(f"rules/{name}.rules", text) for name, text in {**texts, "zz": f"language 1\n{twice}"}.items()]
     found = load_sources(sources, vocabulary(), read=beside(FOLDER))
     assert found.rules is None
