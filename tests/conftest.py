@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from xdist.scheduler import LoadGroupScheduling  # type: ignore[import-untyped]
 
@@ -21,6 +22,11 @@ from tests.journals import OnPostgres, OnSqlite, Storage
 from tests.peers import missing
 from tests.records import KINDS, REAL, RECORDS, Pool, fresh_hapi, fresh_medplum
 from tests.running import Running, running
+
+hypothesis.settings.register_profile("same", derandomize=True)
+if os.environ.get("GATEWAY_RANDOM") != "1":
+    # the same examples each time: what passes here passes anywhere; new ones are looked for with GATEWAY_RANDOM=1
+    hypothesis.settings.load_profile("same")
 
 ROOT = Path(__file__).resolve().parent.parent
 STARTED_WITHIN = 1300

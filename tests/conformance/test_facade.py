@@ -194,7 +194,7 @@ def test_xml_is_not_offered(filled: Running) -> None:
 
 
 def test_an_agreement_that_has_ended_grants_nothing(tmp_path: Path, decisions: loading.Decisions) -> None:
-    late = datetime(2027, 4, 1, 12, tzinfo=UTC)
+    late = datetime(2036, 4, 1, 12, tzinfo=UTC)
     with running(tmp_path, decisions, clock=lambda: late) as one:
         refused = one.search(f"/Patient?_id={NHS_NUMBER}")
         assert refused.status_code == 403

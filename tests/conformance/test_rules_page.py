@@ -61,7 +61,7 @@ def test_ids_are_there_once(page: str) -> None:
     ("rule", "words"),
     [
         ("EC-P1", "Lets a caller send, when the caller connects as the sending organisation"),
-        ("EC-P1", "DSA-2026-014 Emergency care feed, from 1 April 2026 until 31 March 2028"),
+        ("EC-P1", "DSA-2026-014 Emergency care feed, from 1 April 2026 until 31 March 2036"),
         ("EC-P1", "Review by 31 March 2027"),
         ("EC-F1", "Clinical safety hazard H-07"),
         ("EC-C1", "Refuses Hl7v2 unless for each id in PID-3"),

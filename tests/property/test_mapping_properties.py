@@ -8,12 +8,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway import fhir, hl7v2, mapping, specs
 from gateway.hl7v2 import dictionary
 from tests.bounded import examples
+
+pytestmark = pytest.mark.xdist_group("maps")  # loaded once, with the module beside
 
 SAMPLES = Path(__file__).parent.parent / "conformance" / "maps" / "messages"
 CONTEXT = mapping.Context("R0D", "emergency-care", datetime(2026, 5, 1, 12, tzinfo=UTC), "receipt-1", "ab" * 32)

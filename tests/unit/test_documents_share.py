@@ -30,7 +30,7 @@ def test_a_viewer_with_its_purpose_sees_what_its_role_opens(ruleset: RuleSet) ->
 @pytest.mark.parametrize(
     "viewer",
     [
-        Viewer("dorset-gp", TREATING, date(2027, 4, 1)),
+        Viewer("dorset-gp", TREATING, date(2036, 4, 1)),
         Viewer("dorset-gp", TREATING, date(2026, 3, 31)),
         Viewer("dorset-gp", frozenset({None}), DAY),
         Viewer("dorset-gp", frozenset({"HOPERAT"}), DAY),
