@@ -8,12 +8,13 @@ Source: https://hl7.org/fhir/R4/terminologies-systems.html; http://hl7.org/fhir/
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 
+from gateway import specs
+
+MOVED = "systems-moved.csv"
+"""File of `specs/fhir/`."""
 _OID = "urn:oid:"
-_STU3 = {
-    "http://hl7.org/fhir/v3/": "http://terminology.hl7.org/codesystem/v3-",
-    "http://hl7.org/fhir/v2/": "http://terminology.hl7.org/codesystem/v2-",
-}
 
 
 def may_be(found: str | None, system: str) -> bool:
@@ -37,5 +38,12 @@ def _plain(system: str) -> str:
     plain = system.partition("|")[0].strip().rstrip("/").casefold()
     if plain.startswith("https://"):
         plain = f"http://{plain.removeprefix('https://')}"
-    old = next((prefix for prefix in _STU3 if plain.startswith(prefix)), None)
-    return plain if old is None else _STU3[old] + plain.removeprefix(old)
+    before = next((one for one in _moved() if plain.startswith(one)), None)
+    return plain if before is None else _moved()[before] + plain.removeprefix(before)
+
+
+@functools.cache
+def _moved() -> Mapping[str, str]:
+    """How addresses began before, and begin now, both in small letters."""
+    rows = specs.table(specs.ROOT / "fhir" / MOVED)
+    return {row.values["before"].casefold(): row.values["now"].casefold() for row in rows}

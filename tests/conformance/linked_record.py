@@ -213,3 +213,19 @@ def found(one: Running, address: str, principal: str = "demo-partner") -> list[s
 def told(answer: Any) -> str:
     """The words of a refusal."""
     return " ".join(issue["diagnostics"] for issue in json.loads(answer.text)["issue"])
+
+
+def shown(one: Running, resource: Json) -> Json:
+    """A stored resource as the viewer reads it, which a search shows alike."""
+    fill(one, resource)
+    name = f"{resource['resourceType']}/{resource['id']}"
+    read = ask(one, "GET", f"/{name}", principal="demo-partner")
+    assert read.status_code == 200, read.text
+    found = ask(one, "GET", f"/{resource['resourceType']}?_id={resource['id']}", principal="demo-partner").json()
+    assert found["entry"][0]["resource"] == read.json()
+    return dict(read.json())
+
+
+def subsetted(resource: Json) -> bool:
+    """Whether a resource says that something of it was left out."""
+    return any(tag["code"] == "SUBSETTED" for tag in resource["meta"].get("tag", ()))

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests import rule_sets
-from tests.conformance.linked_record import REGISTRY, RESTRICTED, encounter, fill, patient, rules
+from tests.conformance.linked_record import REGISTRY, RESTRICTED, encounter, fill, patient, rules, shown, subsetted
 from tests.conformance.test_facade_writes import ask
 from tests.running import Running, running
 
@@ -62,21 +62,6 @@ def bundle(*resources: Json) -> Json:
         "entry": [{"fullUrl": f"https://elsewhere.example/{one['resourceType']}/{one['id']}", "resource": one}
                   for one in resources],
     }  # fmt: skip
-
-
-def shown(one: Running, resource: Json) -> Json:
-    """A stored resource as the viewer reads it, and as a search shows it alike."""
-    fill(one, resource)
-    name = f"{resource['resourceType']}/{resource['id']}"
-    read = ask(one, "GET", f"/{name}", principal="demo-partner")
-    assert read.status_code == 200, read.text
-    found = ask(one, "GET", f"/{resource['resourceType']}?_id={resource['id']}", principal="demo-partner").json()
-    assert found["entry"][0]["resource"] == read.json()
-    return dict(read.json())
-
-
-def subsetted(resource: Json) -> bool:
-    return any(tag["code"] == "SUBSETTED" for tag in resource["meta"].get("tag", ()))
 
 
 def test_a_bundle_whose_entries_may_be_read_is_shown_whole(one: Running) -> None:

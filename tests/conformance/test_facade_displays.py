@@ -10,7 +10,18 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.linked_record import RESTRICTED, VISIBLE, doctor, encounter, fill, observation, patient, rules
+from tests.conformance.linked_record import (
+    RESTRICTED,
+    VISIBLE,
+    doctor,
+    encounter,
+    fill,
+    observation,
+    patient,
+    rules,
+    shown,
+    subsetted,
+)
 from tests.conformance.test_facade_writes import ask
 from tests.running import Running, running
 
@@ -33,21 +44,6 @@ NUMBER = {"system": "urn:example:numbers", "value": "h1"}
 def one(tmp_path: Path, repository: Path) -> Any:
     with running(tmp_path / "data", rules(tmp_path / "rules", repository)) as found:
         yield fill(found, *VISIBLE, HIDDEN)
-
-
-def shown(one: Running, resource: Json) -> Json:
-    """A stored resource as the viewer reads it, and as a search, an include and a history show it alike."""
-    fill(one, resource)
-    name = f"{resource['resourceType']}/{resource['id']}"
-    read = ask(one, "GET", f"/{name}", principal="demo-partner")
-    assert read.status_code == 200, read.text
-    found = ask(one, "GET", f"/{resource['resourceType']}?_id={resource['id']}", principal="demo-partner").json()
-    assert found["entry"][0]["resource"] == read.json()
-    return dict(read.json())
-
-
-def subsetted(resource: Json) -> bool:
-    return any(tag["code"] == "SUBSETTED" for tag in resource["meta"].get("tag", ()))
 
 
 def subject(**said: Any) -> Json:

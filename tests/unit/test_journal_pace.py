@@ -77,6 +77,11 @@ class Always(Pace):
         return True
 
 
+def put(connection: sqlite3.Connection, n: int) -> int:
+    connection.execute("INSERT INTO t VALUES (?)", (n,))
+    return n
+
+
 def test_a_commit_in_the_loop_is_as_durable_and_as_well_told_when_it_fails(tmp_path: Path) -> None:
     path = tmp_path / "t.db"
     Told.threads.clear()
@@ -85,10 +90,6 @@ def test_a_commit_in_the_loop_is_as_durable_and_as_well_told_when_it_fails(tmp_p
         found = sqlite3.connect(path, isolation_level=None, check_same_thread=False, factory=Told)
         found.execute("CREATE TABLE IF NOT EXISTS t (n INTEGER PRIMARY KEY)")
         return found
-
-    def put(connection: sqlite3.Connection, n: int) -> int:
-        connection.execute("INSERT INTO t VALUES (?)", (n,))
-        return n
 
     async def play() -> None:
         group = GroupCommit(connect, Always())
@@ -116,10 +117,6 @@ def test_who_asks_alone_waits_for_a_file_that_another_process_has(tmp_path: Path
         found = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
         found.execute("CREATE TABLE IF NOT EXISTS t (n INTEGER PRIMARY KEY)")
         return found
-
-    def put(connection: sqlite3.Connection, n: int) -> int:
-        connection.execute("INSERT INTO t VALUES (?)", (n,))
-        return n
 
     async def play() -> None:
         group = GroupCommit(connect, Always())
